@@ -1,0 +1,78 @@
+import type { Fact } from '../../shared/domain/health.ts'
+
+export const SEVERITIES = { info: 0, moderate: 1, severe: 2 } as const
+export type Severity = keyof typeof SEVERITIES
+
+export const CASE_CODES = {
+  'mirror-degraded': 'a mirror runs on fewer disks than at enrolment',
+  'mirror-survivor-failing': 'a degraded mirror whose remaining disk has errors too',
+  'mirror-missing': 'a mirror that was there at enrolment is not there',
+  'bond-member-down': 'a bond runs on fewer links than at enrolment',
+  'bond-down': 'a bond has no link left',
+  'bond-partner-short': 'the switch bundles fewer ports than the bond has',
+  'bond-missing': 'a bond that was there at enrolment is not there',
+  'power-degraded': 'a chassis has lost a power supply, and can do without',
+  'power-insufficient': 'a chassis has fewer power supplies than it needs',
+  'power-predictive-failure': 'a power supply foretells its failure',
+  'sensor-unreadable': 'something cannot be read, which is not the same as bad (rule 9)',
+  'blade-silent': 'a blade does not report',
+  'common-cause': 'so many blades look bad at once that one cause is likely (rule 10)',
+  'vm-runs-twice': 'a VM is reported running by two blades',
+  'vm-name-ambiguous': 'two VMs of the fleet have the same name',
+  'evacuation-incomplete': 'an evacuation ended and VMs are left on the blade',
+  'operation-needs-admin': 'an operation ended half way',
+  'n-plus-one-lost': 'a blade could not be emptied onto the others',
+  'agent-version': 'an agent was refused for its protocol version',
+} as const
+export type CaseCode = keyof typeof CASE_CODES
+
+/** What is believed to be wrong now. At most one per key. */
+export interface Finding {
+  /** `mirror-degraded/blade03/md0`: code, scope, subject. */
+  readonly key: string
+  readonly code: CaseCode
+  readonly severity: Severity
+  /** A case of a chassis is one case, however many blades see it. */
+  readonly scope: 'blade' | 'chassis' | 'fleet'
+  /** Name of the blade, or of the chassis; empty for the fleet. */
+  readonly scopeName: string
+  /** All blades it covers, sorted. */
+  readonly blades: readonly string[]
+  /** md0, bond0, PS2, … */
+  readonly subject: string
+  /** What was seen, in words for the alert: "lost leg1, 1 of 2 disks left (leg0)". */
+  readonly evidence: string
+  /** What the fact itself says of when it began, or the time it was first seen. */
+  readonly observedAt: number
+}
+
+/** A finding over time. Stored; one open case per key. */
+export interface Case extends Finding {
+  readonly id: string
+  readonly openedAt: number
+  /** Last time it was found. */
+  readonly lastFoundAt: number
+  /** Since when it has not been found; 0 while it is. */
+  readonly quietSince: number
+  readonly closedAt: number
+}
+
+/** What a blade had when it was enrolled: a missing part is a fact only against this. */
+export interface Baseline {
+  readonly takenAt: number
+  readonly mirrors: readonly { readonly name: string; readonly devices: readonly string[] }[]
+  readonly bonds: readonly {
+    readonly name: string
+    readonly nics: readonly string[]
+    readonly speedMbps: number
+  }[]
+  readonly supplies: readonly string[]
+}
+
+/** Everything the diagnosis of one blade may look at. */
+export interface BladeEvidence {
+  readonly blade: string
+  readonly chassis: string
+  readonly facts: readonly Fact[]
+  readonly baseline: Baseline | undefined
+}

@@ -1,0 +1,67 @@
+import type { StoragePool } from '../../shared/domain/fleet.ts'
+import type { Method } from '../../shared/domain/operation.ts'
+import type { Reason } from '../../shared/domain/reason.ts'
+
+/** An immutable answer of the placement. Execution has no choice left: it re-checks each move and does it, or not. */
+export interface Plan {
+  readonly id: string
+  readonly createdAt: number
+  /** The blade that is emptied; for a single VM, the blade it leaves. */
+  readonly blade: string
+  /** Why it was made, in words. */
+  readonly cause: string
+  readonly snapshotGeneration: number
+  /** In the order in which they are to start. */
+  readonly moves: readonly PlannedMove[]
+  readonly unplaced: readonly UnplacedVm[]
+  /** Every blade's load when all moves are done. */
+  readonly after: readonly BladeLoad[]
+  readonly nPlusOne: NPlusOne
+  readonly expectedEndMs: number
+}
+
+export interface PlannedMove {
+  readonly vmId: string
+  readonly vm: string
+  readonly from: string
+  readonly to: string
+  readonly method: Method
+  readonly volumeBytes: number
+  readonly memoryBytes: number
+  readonly expectedDowntimeMs: number
+  /** From the start of the plan. */
+  readonly expectedEndMs: number
+  /** Every blade it could have gone to, best first. */
+  readonly scores: readonly BladeScore[]
+  /** Every blade that was refused, with the reason. */
+  readonly rejected: readonly Reason[]
+}
+
+export interface BladeScore {
+  readonly blade: string
+  readonly total: number
+  /** By name of the part; the sum is the total. */
+  readonly parts: Readonly<Record<string, number>>
+}
+
+export interface UnplacedVm {
+  readonly vmId: string
+  readonly vm: string
+  readonly reasons: readonly Reason[]
+}
+
+export interface BladeLoad {
+  readonly blade: string
+  readonly vms: number
+  readonly maxVms: number
+  readonly memoryUsedBytes: number
+  readonly memoryTotalBytes: number
+  readonly pools: readonly StoragePool[]
+}
+
+/** N+1: for every blade an evacuation plan onto the others exists. One checker for status, planner and alerts. */
+export interface NPlusOne {
+  readonly kept: boolean
+  readonly text: string
+  readonly notSurvivable: readonly { readonly blade: string; readonly vms: readonly string[] }[]
+}
