@@ -1,0 +1,70 @@
+import type { Command } from 'commander'
+import type { Alert } from '../../../proto/gen/lifeboat/v1/admin.ts'
+import { type CliContext, show } from '../context.ts'
+import { renderAge, renderTable, renderTime } from '../render.ts'
+
+export function addAlertCommands(program: Command, context: CliContext): void {
+  const alert = program.command('alert').description('what people are told')
+  alert
+    .command('list')
+    .description('open alerts, worst first')
+    .option('--all', 'also those that are over')
+    .addHelpText('after', '\nExamples:\n  lifeboat alert list\n  lifeboat alert list --all --output json')
+    .action(async (options: { all?: boolean }) => {
+      const { alerts } = await context.admin().ask('listAlerts', { all: options.all ?? false })
+      if (context.json()) context.print(JSON.stringify(alerts, undefined, 2))
+      else context.print(renderAlerts(alerts, context.now()))
+    })
+  alert
+    .command('show <alert>')
+    .description('one alert: what, where, since when, are the VMs safe, what to do next')
+    .addHelpText('after', '\nExample:\n  lifeboat alert show a3')
+    .action(async (id: string) => {
+      show(context, await context.admin().ask('getAlert', { id }), renderAlert)
+    })
+  alert
+    .command('ack <alert>')
+    .description('say that somebody is on it; it stays open until the cause is gone')
+    .option('--note <text>', 'kept with it', '')
+    .addHelpText('after', '\nExample:\n  lifeboat alert ack a3 --note "new disk ordered"')
+    .action(async (id: string, options: { note: string }) => {
+      show(
+        context,
+        await context.admin().ask('acknowledgeAlert', { id, note: options.note }),
+        found => `${found.id} is acknowledged by ${found.acknowledgedBy}`,
+      )
+    })
+}
+
+export function renderAlerts(alerts: readonly Alert[], now: number): string {
+  return renderTable<Alert>(
+    [
+      { title: 'ALERT', value: alert => alert.id },
+      { title: 'SEVERITY', value: alert => alert.severity },
+      { title: 'WHERE', value: alert => alert.blade || alert.subject },
+      { title: 'SINCE', value: alert => renderAge(alert.since, now) },
+      {
+        title: 'STATE',
+        value: alert => (alert.clearedAt > 0 ? 'over' : alert.acknowledgedAt > 0 ? 'acknowledged' : 'open'),
+      },
+      { title: 'TITLE', value: alert => alert.title },
+    ],
+    alerts,
+    'No open alerts.',
+  )
+}
+
+function renderAlert(alert: Alert): string {
+  const lines = [
+    `${alert.id} ${alert.severity}: ${alert.title} (${alert.code})`,
+    '',
+    alert.text,
+    '',
+    `Since ${renderTime(alert.since)}`,
+  ]
+  if (alert.clearedAt > 0) lines.push(`Over since ${renderTime(alert.clearedAt)}`)
+  if (alert.acknowledgedAt > 0)
+    lines.push(`Acknowledged by ${alert.acknowledgedBy} at ${renderTime(alert.acknowledgedAt)}`)
+  if (alert.nextCommand !== '') lines.push(`Next: ${alert.nextCommand}`)
+  return lines.join('\n')
+}

@@ -1,0 +1,98 @@
+import type { Command } from 'commander'
+import type { BladeLoad, Move, Plan } from '../../../proto/gen/lifeboat/v1/admin.ts'
+import { formatBytes, formatDuration } from '../../../shared/domain/units.ts'
+import { type CliContext, show } from '../context.ts'
+import { EXIT_CODES } from '../exit-codes.ts'
+import { followOperation } from '../follow.ts'
+import { renderSection, renderShare, renderTable, renderTime } from '../render.ts'
+import { renderOperation } from './operation.ts'
+
+export function addEvacuationCommands(program: Command, context: CliContext): void {
+  program
+    .command('evacuate <blade>')
+    .description('move every VM off a blade; --plan shows what would happen and moves nothing')
+    .option('--plan', 'only show the plan')
+    .option('--no-wait', 'do not wait for the end')
+    .addHelpText('after', '\nExamples:\n  lifeboat evacuate blade03 --plan\n  lifeboat evacuate blade03')
+    .action(async (blade: string, options: { plan?: boolean; wait: boolean }) => {
+      if (options.plan) await showPlan(context, await context.admin().ask('planEvacuation', { name: blade }))
+      else await evacuate(context, blade, options.wait)
+    })
+  const plan = program.command('plan').description('stored answers of the placement')
+  plan
+    .command('show [plan]')
+    .description('a stored plan, the newest by default')
+    .addHelpText('after', '\nExamples:\n  lifeboat plan show\n  lifeboat plan show p3 --output json')
+    .action(async (id: string | undefined) =>
+      showPlan(context, await context.admin().ask('getPlan', { id: id ?? '' })),
+    )
+}
+
+async function evacuate(context: CliContext, blade: string, wait: boolean): Promise<void> {
+  const { plan, operation } = await context.admin().ask('evacuate', { blade })
+  if (plan !== undefined && !context.json()) context.print(renderPlan(plan))
+  if (operation === undefined) return
+  const latest = wait ? await followOperation(context, operation) : operation
+  show(context, latest, found => `\n${renderOperation(found)}`)
+  if (latest.state === 'done' && (plan?.unplaced.length ?? 0) > 0) context.exitWith(EXIT_CODES.failed)
+}
+
+/** A plan that leaves VMs unplaced is an answer, not an error: exit 0. */
+async function showPlan(context: CliContext, plan: Plan): Promise<void> {
+  show(context, plan, renderPlan)
+}
+
+export function renderPlan(plan: Plan): string {
+  const head =
+    plan.id === ''
+      ? `What emptying ${plan.blade} would do (nothing is moved)`
+      : `Plan ${plan.id} for ${plan.blade}, made ${renderTime(plan.createdAt)}`
+  return [
+    head,
+    `  why: ${plan.cause || '-'}`,
+    '',
+    renderTable<Move>(
+      [
+        { title: 'VM', value: move => move.vm },
+        { title: 'FROM', value: move => move.from },
+        { title: 'TO', value: move => move.to },
+        { title: 'METHOD', value: move => move.method },
+        { title: 'VOLUMES', value: move => formatBytes(move.volumeBytes), align: 'right' },
+        {
+          title: 'DOWNTIME',
+          value: move =>
+            move.method === 'live' ? `~${formatDuration(move.expectedDowntimeMs)}` : 'none added',
+        },
+        { title: 'DONE AFTER', value: move => `~${formatDuration(move.expectedEndMs)}` },
+        { title: 'STATE', value: move => move.state },
+      ],
+      plan.moves,
+      'No VM to move.',
+    ),
+    ...renderSection(
+      'Stays where it is:',
+      plan.unplaced.flatMap(vm => [
+        `${vm.vm}:`,
+        ...vm.reasons.map(
+          reason => `  ${reason.blade === '' ? '' : `${reason.blade}: `}${reason.text} (${reason.code})`,
+        ),
+      ]),
+    ),
+    '',
+    'Afterwards:',
+    renderTable<BladeLoad>(
+      [
+        { title: 'BLADE', value: load => load.blade },
+        { title: 'VMS', value: load => `${load.vms}/${load.maxVms}`, align: 'right' },
+        { title: 'MEMORY', value: load => renderShare(load.memoryUsedBytes, load.memoryTotalBytes) },
+        {
+          title: 'FREE ROOM',
+          value: load => load.pools.map(pool => `${pool.name} ${formatBytes(pool.freeBytes)}`).join(', '),
+        },
+      ],
+      plan.after,
+      'No blades.',
+    ),
+    ...(plan.nPlusOne === undefined ? [] : ['', plan.nPlusOne.text]),
+  ].join('\n')
+}

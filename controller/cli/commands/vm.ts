@@ -1,0 +1,110 @@
+import type { Command } from 'commander'
+import type { Operation, VmView } from '../../../proto/gen/lifeboat/v1/admin.ts'
+import { formatBytes } from '../../../shared/domain/units.ts'
+import { type CliContext, show } from '../context.ts'
+import { followOperation } from '../follow.ts'
+import { renderAge, renderSection, renderTable } from '../render.ts'
+import { renderOperation } from './operation.ts'
+
+export function addVmCommands(program: Command, context: CliContext): void {
+  const vm = program.command('vm').description('virtual machines')
+  addReading(vm, context)
+  addChanging(vm, context)
+  addMigrating(vm, context)
+}
+
+function addReading(vm: Command, context: CliContext): void {
+  vm.command('list')
+    .description('every VM, where it runs, and its state')
+    .option('--blade <name>', 'only those of this blade', '')
+    .addHelpText('after', '\nExamples:\n  lifeboat vm list\n  lifeboat vm list --blade blade03 --output json')
+    .action(async (options: { blade: string }) => {
+      const { vms } = await context.admin().ask('listVms', { blade: options.blade })
+      if (context.json()) context.print(JSON.stringify(vms, undefined, 2))
+      else context.print(renderVms(vms))
+    })
+  vm.command('show <vm>')
+    .description('one VM: volumes, networks, epoch, and what stops it from moving')
+    .addHelpText('after', '\nExample:\n  lifeboat vm show mail01')
+    .action(async (name: string) => {
+      show(context, await context.admin().ask('getVm', { name }), found => renderVm(found, context.now()))
+    })
+}
+
+function addChanging(vm: Command, context: CliContext): void {
+  const actions = [
+    { action: 'start', text: 'start a stopped VM where it is' },
+    { action: 'stop', text: 'shut a VM down' },
+    { action: 'pause', text: 'stop its processors, keep its memory' },
+    { action: 'resume', text: 'let a paused VM go on' },
+  ]
+  for (const { action, text } of actions) {
+    const command = vm
+      .command(`${action} <vm>`)
+      .description(text)
+      .option('--no-wait', 'do not wait for the end')
+      .addHelpText('after', `\nExample:\n  lifeboat vm ${action} mail01`)
+    if (action === 'stop') command.option('--force', 'pull the plug')
+    if (action === 'start') command.option('--force', 'although a placement rule forbids it')
+    command.action(async (name: string, options: { wait: boolean; force?: boolean }) => {
+      const operation = await context.admin().ask('changeVm', { name, action, force: options.force ?? false })
+      await finish(context, operation, options.wait)
+    })
+  }
+}
+
+function addMigrating(vm: Command, context: CliContext): void {
+  vm.command('migrate <vm>')
+    .description('move a VM to another blade; a running one keeps running')
+    .option('--to <blade>', 'where; otherwise the best blade', '')
+    .option('--override', 'although a placement rule forbids it')
+    .option('--no-wait', 'do not wait for the end')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  lifeboat vm migrate mail01\n  lifeboat vm migrate mail01 --to blade04',
+    )
+    .action(async (name: string, options: { to: string; override?: boolean; wait: boolean }) => {
+      const request = { name, to: options.to, overrideRules: options.override ?? false, planOnly: false }
+      await finish(context, await context.admin().ask('migrateVm', request), options.wait)
+    })
+}
+
+async function finish(context: CliContext, operation: Operation, wait: boolean): Promise<void> {
+  show(context, wait ? await followOperation(context, operation) : operation, renderOperation)
+}
+
+function renderVms(vms: readonly VmView[]): string {
+  return renderTable<VmView>(
+    [
+      { title: 'VM', value: vm => vm.name },
+      { title: 'BLADE', value: vm => vm.blade },
+      { title: 'STATE', value: vm => vm.state },
+      { title: 'MEMORY', value: vm => formatBytes(vm.memoryBytes), align: 'right' },
+      { title: 'VOLUMES', value: vm => formatBytes(vm.volumeBytes), align: 'right' },
+      { title: 'EPOCH', value: vm => String(vm.epoch), align: 'right' },
+      { title: 'OPERATION', value: vm => vm.operation },
+      { title: 'CANNOT MOVE', value: vm => vm.obstacles.map(reason => reason.code).join(' ') },
+    ],
+    vms,
+    'No VMs. They appear by themselves as soon as a blade with libvirt domains has joined.',
+  )
+}
+
+function renderVm(vm: VmView, now: number): string {
+  return [
+    `${vm.name}: ${vm.state} on ${vm.blade || '-'}, epoch ${vm.epoch}, seen ${renderAge(vm.seenAt, now)}`,
+    `  id ${vm.id}, ${formatBytes(vm.memoryBytes)} of memory, ${vm.vcpus} CPUs, networks ${vm.networks.join(' ') || '-'}`,
+    ...renderSection(
+      'Volumes:',
+      vm.volumes.map(
+        volume =>
+          `${volume.target}: ${volume.path}, ${formatBytes(volume.sizeBytes)} ${volume.format}, ${volume.storage} in ${volume.pool}`,
+      ),
+    ),
+    ...renderSection(
+      'Cannot move as it stands:',
+      vm.obstacles.map(reason => `${reason.code}: ${reason.text}`),
+    ),
+    ...(vm.operation === '' ? [] : ['', `Part of ${vm.operation}: lifeboat operation show ${vm.operation}`]),
+  ].join('\n')
+}

@@ -1,0 +1,26 @@
+import type { AdminConnection } from './connection.ts'
+
+/** What every command gets: the ways out and the connection. Made once in main.ts; tests make their own. */
+export interface CliContext {
+  /** Standard output: tables for people, or JSON. */
+  print(text: string): void
+  /** Standard error: progress and warnings. */
+  note(text: string): void
+  /** Rewrites one progress line in place on a terminal; elsewhere a line now and then. */
+  progress(text: string): void
+  readonly env: Readonly<Record<string, string | undefined>>
+  now(): number
+  /** Connects on first use. */
+  admin(): AdminConnection
+  /** Aborted by the first Ctrl-C. */
+  readonly interrupted: AbortSignal
+  /** The exit code when nothing throws; 0 unless a command says otherwise. */
+  exitWith(code: number): void
+  /** `--output json`. */
+  json(): boolean
+}
+
+/** Prints the answer as JSON, or as the text made of it. */
+export function show<T>(context: CliContext, answer: T, text: (answer: T) => string): void {
+  context.print(context.json() ? JSON.stringify(answer, undefined, 2) : text(answer))
+}

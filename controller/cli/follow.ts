@@ -1,0 +1,46 @@
+import type { Operation } from '../../proto/gen/lifeboat/v1/admin.ts'
+import type { CliContext } from './context.ts'
+import { exitCodeOfOperation } from './exit-codes.ts'
+import { renderProgress } from './render.ts'
+
+const RUNNING = new Set(['running', 'aborting'])
+
+/**
+ * Shows an operation until it has ended and sets the exit code by its outcome. Ctrl-C leaves: the operation goes on
+ * in the controller, and the note says how to come back to it or to stop it.
+ */
+export async function followOperation(context: CliContext, operation: Operation): Promise<Operation> {
+  let latest = operation
+  if (RUNNING.has(operation.state)) {
+    for await (const next of context.admin().watch(operation.id, context.interrupted)) {
+      latest = next
+      context.progress(progressLine(next))
+    }
+  }
+  if (RUNNING.has(latest.state)) {
+    context.note(
+      `${latest.id} goes on without you. Watch it: lifeboat operation watch ${latest.id}; stop it: lifeboat operation abort ${latest.id}`,
+    )
+    return latest
+  }
+  context.exitWith(exitCodeOfOperation(latest.state))
+  return latest
+}
+
+/** `o7 move mail01 blade01 → blade02: send [#####-----] 52 %` */
+function progressLine(operation: Operation): string {
+  const route = operation.to === '' ? operation.from : `${operation.from} → ${operation.to}`
+  const step = operation.steps.findLast(
+    candidate => candidate.state === 'running' || candidate.state === 'undoing',
+  )
+  return [
+    operation.id,
+    operation.kind,
+    operation.vm,
+    `${route}:`,
+    step?.name ?? operation.state,
+    renderProgress(operation.doneBytes, operation.totalBytes),
+  ]
+    .filter(part => part !== '')
+    .join(' ')
+}
