@@ -21,6 +21,7 @@ export const REASON_CODES = {
   'vm-not-running': 'the VM is neither running nor stopped, so it can be neither migrated nor copied',
   'vm-transient': 'the VM has no persistent definition: it cannot be kept while it is moved',
   'vm-has-snapshots': 'libvirt refuses to migrate a VM with its own snapshots',
+  'vm-not-migratable': 'libvirt refuses to move a VM with such a part, or would lose the part on the way',
   'vm-name-unsafe': 'the name of the VM cannot stand in a file name',
   'vm-busy': 'another operation works on the VM',
   'no-blade-left': 'every blade was refused',

@@ -10,7 +10,11 @@ export interface StepContext<Params, Services> {
   readonly services: Services
   /** What earlier steps returned, by step name; undo sees its own step's result too (undefined when unknown). */
   readonly results: Readonly<Record<string, Json | undefined>>
-  /** Aborted when the saga is to stop: by a person, its deadline, or the process ending. */
+  /**
+   * Aborted when the saga is to stop: by a person, its deadline, or the process ending. Behind the point of no return
+   * only by a late deadline or the process ending. Probes and undos see the process ending only, so they bring their
+   * own time limits.
+   */
   readonly signal: AbortSignal
   /** Progress for people; not journaled, the newest wins. */
   progress(doneBytes: number, totalBytes: number): void
@@ -24,12 +28,17 @@ export interface SagaStep<Params, Services> {
   /** Must be safe to repeat after `probe` said not-done. Returns what later steps and the undo need. */
   do(context: StepContext<Params, Services>): Promise<Json | undefined>
   /**
-   * How to learn what became of an interrupted `do`. 'repeat' = `do` is idempotent, doing it again is the probe.
+   * How to learn what became of an interrupted `do`. 'repeat' = `do` is idempotent, doing it again is the probe: a
+   * step with `cannotUndoBecause` is then called with an aborted signal when the saga wants to turn back, and must
+   * still find out whether it happened. A function is also asked when such a step failed, before going back.
    */
   readonly probe: 'repeat' | ((context: StepContext<Params, Services>) => Promise<ProbeAnswer>)
   /** Puts the world back; must be idempotent and must work when `do` stopped half way. */
   undo?(context: StepContext<Params, Services>): Promise<void>
-  /** Instead of undo: why there is no way back once this is done. Later failures are retried, then need an admin. */
+  /**
+   * Instead of undo: why there is no way back once this is done. Later failures are retried, then need an admin.
+   * Such a step throws `needs-admin` when it cannot tell whether it happened: then nothing is undone either.
+   */
   readonly cannotUndoBecause?: string
 }
 

@@ -1,0 +1,23 @@
+/** Both ends of a gRPC connection of Lifeboat: who may speak (credentials, peer), the server and the client side. */
+
+export { type RequestOptions, unary } from './client.ts'
+export {
+  channelOptions,
+  createAnonymousChannelCredentials,
+  createChannelCredentials,
+  createLocalCredentials,
+  createServerCredentials,
+  type LifeboatServerCredentials,
+  type Peer,
+  peerOf,
+} from './credentials.ts'
+export {
+  type CallContext,
+  createServer,
+  type Implementation,
+  type RpcService,
+  rpcService,
+  type ServerOptions,
+  serve,
+  stopServer,
+} from './server.ts'
