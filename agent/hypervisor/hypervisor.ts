@@ -30,6 +30,8 @@ export interface Hypervisor {
   define(definition: string, run: CommandRunner): Promise<void>
   /** Drops the definition of a stopped VM, keeps its volumes. Idempotent. Refuses (`refused`) a running VM. */
   undefine(id: string, run: CommandRunner): Promise<void>
+  /** Does the hypervisor start it at boot by itself? Asked before a move, so that the VM keeps the property. */
+  autostart(id: string): Promise<boolean>
   /** libvirt would start an autostart VM at boot by itself; off while a VM is between two blades (rule 8). */
   setAutostart(id: string, on: boolean, run: CommandRunner): Promise<void>
   /** Drops the remains of a migration that ended without us: a paused, never confirmed incoming VM. Idempotent. */

@@ -1,0 +1,39 @@
+import { isOutgoingMigration, parseJobInfo } from './migration.ts'
+import { type Virsh, virshError } from './virsh-command.ts'
+import { type DomainState, isActive, parseDomainStates } from './virsh-text.ts'
+
+/** What libvirt says of a VM and of a migration of it, read in one go. */
+export interface MigrationStanding {
+  readonly state: DomainState | 'absent'
+  readonly migrating: boolean
+}
+
+/** 'absent' when libvirt has no such VM. Throws `unavailable`. */
+export async function readDomainState(virsh: Virsh, id: string): Promise<DomainState | 'absent'> {
+  const words = ['domstats', '--raw', '--nowait', '--state', id]
+  const { ok, stdout, stderr } = await virsh.answer(words)
+  return stateOrAbsent(ok ? stdout : '', stderr)
+}
+
+/** Throws `unavailable`. */
+export async function readMigrationStanding(virsh: Virsh, id: string): Promise<MigrationStanding> {
+  const { sections, stderr } = await virsh.batch([
+    ['domjobinfo', id, '--rawstats'],
+    ['domstats', '--raw', '--nowait', '--state', id],
+  ])
+  const [job = '', states = ''] = sections
+  const state = stateOrAbsent(states, stderr)
+  if (state === 'absent') return { state, migrating: false }
+  if (job.trim() !== '') return { state, migrating: isOutgoingMigration(parseJobInfo(job)) }
+  // A VM that is off has no job. One that executes and gives no answer may well have one: never guess that away.
+  if (isActive(state)) throw virshError(['domjobinfo'], stderr)
+  return { state, migrating: false }
+}
+
+function stateOrAbsent(states: string, stderr: string): DomainState | 'absent' {
+  const state = [...parseDomainStates(states).values()][0]
+  if (state !== undefined) return state
+  const error = virshError(['domstats'], stderr)
+  if (error.code === 'not-found') return 'absent'
+  throw error
+}

@@ -1,0 +1,119 @@
+import { LifeboatError } from '../../shared/errors.ts'
+import type { CommandRunner } from '../../shared/exec.ts'
+
+/** One line between the answers of a batch; no command we send prints it by itself. */
+const SECTION_MARK = 'lifeboat-section'
+/** A first call may start libvirtd and let it probe QEMU: 14 s were measured on a slow blade. */
+export const QUERY_TIMEOUT_MS = 30_000
+/** Starting QEMU waits for storage and, with huge pages, for memory. */
+export const ACTION_TIMEOUT_MS = 120_000
+
+const CONNECTION_LOST =
+  /failed to connect to the hypervisor|failed to reconnect to the hypervisor|Failed to connect socket|Disconnected from|client socket is closed|End of file while reading data|Cannot (recv|write) data/i
+const NO_SUCH_DOMAIN = /failed to get domain|Domain not found|no domain with matching/i
+const LOCK_TIMEOUT = /cannot acquire state change lock/i
+/** Words of a batch are joined to one command line of virsh, so they may hold nothing that virsh would interpret. */
+const PLAIN_WORD = /^[A-Za-z0-9._:/=-]+$/
+
+export interface VirshOptions {
+  readonly timeoutMs?: number
+  /** Records the command with its operation; default: the hypervisor's own runner, which records nothing. */
+  readonly run?: CommandRunner
+}
+
+export interface VirshAnswer {
+  readonly ok: boolean
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** How the rest of this folder runs virsh. Every failure is a LifeboatError; see `virshError`. */
+export interface Virsh {
+  /** The whole argv of a command, for the programs that are followed or run with limits of their own. */
+  argv(words: readonly string[]): readonly string[]
+  /** Runs one command and returns what it printed. */
+  text(words: readonly string[], options?: VirshOptions): Promise<string>
+  /** Runs one command; a failure of the command is an answer, only an unreachable libvirt or a missing virsh throws. */
+  answer(words: readonly string[], options?: VirshOptions): Promise<VirshAnswer>
+  /**
+   * Runs several commands over one connection in one process (a virsh costs 20 to 100 ms, nearly all of it its start)
+   * and returns one text for each. A command that fails leaves an empty text and its complaint in `stderr`: with
+   * `strict` that is thrown, because an empty list of VMs and a failed one must never look alike.
+   */
+  batch(
+    commands: readonly (readonly string[])[],
+    options?: VirshOptions & { readonly strict?: boolean },
+  ): Promise<{ readonly sections: readonly string[]; readonly stderr: string }>
+}
+
+/** `uri` names the libvirt, `qemu:///system`. */
+export function createVirsh(runner: CommandRunner, uri: string): Virsh {
+  const argv = (words: readonly string[]): readonly string[] => ['virsh', '--connect', uri, ...words]
+
+  async function answer(words: readonly string[], options: VirshOptions = {}): Promise<VirshAnswer> {
+    const run = options.run ?? runner
+    const timeoutMs = options.timeoutMs ?? QUERY_TIMEOUT_MS
+    // virsh ends with 1 whatever went wrong; only its text tells the cases apart.
+    const result = await run.run(argv(words), { timeoutMs, okExitCodes: [0, 1] }).catch(unreachableWhenSlow)
+    if (result.exitCode !== 0 && CONNECTION_LOST.test(result.stderr)) throw virshError(words, result.stderr)
+    return { ok: result.exitCode === 0, stdout: result.stdout, stderr: result.stderr }
+  }
+
+  return {
+    argv,
+    answer,
+    text: async (words, options) => {
+      const { ok, stdout, stderr } = await answer(words, options)
+      if (!ok) throw virshError(words, stderr)
+      return stdout
+    },
+    batch: async (commands, options) => {
+      const line = batchLine(commands)
+      const { stdout, stderr } = await answer([line], options)
+      // virsh goes on after a failed command and ends with the code of the last one, so only its text can be trusted.
+      if (CONNECTION_LOST.test(stderr)) throw virshError([line], stderr)
+      if (options?.strict && /^error:/m.test(stderr)) throw virshError([line], stderr)
+      const sections = stdout.split(new RegExp(`^${SECTION_MARK}\n+`, 'm'))
+      if (sections.length !== commands.length) {
+        throw new LifeboatError(
+          'bad-tool-output',
+          `virsh answered ${sections.length} of ${commands.length} commands`,
+          { cause: virshError([line], stderr) },
+        )
+      }
+      return { sections, stderr }
+    },
+  }
+}
+
+function batchLine(commands: readonly (readonly string[])[]): string {
+  const odd = commands.flat().find(word => !PLAIN_WORD.test(word))
+  if (odd !== undefined) throw new LifeboatError('internal', `'${odd}' cannot stand in a virsh batch`)
+  return commands.map(words => words.join(' ')).join(`; echo ${SECTION_MARK}; `)
+}
+
+/** The error behind what virsh wrote to stderr; the code is `unavailable`, `not-found`, `timeout` or `command-failed`. */
+export function virshError(words: readonly string[], stderr: string): LifeboatError {
+  const lines = stderr
+    .split('\n')
+    .map(line => line.replace(/^error: /, '').trim())
+    .filter(line => line !== '')
+  const said = lines.join('; ') || 'no message'
+  const command = `virsh ${words[0] ?? ''}`
+  if (CONNECTION_LOST.test(stderr)) {
+    return new LifeboatError('unavailable', `libvirt does not answer (systemctl status libvirtd): ${said}`)
+  }
+  if (NO_SUCH_DOMAIN.test(stderr)) return new LifeboatError('not-found', `libvirt has no such VM: ${said}`)
+  if (LOCK_TIMEOUT.test(stderr)) return new LifeboatError('timeout', `${command}: the VM is busy: ${said}`)
+  return new LifeboatError('command-failed', `${command} failed: ${said}`)
+}
+
+/** A virsh that hangs and one that cannot connect are the same to our callers: the hypervisor does not answer. */
+function unreachableWhenSlow(error: unknown): never {
+  if (error instanceof LifeboatError && error.code === 'timeout') {
+    throw new LifeboatError('unavailable', 'libvirt does not answer in time (systemctl status libvirtd)', {
+      cause: error,
+    })
+  }
+  throw error
+}

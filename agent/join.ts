@@ -1,0 +1,147 @@
+import { z } from 'zod'
+import { EnrolmentClient, type JoinResponse } from '../proto/gen/lifeboat/v1/intake.ts'
+import type { Clock } from '../shared/clock.ts'
+import { parseBladeName } from '../shared/domain/ids.ts'
+import { LifeboatError } from '../shared/errors.ts'
+import { createRequest, describeCertificate, fingerprint } from '../shared/rpc/certificates.ts'
+import { channelOptions, createAnonymousChannelCredentials, unary } from '../shared/rpc/endpoint.ts'
+import { VERSION } from '../shared/version.ts'
+import { type BladeIdentity, readIdentity, writeIdentity } from './session/identity-file.ts'
+
+const TOKEN_PREFIX = 'lifeboat1.'
+const CONTROLLER_PORT = 7420
+const REQUEST_LIMIT_MS = 15_000
+
+const tokenSchema = z.object({
+  blade: z.string(),
+  secret: z.string().min(1),
+  /** SHA-256 of the controller's authority: how a blade knows the right one before it has any certificate. */
+  authority: z.string().regex(/^[0-9a-f]{64}$/),
+  expiresAt: z.number(),
+})
+export type JoinToken = z.output<typeof tokenSchema>
+
+/** Reads what `lifeboat blade add` printed. Throws `bad-input`; the token itself is never part of the message. */
+export function parseToken(text: string): JoinToken {
+  const problem = 'this is not a join token: copy it whole, it begins with lifeboat1.'
+  if (!text.startsWith(TOKEN_PREFIX)) throw new LifeboatError('bad-input', problem)
+  let json: unknown
+  try {
+    json = JSON.parse(Buffer.from(text.slice(TOKEN_PREFIX.length), 'base64url').toString('utf8'))
+  } catch {
+    // Without the cause: a parser's message would quote the secret.
+    throw new LifeboatError('bad-input', problem)
+  }
+  const result = tokenSchema.safeParse(json)
+  if (!result.success) throw new LifeboatError('bad-input', problem)
+  parseBladeName(result.data.blade)
+  return result.data
+}
+
+/** `10.0.0.1` → `10.0.0.1:7420`. */
+export function controllerAddress(text: string): string {
+  if (/^\[[^\]]+\]$|^[^:]+$/.test(text)) return `${text}:${CONTROLLER_PORT}`
+  return text
+}
+
+export interface JoinOptions {
+  /** host or host:port */
+  readonly controller: string
+  readonly token: string
+  readonly stateDir: string
+  /** Join again over an identity that is there. */
+  readonly force: boolean
+  readonly clock: Clock
+}
+
+/**
+ * Trades a one-time token for a certificate and writes the blade's identity. The key never leaves this host, and the
+ * secret is sent only to a server whose authority has the hash that the token carries.
+ * Errors: `already-exists`, `bad-input`, `not-authenticated` (wrong authority; token unknown, used or expired),
+ * `unavailable`.
+ */
+export async function joinFleet(options: JoinOptions): Promise<BladeIdentity> {
+  const token = parseToken(options.token)
+  const present = options.force ? undefined : await readIdentity(options.stateDir)
+  if (present !== undefined) {
+    throw new LifeboatError(
+      'already-exists',
+      `this blade has already joined as ${present.blade} (controller ${present.controller}); --force joins anew`,
+    )
+  }
+  if (token.expiresAt <= options.clock.now()) {
+    throw new LifeboatError(
+      'not-authenticated',
+      `the token has expired, or this blade's clock is wrong: 'lifeboat blade add ${token.blade}' makes a new one`,
+    )
+  }
+  const controller = controllerAddress(options.controller)
+  const authorityPem = await fetchAuthority(controller, token)
+  const { privateKeyPem, requestPem } = await createRequest(token.blade)
+  const answer = await askToJoin(controller, authorityPem, token, requestPem)
+  const subject = describeCertificate(answer.certificatePem)
+  if (subject.name !== token.blade || subject.role !== 'blade') {
+    throw new LifeboatError('internal', `the controller certified ${subject.name}, not ${token.blade}`)
+  }
+  const identity: BladeIdentity = {
+    blade: token.blade,
+    controller,
+    identity: { certificatePem: answer.certificatePem, privateKeyPem, authorityPem },
+  }
+  await writeIdentity(options.stateDir, identity)
+  return identity
+}
+
+/** From a server nobody has vouched for yet; the hash in the token is what vouches for it. */
+async function fetchAuthority(controller: string, token: JoinToken): Promise<string> {
+  const client = new EnrolmentClient(
+    controller,
+    createAnonymousChannelCredentials(),
+    channelOptions('controller'),
+  )
+  try {
+    const { authorityPem } = await unary(client, 'getAuthority', {}, { timeoutMs: REQUEST_LIMIT_MS })
+    if (fingerprint(authorityPem) !== token.authority) {
+      throw new LifeboatError(
+        'not-authenticated',
+        `${controller} is not the controller that made this token: nothing was sent to it`,
+      )
+    }
+    return authorityPem
+  } catch (error) {
+    throw withController(controller, error)
+  } finally {
+    client.close()
+  }
+}
+
+async function askToJoin(
+  controller: string,
+  authorityPem: string,
+  token: JoinToken,
+  requestPem: string,
+): Promise<JoinResponse> {
+  const client = new EnrolmentClient(
+    controller,
+    createAnonymousChannelCredentials(authorityPem),
+    channelOptions('controller'),
+  )
+  try {
+    return await unary(
+      client,
+      'join',
+      { secret: token.secret, certificateRequestPem: requestPem, agentVersion: VERSION },
+      { timeoutMs: REQUEST_LIMIT_MS },
+    )
+  } catch (error) {
+    throw withController(controller, error)
+  } finally {
+    client.close()
+  }
+}
+
+function withController(controller: string, error: unknown): unknown {
+  if (!(error instanceof LifeboatError) || error.code !== 'unavailable') return error
+  const message = `the controller at ${controller} cannot be reached: is lifeboat-controller running, is the port open?`
+  return new LifeboatError('unavailable', message, { cause: error })
+}

@@ -1,0 +1,116 @@
+import { ENDED_ORDER_STATES, type OrderState } from '../../shared/domain/operation.ts'
+import type { ErrorCode } from '../../shared/errors.ts'
+
+/** What an order says of itself before its contents matter. */
+export interface OrderHeader {
+  readonly orderId: string
+  readonly kind: OrderKind
+  readonly vmId: string
+  readonly generation: number
+  readonly epoch: number
+  readonly deadlineAt: number
+  /** Of move orders; empty otherwise. */
+  readonly moveId: string
+}
+
+/** Every order kind with its saga kind being the same word. */
+export const ORDER_KINDS = {
+  'start-vm': 'starts a VM that is here',
+  'stop-vm': 'shuts a VM down',
+  'pause-vm': 'stops its execution, keeps its memory',
+  'resume-vm': 'lets it execute again',
+  'prepare-incoming': 'target: makes the volumes, opens the door',
+  'send-live': 'source: migrates the running VM',
+  'send-cold': 'source: copies the volumes of a VM that is off',
+  'confirm-incoming': 'target: the source has let go, the VM runs here',
+  'discard-incoming': 'target: the move ends without the VM',
+  'release-source': 'source: the target is confirmed, the volumes are kept for the grace time',
+} as const
+export type OrderKind = keyof typeof ORDER_KINDS
+
+/** What this agent remembers that bears on an order, read in one go. */
+export interface Known {
+  /** The same order id, if it, or an abort of it, came before. */
+  readonly sameOrder: { readonly state: OrderState } | undefined
+  readonly generation: number
+  readonly epoch: number
+  /** The order that works on this VM now. */
+  readonly working: { readonly orderId: string; readonly kind: string } | undefined
+  /** The move that holds the VM, if any. */
+  readonly move:
+    | {
+        readonly moveId: string
+        readonly direction: 'in' | 'out'
+        readonly state: string
+        readonly epoch: number
+        readonly peerBlade: string
+      }
+    | undefined
+}
+
+export type OrderDecision =
+  | { readonly action: 'run' }
+  | { readonly action: 'answer-existing' }
+  | { readonly action: 'refuse'; readonly code: ErrorCode; readonly message: string }
+
+/**
+ * Shall this order be carried out? Refusals are not remembered: they follow from what is known, so the same order
+ * gets the same answer, and a `busy` one may be sent again.
+ */
+export function decideOrder(order: OrderHeader, known: Known, now: number): OrderDecision {
+  if (known.sameOrder !== undefined) return { action: 'answer-existing' }
+  // Rule 1: an order that was overtaken by a newer intention must not be carried out, however late it arrives.
+  if (order.generation < known.generation) {
+    return refuse(
+      'stale',
+      `order ${order.orderId} carries generation ${order.generation}, this blade has already acted on ${known.generation}`,
+    )
+  }
+  if (order.epoch < known.epoch) {
+    return refuse(
+      'stale',
+      `order ${order.orderId} carries epoch ${order.epoch}, the VM is known under epoch ${known.epoch}: it may run elsewhere`,
+    )
+  }
+  if (order.deadlineAt <= now) {
+    return refuse('timeout', `the deadline of order ${order.orderId} passed before it arrived`)
+  }
+  if (known.working !== undefined) {
+    return refuse('busy', `order ${known.working.orderId} (${known.working.kind}) works on this VM`)
+  }
+  return decideHold(order, known.move)
+}
+
+/** Is it over, so that nothing more will be said of it but its end? */
+export function isEnded(state: OrderState): boolean {
+  return ENDED_ORDER_STATES.includes(state)
+}
+
+/**
+ * A move holds its VM at both ends until it is confirmed or discarded. Only the move's own orders go through, and,
+ * at the source, a start under a *higher* epoch: the controller raises the epoch only when it knows that the VM
+ * runs nowhere else, which is how a person gets a VM back whose target was lost.
+ */
+function decideHold(order: OrderHeader, move: Known['move']): OrderDecision {
+  if (move === undefined || move.moveId === order.moveId) return { action: 'run' }
+  if (move.direction === 'in') {
+    return refuse(
+      'refused',
+      `the VM is arriving from ${move.peerBlade} by move ${move.moveId}, which is not confirmed`,
+    )
+  }
+  const wouldRun = order.kind === 'start-vm' || order.kind === 'resume-vm'
+  if (order.kind === 'start-vm' && order.epoch > move.epoch) return { action: 'run' }
+  if (wouldRun && move.state !== 'held') {
+    return refuse(
+      'refused',
+      `the VM went to ${move.peerBlade} by move ${move.moveId}; it may run there, so it is not started here (rule 1)`,
+    )
+  }
+  if (order.moveId !== '') return refuse('refused', `move ${move.moveId} holds the VM`)
+  return { action: 'run' }
+}
+
+function refuse(code: ErrorCode, message: string): OrderDecision {
+  return { action: 'refuse', code, message }
+}

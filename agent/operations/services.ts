@@ -1,0 +1,33 @@
+import type { Clock } from '../../shared/clock.ts'
+import type { Vm } from '../../shared/domain/fleet.ts'
+import type { CommandRunner } from '../../shared/exec.ts'
+import type { Logger } from '../../shared/log.ts'
+import type { Hypervisor } from '../hypervisor/hypervisor.ts'
+import type { PeerClient } from '../peer/client.ts'
+import type { Volumes } from '../storage/volumes.ts'
+import type { KeptStore } from '../store/kept-store.ts'
+import type { MoveRow, MoveStore } from '../store/move-store.ts'
+import type { VmMarks } from '../store/vm-marks.ts'
+
+/** What the steps of an order may use. One object per order: `run` keeps the commands of this order. */
+export interface OperationServices {
+  readonly hypervisor: Hypervisor
+  readonly volumes: Volumes
+  readonly moves: MoveStore
+  readonly marks: VmMarks
+  readonly kept: KeptStore
+  readonly peers: PeerClient
+  readonly run: CommandRunner
+  readonly clock: Clock
+  readonly log: Logger
+  /** The VM as it is now, volumes and obstacles complete; undefined when it is not here. */
+  lookUp(vmId: string): Promise<Vm | undefined>
+  /** Makes the directories the hypervisor wants its migration sockets in. */
+  makeSocketDirectories(): Promise<void>
+  /** Ends every connection of a move and waits until nothing writes to its volumes. */
+  closeDoor(move: MoveRow): Promise<void>
+  /** Commands run for a move by its peer's word become commands of this order. */
+  claimPeerCommands(moveId: string): void
+  /** Tells the controller, now or when it can be reached again. */
+  tell(kind: string, vm: string, text: string): void
+}

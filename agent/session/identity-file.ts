@@ -1,0 +1,93 @@
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { LifeboatError } from '../../shared/errors.ts'
+import type { Identity } from '../../shared/rpc/certificates.ts'
+
+/** Who this blade is, and to whom it belongs: what `lifeboat-agent join` wrote. */
+export interface BladeIdentity {
+  readonly blade: string
+  /** host:port of the controller. */
+  readonly controller: string
+  readonly identity: Identity
+}
+
+const schema = z.object({
+  blade: z.string().min(1),
+  controller: z.string().min(1),
+  certificate: z.string().min(1),
+  key: z.string().min(1),
+  authority: z.string().min(1),
+})
+
+/**
+ * One file, not three: key and certificate belong together, and a renewal killed between two renames would leave
+ * an agent that can never speak to its controller again.
+ */
+export function identityPath(stateDir: string): string {
+  return join(stateDir, 'identity', 'identity.json')
+}
+
+/** Undefined when this blade has not joined. Throws `bad-input` for a file that cannot be understood. */
+export async function readIdentity(stateDir: string): Promise<BladeIdentity | undefined> {
+  const path = identityPath(stateDir)
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw new LifeboatError('unavailable', `cannot read ${path}`, { cause: error })
+  }
+  try {
+    const { blade, controller, certificate, key, authority } = schema.parse(JSON.parse(text))
+    return {
+      blade,
+      controller,
+      identity: { certificatePem: certificate, privateKeyPem: key, authorityPem: authority },
+    }
+  } catch (error) {
+    throw new LifeboatError(
+      'bad-input',
+      `${path} is damaged: join again with 'lifeboat-agent join --force'`,
+      {
+        cause: error,
+      },
+    )
+  }
+}
+
+/** Replaces the file as a whole: mode 0600, fsync, rename, fsync of the directory. */
+export async function writeIdentity(stateDir: string, value: BladeIdentity): Promise<void> {
+  const path = identityPath(stateDir)
+  const directory = join(stateDir, 'identity')
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const temporary = `${path}.new`
+  await rm(temporary, { force: true })
+  const { certificatePem, privateKeyPem, authorityPem } = value.identity
+  const file = await open(temporary, 'wx', 0o600)
+  try {
+    await file.writeFile(
+      `${JSON.stringify(
+        {
+          blade: value.blade,
+          controller: value.controller,
+          certificate: certificatePem,
+          key: privateKeyPem,
+          authority: authorityPem,
+        },
+        null,
+        2,
+      )}\n`,
+    )
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(temporary, path)
+  const folder = await open(directory, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}

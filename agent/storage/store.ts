@@ -1,0 +1,30 @@
+import type { StoragePool } from '../../shared/domain/fleet.ts'
+import { errorCode, LifeboatError } from '../../shared/errors.ts'
+import type { Volumes } from './volumes.ts'
+
+/** What is wrong with a disk, as the reason codes know it. */
+export interface DiskProblem {
+  readonly error: string
+  readonly code: 'disk-not-local' | 'disk-has-backing-file' | 'disk-unreadable'
+}
+
+/**
+ * One kind of storage behind the Volumes seam: LVM, or files. volumes-host.ts asks the one a path belongs to; the
+ * promises are those of Volumes.
+ */
+export interface Store
+  extends Pick<
+    Volumes,
+    'inspect' | 'create' | 'adopt' | 'discard' | 'keep' | 'unkeep' | 'kept' | 'drop' | 'read' | 'write'
+  > {
+  pools(): Promise<readonly StoragePool[]>
+}
+
+/** Runs something and, if it fails, says so in the words of this layer with the cause attached; the code is kept. */
+export async function told<T>(message: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    throw new LifeboatError(errorCode(error), message, { cause: error })
+  }
+}
