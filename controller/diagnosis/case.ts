@@ -10,6 +10,7 @@ export const CASE_CODES = {
   'bond-member-down': 'a bond runs on fewer links than at enrolment',
   'bond-down': 'a bond has no link left',
   'bond-partner-short': 'the switch bundles fewer ports than the bond has',
+  'bond-slow': 'a link of a bond runs below its speed at enrolment',
   'bond-missing': 'a bond that was there at enrolment is not there',
   'power-degraded': 'a chassis has lost a power supply, and can do without',
   'power-insufficient': 'a chassis has fewer power supplies than it needs',
@@ -28,7 +29,10 @@ export type CaseCode = keyof typeof CASE_CODES
 
 /** What is believed to be wrong now. At most one per key. */
 export interface Finding {
-  /** `mirror-degraded/blade03/md0`: code, scope, subject. */
+  /**
+   * `mirror-degraded/blade03/md0`: code, scope, subject. Power leaves the subject out (`power-degraded/chassis1`):
+   * a second supply that fails belongs to the same case, not to a new one.
+   */
   readonly key: string
   readonly code: CaseCode
   readonly severity: Severity
@@ -38,7 +42,7 @@ export interface Finding {
   readonly scopeName: string
   /** All blades it covers, sorted. */
   readonly blades: readonly string[]
-  /** md0, bond0, PS2, … */
+  /** md0, bond0, `PS2, PS3`, … */
   readonly subject: string
   /** What was seen, in words for the alert: "lost leg1, 1 of 2 disks left (leg0)". */
   readonly evidence: string
@@ -75,4 +79,24 @@ export interface BladeEvidence {
   readonly chassis: string
   readonly facts: readonly Fact[]
   readonly baseline: Baseline | undefined
+  /**
+   * False when a probe did not answer in time: then a mirror or bond that is not listed is not seen, which is not
+   * the same as not there. Default true.
+   */
+  readonly complete?: boolean
 }
+
+/** How long something must be seen, or not be seen, before a case opens or closes. */
+export interface Holds {
+  /** Milliseconds without the finding before the case closes. */
+  readonly clearMs: number
+  /** Milliseconds the finding must last before a case opens; what is not listed opens at once. */
+  readonly assertMs: Readonly<Partial<Record<CaseCode, number>>>
+}
+
+/**
+ * 30 s clear: ten looks at a link or mirror; what comes and goes within that is one case, one alert.
+ * 8 s for a sensor: a mirror or bond must fail to be read three times in a row. (The supplies of a chassis are guarded
+ * against one bad answer otherwise: no blade of it may be able to read them.) More would hide a dead sensor too long.
+ */
+export const DEFAULT_HOLDS: Holds = { clearMs: 30_000, assertMs: { 'sensor-unreadable': 8_000 } }

@@ -1,0 +1,77 @@
+import type { Clock } from '../../shared/clock.ts'
+import { MINUTE_MS, SECOND_MS } from '../../shared/domain/units.ts'
+import type { Logger } from '../../shared/log.ts'
+import type { Store } from '../store/store.ts'
+import { deliveryError, type Notifier } from './notifiers.ts'
+
+/** Delivers what stands in the outbox: at least once, in order for each notifier, across restarts. */
+export interface Outbox {
+  readonly notifiers: readonly string[]
+  /** Begins a delivery of all that is due, unless one is going on. Returns at once. */
+  deliver(): void
+  /** Resolves when the delivery going on has ended. */
+  idle(): Promise<void>
+}
+
+/** 5 s doubled at each failure, at most 15 min: a receiver that is away for the night is not hammered. */
+export function retryDelayMs(attempts: number): number {
+  return Math.min(15 * MINUTE_MS, 5 * SECOND_MS * 2 ** Math.min(attempts, 20))
+}
+
+const BATCH = 50
+
+export function createOutbox(options: {
+  store: Store
+  notifiers: readonly Notifier[]
+  clock: Clock
+  log: Logger
+}): Outbox {
+  const { store, clock, log } = options
+  const notifiers = new Map(options.notifiers.map(notifier => [notifier.name, notifier]))
+  let current: Promise<void> | undefined
+
+  const deliverDue = async () => {
+    // One that failed blocks its later messages in this round: "cleared" must not overtake "raised".
+    const failed = new Set<string>()
+    for (const entry of store.outbox.due(clock.now(), BATCH)) {
+      if (failed.has(entry.notifier)) continue
+      const notifier = notifiers.get(entry.notifier)
+      if (notifier === undefined) {
+        // Configured when the alert was raised, and no longer: there is nobody to tell.
+        store.outbox.delivered(entry.seq, clock.now())
+        continue
+      }
+      try {
+        await notifier.notify({ dedupeKey: entry.dedupeKey, payload: entry.payload })
+        store.outbox.delivered(entry.seq, clock.now())
+        const alert = store.alerts.get(entry.alert)
+        if (alert !== undefined && alert.deliveredAt === 0 && store.outbox.waitingOf(entry.alert) === 0) {
+          store.alerts.update(entry.alert, { deliveredAt: clock.now() })
+        }
+      } catch (error) {
+        failed.add(entry.notifier)
+        const delayMs = retryDelayMs(entry.attempts)
+        store.outbox.failed(entry.seq, clock.now() + delayMs, deliveryError(error))
+        log.warn(
+          `alert ${entry.alert} not delivered by ${entry.notifier}, tried again in ${delayMs / SECOND_MS} s`,
+          {
+            error: deliveryError(error),
+          },
+        )
+      }
+    }
+  }
+
+  return {
+    notifiers: [...notifiers.keys()],
+    deliver: () => {
+      if (current !== undefined) return
+      current = deliverDue()
+        .catch(error => log.error('delivery of alerts failed', { error: deliveryError(error) }))
+        .finally(() => {
+          current = undefined
+        })
+    },
+    idle: () => current ?? Promise.resolve(),
+  }
+}

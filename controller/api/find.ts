@@ -1,0 +1,56 @@
+import { LifeboatError } from '../../shared/errors.ts'
+import type { BladeView, FleetSnapshot, VmView } from '../fleet/snapshot.ts'
+import type { BladeRecord } from '../store/blades.ts'
+import type { OperationRecord } from '../store/operations.ts'
+import type { Store } from '../store/store.ts'
+
+/** By name or UUID. Throws `not-found`, or `refused` when several VMs have the name. */
+export function requireVm(snapshot: FleetSnapshot, nameOrId: string): VmView {
+  const byId = snapshot.vms.find(vm => vm.id === nameOrId.toLowerCase())
+  if (byId !== undefined) return byId
+  const named = snapshot.vms.filter(vm => vm.name === nameOrId)
+  const [first] = named
+  if (first === undefined) {
+    throw new LifeboatError('not-found', `there is no VM ${nameOrId}; lifeboat vm list shows all`)
+  }
+  if (named.length > 1) {
+    throw new LifeboatError('refused', `${named.length} VMs are called ${nameOrId}: say which by its UUID`, {
+      details: named.map(vm => `${vm.id} on ${vm.blade}`),
+    })
+  }
+  return first
+}
+
+/** Throws `not-found`. */
+export function requireBlade(store: Store, name: string): BladeRecord {
+  const blade = store.blades.get(name)
+  if (blade === undefined) {
+    throw new LifeboatError('not-found', `there is no blade ${name}; lifeboat blade list shows all`)
+  }
+  return blade
+}
+
+/** A blade that has joined. Throws `not-found`. */
+export function requireJoined(snapshot: FleetSnapshot, store: Store, name: string): BladeView {
+  requireBlade(store, name)
+  const view = snapshot.blades.find(blade => blade.name === name)
+  if (view === undefined) {
+    throw new LifeboatError(
+      'not-found',
+      `${name} has not joined yet; \`lifeboat blade add ${name}\` makes a new token`,
+    )
+  }
+  return view
+}
+
+/** Throws `not-found`. */
+export function requireOperation(store: Store, id: string): OperationRecord {
+  const operation = store.operations.get(id)
+  if (operation === undefined) {
+    throw new LifeboatError(
+      'not-found',
+      `there is no operation ${id}; lifeboat operation list --all shows them`,
+    )
+  }
+  return operation
+}

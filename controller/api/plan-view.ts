@@ -1,0 +1,73 @@
+import type * as wire from '../../proto/gen/lifeboat/v1/admin.ts'
+import type { Reason as WireReason } from '../../proto/gen/lifeboat/v1/types.ts'
+import type { Reason } from '../../shared/domain/reason.ts'
+import type { BladeScore, NPlusOne, Plan, PlannedMove } from '../placement/plan.ts'
+import type { EvacuationRecord } from '../store/evacuations.ts'
+import type { OperationRecord } from '../store/operations.ts'
+
+/** A plan with what became of its moves: by its evacuation, or by the one operation of a migration. */
+export function planToWire(
+  plan: Plan,
+  evacuation: EvacuationRecord | undefined,
+  operation?: OperationRecord,
+): wire.Plan {
+  return {
+    id: plan.id,
+    createdAt: plan.createdAt,
+    blade: plan.blade,
+    cause: plan.cause,
+    snapshotGeneration: plan.snapshotGeneration,
+    moves: plan.moves.map(move => moveToWire(move, plan.id, evacuation, operation)),
+    unplaced: plan.unplaced.map(({ vm, vmId, reasons }) => ({ vm, vmId, reasons: reasonsToWire(reasons) })),
+    after: plan.after.map(load => ({ ...load, pools: load.pools.map(pool => ({ ...pool })) })),
+    nPlusOne: nPlusOneToWire(plan.nPlusOne),
+    expectedEndMs: plan.expectedEndMs,
+  }
+}
+
+function moveToWire(
+  move: PlannedMove,
+  plan: string,
+  evacuation: EvacuationRecord | undefined,
+  operation: OperationRecord | undefined,
+): wire.Move {
+  const carried = evacuation?.moves.find(each => each.vmId === move.vmId && each.plan === plan)
+  return {
+    vm: move.vm,
+    vmId: move.vmId,
+    from: move.from,
+    to: move.to,
+    method: move.method,
+    volumeBytes: move.volumeBytes,
+    expectedDowntimeMs: move.expectedDowntimeMs,
+    expectedEndMs: move.expectedEndMs,
+    scores: move.scores.map(scoreToWire),
+    rejected: reasonsToWire(move.rejected),
+    state: carried?.state ?? (operation === undefined ? 'planned' : moveState(operation)),
+    operation: carried?.operation ?? operation?.id ?? '',
+  }
+}
+
+function moveState(operation: OperationRecord): string {
+  if (operation.endedAt === 0) return 'running'
+  return operation.state === 'done' ? 'done' : 'failed'
+}
+
+export function scoreToWire(score: BladeScore): wire.Score {
+  return { blade: score.blade, total: score.total, parts: { ...score.parts } }
+}
+
+export function nPlusOneToWire(nPlusOne: NPlusOne): wire.NPlusOne {
+  const { kept, text, notSurvivable } = nPlusOne
+  return { kept, text, notSurvivable: notSurvivable.map(each => each.blade) }
+}
+
+export function reasonsToWire(reasons: readonly Reason[]): WireReason[] {
+  return reasons.map(({ code, text, blade = '', needed = 0, available = 0 }) => ({
+    code,
+    text,
+    blade,
+    needed,
+    available,
+  }))
+}

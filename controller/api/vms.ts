@@ -1,0 +1,107 @@
+import { LifeboatError } from '../../shared/errors.ts'
+import { VM_ACTIONS, type VmAction } from '../evacuation/vm-action-saga.ts'
+import type { VmView } from '../fleet/snapshot.ts'
+import { admit } from '../placement/gate.ts'
+import { planMove } from '../placement/make-plan.ts'
+import type { AdminHandlers, ApiContext } from './context.ts'
+import { requireBlade, requireVm } from './find.ts'
+import { operationToWire, plannedOperation } from './operation-view.ts'
+import { vmToView } from './views.ts'
+
+export function vmHandlers(
+  context: ApiContext,
+): Pick<AdminHandlers, 'listVms' | 'getVm' | 'changeVm' | 'migrateVm'> {
+  const { store, fleet, clock } = context
+  return {
+    listVms: ({ blade }) => {
+      if (blade !== '') requireBlade(store, blade)
+      const { vms } = fleet.snapshot(clock.now())
+      return { vms: vms.filter(vm => blade === '' || vm.blade === blade).map(vmToView) }
+    },
+    getVm: ({ name }) => vmToView(requireVm(fleet.snapshot(clock.now()), name)),
+    changeVm: ({ name, action, force }, caller) => {
+      if (!Object.hasOwn(VM_ACTIONS, action)) {
+        throw new LifeboatError('bad-input', `'${action}' is not something a VM can be told`)
+      }
+      const snapshot = fleet.snapshot(clock.now())
+      const vm = requireVm(snapshot, name)
+      refuseLost(vm)
+      // Asked here too, so that a person hears it at once and not from a failed operation.
+      const asks = action === 'start' && vm.state !== 'running'
+      const reasons = asks ? admit(snapshot, vm, vm.blade, { purpose: 'start', override: force }) : []
+      if (reasons.length > 0) {
+        throw new LifeboatError('refused', `${vm.name} may not start on ${vm.blade}`, {
+          details: [
+            ...reasons.map(reason => reason.text),
+            `lifeboat vm start ${vm.name} --force passes over placement rules`,
+          ],
+        })
+      }
+      const operation = context.operations.startAction({
+        vm,
+        action: action as VmAction,
+        force,
+        requestedBy: caller,
+      })
+      return operationToWire(context, operation)
+    },
+    migrateVm: (request, caller) => migrate(context, request, caller),
+  }
+}
+
+function refuseLost(vm: VmView): void {
+  if (vm.state !== 'lost') return
+  throw new LifeboatError(
+    'unavailable',
+    `${vm.name} was last seen on ${vm.blade}, which does not report; lifeboat blade show ${vm.blade}`,
+  )
+}
+
+function migrate(
+  context: ApiContext,
+  request: Parameters<AdminHandlers['migrateVm']>[0],
+  caller: string,
+): ReturnType<AdminHandlers['migrateVm']> {
+  const { store, fleet, clock, config } = context
+  const now = clock.now()
+  const snapshot = fleet.snapshot(now)
+  const vm = requireVm(snapshot, request.name)
+  refuseLost(vm)
+  if (request.to !== '') requireBlade(store, request.to)
+  const cause = `migration of ${vm.name}, asked for by ${caller}`
+  return store.transaction(() => {
+    const plan = planMove(snapshot, {
+      vmId: vm.id,
+      to: request.to === '' ? undefined : request.to,
+      override: request.overrideRules,
+      id: request.planOnly ? '' : `p${store.settings.nextNumber('plan')}`,
+      cause,
+      now,
+      limits: config.evacuation,
+    })
+    const move = plan.moves[0]
+    if (move === undefined || (move.method !== 'live' && move.method !== 'cold')) {
+      const reasons = plan.unplaced.flatMap(each => each.reasons.map(reason => reason.text))
+      throw new LifeboatError(
+        'refused',
+        `${vm.name} cannot move${request.to === '' ? '' : ` to ${request.to}`}`,
+        {
+          details: [...reasons, `lifeboat why-not ${vm.name} BLADE explains a single blade`],
+        },
+      )
+    }
+    if (request.planOnly) return plannedOperation(move, cause)
+    store.plans.add(plan)
+    const operation = context.operations.startMove({
+      vm,
+      to: move.to,
+      method: move.method,
+      plan: plan.id,
+      parent: '',
+      cause,
+      requestedBy: caller,
+      override: request.overrideRules && request.to !== '',
+    })
+    return operationToWire(context, operation)
+  })
+}

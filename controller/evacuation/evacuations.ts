@@ -1,0 +1,296 @@
+import { formatDuration } from '../../shared/domain/units.ts'
+import { LifeboatError } from '../../shared/errors.ts'
+import type { FleetSnapshot } from '../fleet/snapshot.ts'
+import { recheckMove } from '../placement/gate.ts'
+import { planEvacuation, planMove } from '../placement/make-plan.ts'
+import type { Plan, PlannedMove } from '../placement/plan.ts'
+import type { EvacuationMove, EvacuationRecord } from '../store/evacuations.ts'
+import type { OperationRecord } from '../store/operations.ts'
+import type { Operations } from './operations.ts'
+import type { MoveServices } from './services.ts'
+
+export interface NewEvacuation {
+  readonly blade: string
+  readonly cause: string
+  /** Empty when a person asked. */
+  readonly caseKey: string
+  readonly caseId: string
+  readonly requestedBy: string
+}
+
+/**
+ * Emptying a blade: a reconciler over stored evacuations. It may run at any time and at any speed: what it needs is
+ * read anew on each pass, so a restart is nothing special. A plan leaves it no choice but when, and whether at all.
+ */
+export interface Evacuations {
+  /** Plans, stores, and lets the next pass begin. Throws `busy` when the blade is being emptied already. */
+  begin(request: NewEvacuation): { plan: Plan; operation: OperationRecord }
+  /** One pass over all of them. */
+  advance(): void
+  /** Moves under way are aborted, the others never begin. Throws `not-found` when it is not under way. */
+  abort(operation: string, by: string): void
+}
+
+export interface EvacuationLimits {
+  readonly concurrentPerSource: number
+  readonly concurrentPerTarget: number
+  readonly moveDeadlineMs: number
+}
+
+export function createEvacuations(
+  services: Pick<MoveServices, 'store' | 'fleet' | 'clock' | 'log'>,
+  operations: Operations,
+  limits: EvacuationLimits,
+): Evacuations {
+  const { store, fleet, clock, log } = services
+
+  const begin = (request: NewEvacuation) => {
+    const under = store.evacuations.active().find(each => each.blade === request.blade)
+    if (under !== undefined) {
+      throw new LifeboatError(
+        'busy',
+        `${request.blade} is being emptied already; lifeboat operation watch ${under.operation}`,
+      )
+    }
+    const now = clock.now()
+    return store.transaction(() => {
+      const plan = planEvacuation(fleet.snapshot(now), {
+        bladeName: request.blade,
+        cause: request.cause,
+        id: `p${store.settings.nextNumber('plan')}`,
+        now,
+        limits,
+      })
+      store.plans.add(plan)
+      const deadlineAt = now + limits.moveDeadlineMs * Math.max(1, plan.moves.length)
+      const { cause, requestedBy, blade } = request
+      const operation = operations.addParent({ from: blade, plan: plan.id, cause, requestedBy, deadlineAt })
+      store.evacuations.add({
+        operation: operation.id,
+        plan: plan.id,
+        blade,
+        cause,
+        caseKey: request.caseKey,
+        caseId: request.caseId,
+        state: 'running',
+        startedAt: now,
+        endedAt: 0,
+        moves: plan.moves.map((move, seq) => toMove(move, seq, plan.id)),
+      })
+      tellPlan(plan, now)
+      return { plan, operation }
+    })
+  }
+
+  const tellPlan = (plan: Plan, now: number) => {
+    log.info(
+      `plan ${plan.id}: ${plan.moves.length} moves, ${plan.unplaced.length} VMs without a place (${plan.cause})`,
+    )
+    for (const move of plan.moves) {
+      const best = move.scores[0]
+      const score = best === undefined ? '' : `, score ${best.total.toFixed(2)}`
+      store.stories.tell(
+        'vm',
+        move.vmId,
+        now,
+        `plan ${plan.id}: ${move.from} → ${move.to}, ${move.method}${score}: ${plan.cause}`,
+      )
+    }
+    for (const left of plan.unplaced) {
+      const why = left.reasons.map(reason => reason.text).join('; ')
+      store.stories.tell('vm', left.vmId, now, `plan ${plan.id}: no place: ${why}`)
+      log.warn(`plan ${plan.id}: no place for ${left.vm}: ${why}`)
+    }
+  }
+
+  const settleRunning = (evacuation: EvacuationRecord) => {
+    for (const move of evacuation.moves) {
+      if (move.state !== 'running') continue
+      const operation = store.operations.get(move.operation)
+      if (operation === undefined || operation.endedAt === 0) continue
+      const state = operation.state === 'done' ? 'done' : 'failed'
+      store.evacuations.updateMove(evacuation.operation, move.seq, { state, error: operation.outcome })
+    }
+  }
+
+  const startWhatMay = (id: string) => {
+    for (const move of store.evacuations.get(id)?.moves ?? []) {
+      if (move.state !== 'planned') continue
+      const evacuation = store.evacuations.get(id)
+      if (evacuation === undefined || !hasSlot(evacuation, move, store.evacuations.active())) continue
+      // Each look is a fresh one: the move that was started a moment ago holds its room already.
+      const snapshot = fleet.snapshot(clock.now())
+      const vm = snapshot.vms.find(each => each.id === move.vmId)
+      if (vm === undefined || vm.blade !== move.from) {
+        const where = vm === undefined ? 'no blade reports it any more' : `it is on ${vm.blade} already`
+        skip(id, move, where)
+        continue
+      }
+      const reasons = recheckMove(snapshot, move)
+      if (reasons.some(reason => reason.code === 'vm-busy' || reason.code === 'facts-stale')) continue
+      if (reasons.length > 0)
+        replan(evacuation, move, snapshot, reasons.map(reason => reason.text).join('; '))
+      else start(evacuation, move, vm)
+    }
+  }
+
+  const hasSlot = (evacuation: EvacuationRecord, move: EvacuationMove, all: readonly EvacuationRecord[]) => {
+    const running = all.flatMap(each => each.moves).filter(each => each.state === 'running')
+    const fromHere = running.filter(each => each.from === evacuation.blade).length
+    const toThere = running.filter(each => each.to === move.to).length
+    return fromHere < limits.concurrentPerSource && toThere < limits.concurrentPerTarget
+  }
+
+  const start = (evacuation: EvacuationRecord, move: EvacuationMove, vm: FleetSnapshot['vms'][number]) => {
+    if (move.method !== 'live' && move.method !== 'cold')
+      return skip(evacuation.operation, move, `${move.method} is not possible yet`)
+    const operation = operations.startMove({
+      vm,
+      to: move.to,
+      method: move.method,
+      plan: move.plan,
+      parent: evacuation.operation,
+      cause: evacuation.cause,
+      requestedBy: store.operations.get(evacuation.operation)?.requestedBy ?? '',
+      override: false,
+    })
+    store.evacuations.updateMove(evacuation.operation, move.seq, {
+      state: 'running',
+      operation: operation.id,
+    })
+  }
+
+  const skip = (id: string, move: EvacuationMove, why: string) => {
+    store.evacuations.updateMove(id, move.seq, { state: 'skipped', error: why })
+    const line = `vm ${move.vm}: planned => skipped (plan ${move.plan}, ${move.from} → ${move.to}): ${why}`
+    store.stories.tell('vm', move.vmId, clock.now(), line)
+    log.warn(line)
+  }
+
+  /** A planned target that no longer fits is not bent: the VM gets one new plan of its own, and no third. */
+  const replan = (
+    evacuation: EvacuationRecord,
+    move: EvacuationMove,
+    snapshot: FleetSnapshot,
+    why: string,
+  ) => {
+    skip(evacuation.operation, move, why)
+    if (move.plan !== evacuation.plan) return
+    const plan = planMove(snapshot, {
+      vmId: move.vmId,
+      cause: `${evacuation.cause}; plan ${move.plan} no longer fits: ${why}`,
+      id: `p${store.settings.nextNumber('plan')}`,
+      now: clock.now(),
+      limits,
+    })
+    store.plans.add(plan)
+    tellPlan(plan, clock.now())
+    const seq = Math.max(...evacuation.moves.map(each => each.seq)) + 1
+    for (const next of plan.moves) store.evacuations.addMove(evacuation.operation, toMove(next, seq, plan.id))
+  }
+
+  const endIfDone = (id: string) => {
+    const evacuation = store.evacuations.get(id)
+    if (evacuation === undefined || evacuation.moves.some(move => move.state === 'running')) return
+    if (evacuation.state === 'running' && evacuation.moves.some(move => move.state === 'planned')) return
+    for (const move of evacuation.moves)
+      if (move.state === 'planned') skip(id, move, 'the evacuation was aborted')
+    const now = clock.now()
+    const end = summary(
+      store.evacuations.get(id) ?? evacuation,
+      store.plans.get(evacuation.plan),
+      fleet.snapshot(now),
+      now,
+    )
+    store.transaction(() => {
+      store.evacuations.setState(id, 'ended', now)
+      operations.setState(id, end.state, { outcome: end.outcome, nextCommand: end.nextCommand })
+    })
+  }
+
+  const abort = (id: string, by: string) => {
+    const evacuation = store.evacuations.get(id)
+    if (evacuation === undefined || evacuation.state === 'ended') {
+      throw new LifeboatError('not-found', `no evacuation ${id} is under way; lifeboat operation list --all`)
+    }
+    store.evacuations.setState(id, 'aborting', 0)
+    operations.setState(id, 'aborting', { outcome: `abort asked by ${by}` })
+    for (const move of evacuation.moves) if (move.state === 'running') operations.abort(move.operation, by)
+  }
+
+  return {
+    begin,
+    abort,
+    advance: () => {
+      const paused = store.settings.automation().paused
+      for (const evacuation of store.evacuations.active()) {
+        settleRunning(evacuation)
+        const operation = store.operations.get(evacuation.operation)
+        if (evacuation.state === 'running' && (operation?.deadlineAt ?? 0) < clock.now()) {
+          abort(evacuation.operation, 'its deadline')
+        }
+        // Rule 10: a pause holds back what automation has not begun; what a person asked for goes on.
+        const held = paused && evacuation.caseId !== ''
+        if (store.evacuations.get(evacuation.operation)?.state === 'running' && !held)
+          startWhatMay(evacuation.operation)
+        endIfDone(evacuation.operation)
+      }
+    },
+  }
+}
+
+function toMove(move: PlannedMove, seq: number, plan: string): EvacuationMove {
+  const { vmId, vm, from, to, method, memoryBytes, volumeBytes } = move
+  return {
+    seq,
+    plan,
+    vmId,
+    vm,
+    from,
+    to,
+    method,
+    memoryBytes,
+    volumeBytes,
+    state: 'planned',
+    operation: '',
+    error: '',
+  }
+}
+
+/** How it ended, for the person who reads it in the morning. Pure. */
+export function summary(
+  evacuation: EvacuationRecord,
+  plan: Plan | undefined,
+  snapshot: FleetSnapshot,
+  now: number,
+): { state: 'done' | 'undone' | 'needs-admin'; outcome: string; nextCommand: string } {
+  const last = new Map(evacuation.moves.map(move => [move.vmId, move]))
+  const meant = [
+    ...last.values(),
+    ...(plan?.unplaced ?? []).map(({ vm, vmId, reasons }) => ({
+      vm,
+      vmId,
+      error: reasons.map(reason => reason.text).join('; '),
+      state: 'skipped',
+    })),
+  ]
+  const left = meant.filter(each => {
+    const vm = snapshot.vms.find(candidate => candidate.id === each.vmId)
+    return each.state !== 'done' && vm?.blade === evacuation.blade
+  })
+  const moved = evacuation.moves.filter(move => move.state === 'done').length
+  const total = new Set(meant.map(each => each.vmId)).size
+  const took = formatDuration(now - evacuation.startedAt)
+  const count = `${moved} of ${total} VMs moved in ${took}`
+  const stay = left.map(each => `${each.vm} (${each.error})`).join(', ')
+  if (evacuation.state === 'aborting') {
+    const outcome = `aborted: ${count}${left.length === 0 ? '' : `; on ${evacuation.blade} stay ${stay}`}`
+    return { state: moved === 0 ? 'undone' : 'done', outcome, nextCommand: '' }
+  }
+  if (left.length === 0) return { state: 'done', outcome: count, nextCommand: '' }
+  return {
+    state: 'needs-admin',
+    outcome: `${count}; left on ${evacuation.blade}: ${stay}`,
+    nextCommand: `lifeboat evacuate ${evacuation.blade} --plan`,
+  }
+}

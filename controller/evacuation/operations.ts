@@ -1,0 +1,275 @@
+import type { OperationState } from '../../shared/domain/operation.ts'
+import { LifeboatError } from '../../shared/errors.ts'
+import type { Json, SagaView } from '../../shared/saga/definition.ts'
+import { createSagaJournal } from '../../shared/saga/journal.ts'
+import { createSagaRunner, type SagaRunner } from '../../shared/saga/runner.ts'
+import type { VmView } from '../fleet/snapshot.ts'
+import type { OperationKind, OperationRecord } from '../store/operations.ts'
+import { type MoveParams, moveSaga } from './move-saga.ts'
+import { describeEnd } from './outcome.ts'
+import type { MoveServices } from './services.ts'
+import { VM_ACTIONS, type VmAction, type VmActionParams, vmActionSaga } from './vm-action-saga.ts'
+
+export interface NewMove {
+  readonly vm: VmView
+  readonly to: string
+  readonly method: 'live' | 'cold'
+  readonly plan: string
+  readonly parent: string
+  readonly cause: string
+  readonly requestedBy: string
+  readonly override: boolean
+}
+
+export interface NewAction {
+  readonly vm: VmView
+  readonly action: VmAction
+  readonly force: boolean
+  readonly requestedBy: string
+}
+
+/** Operations: the one place where their state changes. */
+export interface Operations {
+  /** Throws `busy` when another operation works on the VM. Returns when it is journaled, not when it is done. */
+  startMove(move: NewMove): OperationRecord
+  startAction(action: NewAction): OperationRecord
+  /** A record without a saga, moved on by its owner (an evacuation, whose moves are its children). */
+  addParent(
+    operation: Pick<OperationRecord, 'from' | 'plan' | 'cause' | 'requestedBy' | 'deadlineAt'>,
+  ): OperationRecord
+  setState(
+    id: string,
+    state: OperationState,
+    words: { outcome?: string; nextCommand?: string; error?: string },
+  ): void
+  /** Journaled; returns at once. Not for a parent: its owner does that. */
+  abort(id: string, by: string): void
+  progress(id: string): { doneBytes: number; totalBytes: number }
+  /** Takes up what an earlier run of the controller left. Once, at start-up. */
+  resume(): void
+  /** Stops without undoing anything: the next start goes on. */
+  close(): Promise<void>
+}
+
+export interface OperationsOptions {
+  readonly services: MoveServices
+  readonly graceMs: number
+  readonly moveDeadlineMs: number
+  /** Start, stop, pause and resume. */
+  readonly actionDeadlineMs: number
+  /** An operation changed: people watch, and the reconciler may go on. */
+  readonly onChange: (id: string) => void
+}
+
+export function createOperations(options: OperationsOptions): Operations {
+  const { services } = options
+  const { store, clock, log, fleet } = services
+  const runner: SagaRunner<MoveServices> = createSagaRunner<MoveServices>({
+    journal: createSagaJournal(store.database),
+    clock,
+    // Its "started" and "done" would say each state change a second time.
+    log: { ...log, info: (message, fields) => log.debug(message, fields) },
+    servicesFor: () => services,
+    onChange: view => follow(view),
+  })
+  runner.register(moveSaga)
+  for (const action of Object.keys(VM_ACTIONS) as VmAction[]) runner.register(vmActionSaga(action))
+
+  /** The one function that changes an operation's state; each change leaves one line. */
+  const setState: Operations['setState'] = (id, state, words) => {
+    const operation = store.operations.get(id)
+    if (operation === undefined || operation.endedAt > 0) return
+    const ended = state === 'done' || state === 'undone' || state === 'needs-admin'
+    if (operation.state === state && !ended) return
+    const now = clock.now()
+    const line = stateLine(operation, state, words.outcome ?? '')
+    store.transaction(() => {
+      store.operations.update(id, {
+        ...words,
+        state,
+        ...(ended ? { endedAt: now, reservation: undefined } : {}),
+      })
+      if (state === 'done' && operation.vmId !== '') store.operations.settleOf(operation.vmId, now)
+      if (operation.vmId !== '') store.stories.tell('vm', operation.vmId, now, line)
+      if (operation.from !== '') store.stories.tell('blade', operation.from, now, line)
+      if (operation.to !== '' && operation.to !== operation.from) {
+        store.stories.tell('blade', operation.to, now, line)
+      }
+    })
+    if (state === 'needs-admin') log.error(line, { next: words.nextCommand ?? '' })
+    else log.info(line)
+    fleet.touch()
+  }
+
+  const follow = (view: SagaView) => {
+    const operation = store.operations.get(view.id)
+    if (operation === undefined || operation.endedAt > 0) return
+    const progress = runner.progress(view.id)
+    store.operations.update(view.id, { steps: view.steps, error: view.error, ...progress })
+    if (view.state === 'running' || view.state === 'aborting') setState(view.id, view.state, {})
+    else {
+      const end = describeEnd(operation, view)
+      store.operations.update(view.id, {
+        downtimeMs: end.downtimeMs,
+        handoverMs: end.handoverMs,
+        doneBytes: end.transferredBytes || progress.doneBytes,
+        totalBytes: end.transferredBytes || progress.totalBytes,
+      })
+      setState(view.id, view.state, { outcome: end.outcome, nextCommand: end.nextCommand })
+    }
+    options.onChange(view.id)
+  }
+
+  const begin = (
+    fields: Partial<OperationRecord> & { kind: OperationKind; deadlineAt: number },
+  ): OperationRecord => {
+    const now = clock.now()
+    const operation: OperationRecord = {
+      ...EMPTY,
+      ...fields,
+      id: `o${store.settings.nextNumber('operation')}`,
+      startedAt: now,
+    }
+    store.operations.add(operation)
+    const line = beginLine(operation)
+    log.info(line)
+    if (operation.vmId !== '') store.stories.tell('vm', operation.vmId, now, line)
+    if (operation.from !== '') store.stories.tell('blade', operation.from, now, line)
+    if (operation.to !== '' && operation.to !== operation.from)
+      store.stories.tell('blade', operation.to, now, line)
+    return operation
+  }
+  // The row first: should the process end between the two, `resume` ends an operation that has no saga.
+  const beginSaga = (operation: OperationRecord, params: MoveParams | VmActionParams): OperationRecord => {
+    runner.start(operation.kind, operation.id, params as unknown as Json, operation.deadlineAt)
+    fleet.touch()
+    options.onChange(operation.id)
+    return operation
+  }
+  const refuseBusy = (vm: VmView) => {
+    const busy = store.operations.activeOf(vm.id)
+    if (busy === undefined) return
+    throw new LifeboatError(
+      'busy',
+      `operation ${busy.id} (${busy.kind}) works on ${vm.name}; wait for it (lifeboat operation watch ${busy.id}) or abort it`,
+    )
+  }
+
+  return {
+    startMove: move => {
+      refuseBusy(move.vm)
+      const deadlineAt = clock.now() + options.moveDeadlineMs
+      const { vm, override, ...rest } = move
+      const operation = begin({
+        ...rest,
+        kind: 'move',
+        vmId: vm.id,
+        vm: vm.name,
+        from: vm.blade,
+        deadlineAt,
+      })
+      const { id: vmId, name, blade: from } = vm
+      const { to, method } = move
+      const graceMs = options.graceMs
+      return beginSaga(operation, { vmId, vm: name, from, to, method, override, graceMs, deadlineAt })
+    },
+    startAction: ({ vm, action, force, requestedBy }) => {
+      refuseBusy(vm)
+      const deadlineAt = clock.now() + options.actionDeadlineMs
+      const operation = begin({
+        kind: action,
+        vmId: vm.id,
+        vm: vm.name,
+        from: vm.blade,
+        requestedBy,
+        cause: 'asked for',
+        deadlineAt,
+      })
+      return beginSaga(operation, { vmId: vm.id, vm: vm.name, blade: vm.blade, force, deadlineAt })
+    },
+    addParent: fields => begin({ ...fields, kind: 'evacuate' }),
+    setState: (id, state, words) => {
+      setState(id, state, words)
+      options.onChange(id)
+    },
+    abort: (id, by) => {
+      const operation = store.operations.get(id)
+      if (operation?.vmId)
+        store.stories.tell('vm', operation.vmId, clock.now(), `operation ${id}: abort, asked by ${by}`)
+      log.info(`operation ${id}: abort, asked by ${by}`)
+      runner.abort(id)
+    },
+    progress: id => runner.progress(id),
+    resume: () => {
+      runner.resume()
+      for (const operation of store.operations.active()) {
+        if (operation.kind === 'evacuate' || runner.view(operation.id) !== undefined) continue
+        setState(operation.id, 'undone', {
+          outcome: 'the controller stopped before it began; nothing was done',
+        })
+      }
+    },
+    close: () => runner.close(),
+  }
+}
+
+const EMPTY: OperationRecord = {
+  id: '',
+  kind: 'move',
+  state: 'running',
+  vmId: '',
+  vm: '',
+  from: '',
+  to: '',
+  method: '',
+  plan: '',
+  parent: '',
+  cause: '',
+  requestedBy: '',
+  startedAt: 0,
+  endedAt: 0,
+  deadlineAt: 0,
+  steps: [],
+  downtimeMs: 0,
+  handoverMs: 0,
+  doneBytes: 0,
+  totalBytes: 0,
+  error: '',
+  outcome: '',
+  nextCommand: '',
+  reservation: undefined,
+  settledAt: 0,
+}
+
+/** `plan p1, blade01 → blade02, live, operation o17` */
+function circumstances(operation: OperationRecord): string {
+  const way = operation.to === '' ? operation.from : `${operation.from} → ${operation.to}`
+  return [operation.plan && `plan ${operation.plan}`, way, operation.method, `operation ${operation.id}`]
+    .filter(part => part !== '')
+    .join(', ')
+}
+
+function beginLine(operation: OperationRecord): string {
+  const why = `${operation.cause}${operation.requestedBy === '' ? '' : `, asked by ${operation.requestedBy}`}`
+  return `${transition(operation, 'running')} (${circumstances(operation)}): ${why}`
+}
+
+function stateLine(operation: OperationRecord, state: OperationState, outcome: string): string {
+  return `${transition(operation, state)} (${circumstances(operation)})${outcome === '' ? '' : `: ${outcome}`}`
+}
+
+/** A move is told as what becomes of the VM, everything else as what becomes of the operation. */
+function transition(operation: OperationRecord, state: OperationState): string {
+  const begins = state === 'running'
+  if (operation.kind === 'move') {
+    const still = operation.method === 'live' ? 'running' : 'stopped'
+    if (begins) return `vm ${operation.vm}: ${still} => moving`
+    const becomes = state === 'done' || state === 'undone' ? still : state
+    return `vm ${operation.vm}: ${operation.state === 'running' ? 'moving' : operation.state} => ${becomes}`
+  }
+  const what =
+    operation.kind === 'evacuate'
+      ? `blade ${operation.from}: evacuation`
+      : `vm ${operation.vm}: ${operation.kind}`
+  return begins ? `${what} begins` : `${what} ${operation.state} => ${state}`
+}

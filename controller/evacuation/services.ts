@@ -1,0 +1,14 @@
+import type { Clock } from '../../shared/clock.ts'
+import type { Logger } from '../../shared/log.ts'
+import type { FleetState } from '../fleet/fleet-state.ts'
+import type { Store } from '../store/store.ts'
+import type { Orders } from './orders.ts'
+
+/** What the steps of the controller's sagas may use. */
+export interface MoveServices {
+  readonly store: Store
+  readonly orders: Orders
+  readonly fleet: FleetState
+  readonly clock: Clock
+  readonly log: Logger
+}

@@ -1,0 +1,159 @@
+import { formatDuration } from '../../shared/domain/units.ts'
+import type { CaseCode, Finding, Severity } from '../diagnosis/case.ts'
+import type { NPlusOne } from '../placement/plan.ts'
+import type { BladeRecord } from '../store/blades.ts'
+import type { OperationRecord } from '../store/operations.ts'
+import type { VmRecord } from '../store/vms.ts'
+import { sightingsByVm } from './build-snapshot.ts'
+import type { FleetSnapshot } from './snapshot.ts'
+
+export interface FleetFindingSources {
+  readonly now: number
+  readonly snapshot: FleetSnapshot
+  readonly blades: readonly BladeRecord[]
+  readonly vms: readonly VmRecord[]
+  readonly nPlusOne: NPlusOne
+  /** Ended in needs-admin, and nobody has dealt with it. */
+  readonly unsettled: readonly OperationRecord[]
+  /** When this controller began to listen: an observer that was away must not blame those it did not hear. */
+  readonly listeningSince: number
+  readonly silentAfterMs: number
+}
+
+/** What is wrong with the fleet rather than with a piece of hardware. Pure. */
+export function fleetFindings(sources: FleetFindingSources): Finding[] {
+  return [
+    ...silentBlades(sources),
+    ...refusedAgents(sources),
+    ...vmsTwice(sources),
+    ...ambiguousNames(sources),
+    ...lostNPlusOne(sources),
+    ...unsettledOperations(sources),
+  ]
+}
+
+function silentBlades({ snapshot, now, listeningSince, silentAfterMs }: FleetFindingSources): Finding[] {
+  if (now - listeningSince < silentAfterMs) return []
+  return snapshot.blades
+    .filter(blade => blade.liveness === 'silent' && blade.admin !== 'maintenance' && blade.lastReportAt > 0)
+    .map(blade =>
+      finding('blade-silent', 'severe', blade.name, '', now, {
+        evidence: `no report for ${formatDuration(silentAfterMs)} or more`,
+        observedAt: blade.lastReportAt,
+      }),
+    )
+}
+
+function refusedAgents({ blades, now }: FleetFindingSources): Finding[] {
+  return blades
+    .filter(blade => blade.refusal !== '')
+    .map(blade => finding('agent-version', 'moderate', blade.name, '', now, { evidence: blade.refusal }))
+}
+
+/**
+ * Rule 1, watched from outside. Only words that are both newer than the last move count: around a hand-over an older
+ * report still has the VM where it was.
+ */
+function vmsTwice({ blades, vms, snapshot, now }: FleetFindingSources): Finding[] {
+  const busy = new Set(snapshot.vms.filter(vm => vm.operation !== '').map(vm => vm.id))
+  const names = new Map(vms.map(vm => [vm.id, vm.name]))
+  const up = new Set(snapshot.blades.filter(blade => blade.liveness === 'up').map(blade => blade.name))
+  const found: Finding[] = []
+  for (const [id, sightings] of sightingsByVm(blades, vms)) {
+    const running = sightings.filter(
+      each => each.vm.state === 'running' && !each.vm.incoming && up.has(each.blade),
+    )
+    if (running.length < 2 || busy.has(id)) continue
+    const where = running.map(each => each.blade).sort()
+    const name = names.get(id) ?? id
+    found.push({
+      ...finding('vm-runs-twice', 'severe', where[0] ?? '', name, now, {
+        evidence: `${name} is reported running by ${where.join(' and ')}`,
+      }),
+      blades: where,
+    })
+  }
+  return found
+}
+
+function ambiguousNames({ snapshot, now }: FleetFindingSources): Finding[] {
+  return [...Map.groupBy(snapshot.vms, vm => vm.name)]
+    .filter(([, vms]) => vms.length > 1)
+    .map(([name, vms]) => {
+      const blades = [...new Set(vms.map(vm => vm.blade))].sort()
+      const evidence = `${vms.length} VMs are called ${name}, on ${blades.join(', ')}; say which by its UUID`
+      return { ...fleetWide('vm-name-ambiguous', 'moderate', name, now, evidence), blades }
+    })
+}
+
+function lostNPlusOne({
+  nPlusOne,
+  now,
+  snapshot,
+  listeningSince,
+  silentAfterMs,
+}: FleetFindingSources): Finding[] {
+  // Until every blade had its chance to report, the room of those that have not is missing for no reason.
+  const allHeard = snapshot.blades.every(blade => blade.liveness === 'up')
+  if (!allHeard && now - listeningSince < silentAfterMs) return []
+  // One blade alone has nothing to be emptied onto: that is the fleet, not an event.
+  if (nPlusOne.kept || snapshot.blades.length < 2) return []
+  const blades = nPlusOne.notSurvivable.map(each => each.blade).sort()
+  return [{ ...fleetWide('n-plus-one-lost', 'info', '', now, nPlusOne.text), blades }]
+}
+
+function unsettledOperations({ unsettled, now, snapshot }: FleetFindingSources): Finding[] {
+  const known = new Set(snapshot.blades.map(blade => blade.name))
+  return unsettled
+    .filter(operation => known.has(operation.from))
+    .map(operation => {
+      const evacuate = operation.kind === 'evacuate'
+      const code: CaseCode = evacuate ? 'evacuation-incomplete' : 'operation-needs-admin'
+      const evidence = `operation ${operation.id}: ${operation.outcome}`
+      return finding(code, evacuate ? 'moderate' : 'severe', operation.from, operation.id, now, {
+        evidence,
+        observedAt: operation.endedAt,
+      })
+    })
+}
+
+function finding(
+  code: CaseCode,
+  severity: Severity,
+  blade: string,
+  subject: string,
+  now: number,
+  words: { evidence: string; observedAt?: number },
+): Finding {
+  return {
+    key: [code, blade, subject].filter(part => part !== '').join('/'),
+    code,
+    severity,
+    scope: 'blade',
+    scopeName: blade,
+    blades: [blade],
+    subject,
+    evidence: words.evidence,
+    observedAt: words.observedAt ?? now,
+  }
+}
+
+function fleetWide(
+  code: CaseCode,
+  severity: Severity,
+  subject: string,
+  now: number,
+  evidence: string,
+): Finding {
+  return {
+    key: ['fleet', subject].reduce((key, part) => (part === '' ? key : `${key}/${part}`), code as string),
+    code,
+    severity,
+    scope: 'fleet',
+    scopeName: '',
+    blades: [],
+    subject,
+    evidence,
+    observedAt: now,
+  }
+}

@@ -1,0 +1,186 @@
+import type { StoragePool } from '../../shared/domain/fleet.ts'
+import type { BladeView, FleetSnapshot, Reservation, VmView } from '../fleet/snapshot.ts'
+
+/**
+ * What a blade has left. Immutable: the planner makes a new one after each move it writes down, so that every later
+ * choice sees the earlier ones.
+ */
+export interface Room {
+  readonly blade: BladeView
+  /** VMs on it, whatever their state, and those that are to come (reservations). By id, with their names. */
+  readonly vms: ReadonlyMap<string, RoomVm>
+  /** By pool name and kind: free and reclaimable room, less what is promised. */
+  readonly pools: readonly PoolRoom[]
+}
+
+/** One VM's share of the room. */
+export interface RoomVm {
+  readonly name: string
+  /** 0 when it is not in memory. */
+  readonly memoryBytes: number
+  readonly paths: readonly string[]
+  /** Only promised: its volumes are already taken off `pools`, by these amounts. */
+  readonly promised: readonly VolumeNeed[]
+}
+
+export interface VolumeNeed {
+  readonly pool: string
+  readonly storage: string
+  readonly bytes: number
+}
+
+export interface PoolRoom extends StoragePool {
+  /** free + reclaimable - promised */
+  readonly availableBytes: number
+}
+
+export type Rooms = ReadonlyMap<string, Room>
+
+/** Room of every blade, by name. */
+export function roomsOf(snapshot: FleetSnapshot): Rooms {
+  const byBlade = new Map<string, VmView[]>()
+  for (const vm of snapshot.vms) {
+    const list = byBlade.get(vm.blade)
+    if (list === undefined) byBlade.set(vm.blade, [vm])
+    else list.push(vm)
+  }
+  return new Map(snapshot.blades.map(blade => [blade.name, roomOf(blade, byBlade.get(blade.name) ?? [])]))
+}
+
+function roomOf(blade: BladeView, present: readonly VmView[]): Room {
+  const vms = new Map<string, RoomVm>()
+  for (const vm of present) {
+    vms.set(vm.id, {
+      name: vm.name,
+      memoryBytes: isInMemory(vm) ? vm.memoryBytes : 0,
+      paths: vm.volumes.map(volume => volume.path),
+      promised: [],
+    })
+  }
+  let pools: readonly PoolRoom[] = (blade.capacity?.pools ?? []).map(pool => ({
+    ...pool,
+    availableBytes: pool.freeBytes + pool.reclaimableBytes,
+  }))
+  for (const reservation of blade.reservations) {
+    // Once the blade reports the VM as its own, the report has the truth and the promise would count it twice.
+    if (vms.has(reservation.vmId)) continue
+    vms.set(reservation.vmId, promisedVm(reservation))
+    pools = takeFrom(pools, reservation.volumes)
+  }
+  return { blade, vms, pools }
+}
+
+function promisedVm(reservation: Reservation): RoomVm {
+  return {
+    name: reservation.vmName,
+    memoryBytes: reservation.memoryBytes,
+    paths: [],
+    promised: reservation.volumes,
+  }
+}
+
+/**
+ * Not known counts as there (unknown, lost): the memory of a VM that may run is not free. Crashed and stopped ones
+ * need none; their volumes and their place among the VMs count all the same.
+ */
+export function isInMemory(vm: { readonly state: VmView['state'] }): boolean {
+  return vm.state !== 'stopped' && vm.state !== 'crashed'
+}
+
+/** Memory VMs may use, in bytes. */
+export function usableMemoryBytes(room: Room): number {
+  const capacity = room.blade.capacity
+  return capacity === undefined ? 0 : Math.max(0, capacity.memoryBytes - capacity.reservedMemoryBytes)
+}
+
+/** Memory of VMs that are there or promised, in bytes; `exceptVmId` is left out. */
+export function usedMemoryBytes(room: Room, exceptVmId = ''): number {
+  let sum = 0
+  for (const [id, vm] of room.vms) if (id !== exceptVmId) sum += vm.memoryBytes
+  return sum
+}
+
+/**
+ * Room the volumes of a VM need in each pool. The whole size, not what is allocated now: a thin volume or a qcow2 file
+ * may fill up later, and a copy may arrive with its zeroes written out. Refusing too early is repaired by a person in a
+ * minute; a full thin pool stops every VM in it.
+ */
+export function volumeNeeds(vm: VmView): VolumeNeed[] {
+  const needs = new Map<string, VolumeNeed>()
+  for (const { pool, storage, sizeBytes } of vm.volumes) {
+    const key = `${storage} ${pool}`
+    needs.set(key, { pool, storage, bytes: (needs.get(key)?.bytes ?? 0) + sizeBytes })
+  }
+  return [...needs.values()].sort((a, b) =>
+    a.pool < b.pool ? -1 : a.pool > b.pool ? 1 : a.storage < b.storage ? -1 : 1,
+  )
+}
+
+/** The pool of that name and kind. */
+export function findPool(room: Room, need: VolumeNeed): PoolRoom | undefined {
+  return room.pools.find(pool => pool.name === need.pool && pool.storage === need.storage)
+}
+
+/** Available room of a pool for one VM: what is promised to that very VM is not in its way. */
+export function availableFor(room: Room, pool: PoolRoom, vmId: string): number {
+  const own = (room.vms.get(vmId)?.promised ?? []).filter(need => isOf(need, pool))
+  return pool.availableBytes + own.reduce((sum, need) => sum + need.bytes, 0)
+}
+
+/**
+ * The rooms after a move. At the source the volumes become reclaimable: they stay for their grace time unless the room
+ * is needed (rule 3). Only what they really occupy comes back, at the target their whole size is taken.
+ */
+export function afterMove(rooms: Rooms, vm: VmView, to: string): Rooms {
+  const next = new Map(rooms)
+  const source = rooms.get(vm.blade)
+  if (source !== undefined) {
+    const left = new Map(source.vms)
+    left.delete(vm.id)
+    next.set(vm.blade, { ...source, vms: left, pools: source.pools.map(pool => withKept(pool, vm)) })
+  }
+  const target = rooms.get(to)
+  if (target !== undefined) next.set(to, withArrival(target, vm))
+  return next
+}
+
+/** The room when the VM has arrived there. What was promised to that very VM is not taken twice. */
+export function withArrival(room: Room, vm: VmView): Room {
+  const vms = new Map(room.vms)
+  const already = vms.get(vm.id)?.promised ?? []
+  const needs = volumeNeeds(vm)
+  vms.set(vm.id, {
+    name: vm.name,
+    memoryBytes: isInMemory(vm) ? vm.memoryBytes : 0,
+    paths: vm.volumes.map(volume => volume.path),
+    promised: needs,
+  })
+  return { ...room, vms, pools: takeFrom(giveBack(room.pools, already), needs) }
+}
+
+function takeFrom(pools: readonly PoolRoom[], needs: readonly VolumeNeed[]): readonly PoolRoom[] {
+  return pools.map(pool => ({ ...pool, availableBytes: pool.availableBytes - sumFor(pool, needs) }))
+}
+
+function withKept(pool: PoolRoom, vm: VmView): PoolRoom {
+  const kept = vm.volumes
+    .filter(volume => volume.pool === pool.name && volume.storage === pool.storage)
+    .reduce((sum, volume) => sum + Math.min(volume.allocatedBytes, volume.sizeBytes), 0)
+  return {
+    ...pool,
+    reclaimableBytes: pool.reclaimableBytes + kept,
+    availableBytes: pool.availableBytes + kept,
+  }
+}
+
+function giveBack(pools: readonly PoolRoom[], needs: readonly VolumeNeed[]): readonly PoolRoom[] {
+  return pools.map(pool => ({ ...pool, availableBytes: pool.availableBytes + sumFor(pool, needs) }))
+}
+
+function sumFor(pool: PoolRoom, needs: readonly VolumeNeed[]): number {
+  return needs.reduce((sum, need) => (isOf(need, pool) ? sum + need.bytes : sum), 0)
+}
+
+function isOf(need: VolumeNeed, pool: StoragePool): boolean {
+  return need.pool === pool.name && need.storage === pool.storage
+}

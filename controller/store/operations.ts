@@ -1,0 +1,160 @@
+import type { OperationState } from '../../shared/domain/operation.ts'
+import type { SagaStepView } from '../../shared/saga/definition.ts'
+import type { Reservation } from '../fleet/snapshot.ts'
+import type { Sql } from './sql.ts'
+import type { OperationTable } from './tables.ts'
+
+export type OperationKind = 'move' | 'evacuate' | 'start' | 'stop' | 'pause' | 'resume'
+
+export interface OperationRecord {
+  readonly id: string
+  readonly kind: OperationKind
+  readonly state: OperationState
+  /** Empty for an evacuation. */
+  readonly vmId: string
+  readonly vm: string
+  readonly from: string
+  readonly to: string
+  readonly method: string
+  readonly plan: string
+  /** The evacuation a move belongs to. */
+  readonly parent: string
+  readonly cause: string
+  readonly requestedBy: string
+  readonly startedAt: number
+  readonly endedAt: number
+  readonly deadlineAt: number
+  readonly steps: readonly SagaStepView[]
+  readonly downtimeMs: number
+  readonly handoverMs: number
+  readonly doneBytes: number
+  readonly totalBytes: number
+  readonly error: string
+  readonly outcome: string
+  readonly nextCommand: string
+  /** Room it takes at `to` until the reports show it. */
+  readonly reservation: Reservation | undefined
+  /** A person, or a later operation, dealt with its needs-admin. */
+  readonly settledAt: number
+}
+
+export interface OperationStore {
+  add(operation: OperationRecord): void
+  get(id: string): OperationRecord | undefined
+  update(id: string, change: Partial<Omit<OperationRecord, 'id'>>): void
+  /** Newest first. */
+  list(filter: { all: boolean; limit: number }): OperationRecord[]
+  active(): OperationRecord[]
+  activeOf(vmId: string): OperationRecord | undefined
+  children(parent: string): OperationRecord[]
+  /** Ended in needs-admin and not settled. */
+  unsettled(): OperationRecord[]
+  settleOf(vmId: string, now: number): void
+}
+
+const COLUMNS: Record<keyof OperationRecord, keyof OperationTable> = {
+  id: 'id',
+  kind: 'kind',
+  state: 'state',
+  vmId: 'vm_id',
+  vm: 'vm',
+  from: 'source',
+  to: 'target',
+  method: 'method',
+  plan: 'plan',
+  parent: 'parent',
+  cause: 'cause',
+  requestedBy: 'requested_by',
+  startedAt: 'started_at',
+  endedAt: 'ended_at',
+  deadlineAt: 'deadline_at',
+  steps: 'steps',
+  downtimeMs: 'downtime_ms',
+  handoverMs: 'handover_ms',
+  doneBytes: 'done_bytes',
+  totalBytes: 'total_bytes',
+  error: 'error',
+  outcome: 'outcome',
+  nextCommand: 'next_command',
+  reservation: 'reservation',
+  settledAt: 'settled_at',
+}
+const FIELDS = Object.entries(COLUMNS) as [keyof OperationRecord, keyof OperationTable][]
+
+export function createOperationStore(sql: Sql): OperationStore {
+  const select = () => sql.build.selectFrom('operations').selectAll()
+  // rowid, not id: o10 sorts before o9 as text.
+  const many = (query: ReturnType<typeof select>) => sql.all(query).map(fromRow)
+  return {
+    add: operation => {
+      sql.run(sql.build.insertInto('operations').values(toRow(operation) as unknown as OperationTable))
+    },
+    get: id => {
+      const row = sql.first(select().where('id', '=', id))
+      return row && fromRow(row)
+    },
+    update: (id, change) => {
+      if (Object.keys(change).length === 0) return
+      sql.run(sql.build.updateTable('operations').set(toRow(change)).where('id', '=', id))
+    },
+    list: filter => {
+      const query = select()
+        .orderBy('rowid' as 'id', 'desc')
+        .limit(filter.limit)
+      return many(filter.all ? query : query.where('ended_at', '=', 0))
+    },
+    active: () =>
+      many(
+        select()
+          .where('ended_at', '=', 0)
+          .orderBy('rowid' as 'id'),
+      ),
+    activeOf: vmId => {
+      const row = sql.first(select().where('vm_id', '=', vmId).where('ended_at', '=', 0))
+      return row && fromRow(row)
+    },
+    children: parent =>
+      many(
+        select()
+          .where('parent', '=', parent)
+          .orderBy('rowid' as 'id'),
+      ),
+    unsettled: () =>
+      many(
+        select()
+          .where('state', '=', 'needs-admin')
+          .where('settled_at', '=', 0)
+          .orderBy('rowid' as 'id'),
+      ),
+    settleOf: (vmId, now) => {
+      sql.run(
+        sql.build
+          .updateTable('operations')
+          .set({ settled_at: now })
+          .where('vm_id', '=', vmId)
+          .where('state', '=', 'needs-admin')
+          .where('settled_at', '=', 0),
+      )
+    },
+  }
+}
+
+function toRow(change: Partial<OperationRecord>): Partial<OperationTable> {
+  const row: Record<string, unknown> = {}
+  for (const [field, column] of FIELDS) {
+    if (!(field in change)) continue
+    const value = change[field]
+    if (field === 'steps' || field === 'reservation')
+      row[column] = value === undefined ? '' : JSON.stringify(value)
+    else row[column] = value
+  }
+  return row as Partial<OperationTable>
+}
+
+function fromRow(row: OperationTable): OperationRecord {
+  const record: Record<string, unknown> = {}
+  for (const [field, column] of FIELDS) record[field] = row[column]
+  record.steps = JSON.parse(row.steps)
+  record.reservation = row.reservation === '' ? undefined : JSON.parse(row.reservation)
+  return record as unknown as OperationRecord
+}

@@ -1,0 +1,34 @@
+import type { Plan } from '../placement/plan.ts'
+import type { Sql } from './sql.ts'
+
+/** Plans are immutable: there is no update. */
+export interface PlanStore {
+  add(plan: Plan): void
+  get(id: string): Plan | undefined
+  newest(): Plan | undefined
+}
+
+export function createPlanStore(sql: Sql): PlanStore {
+  const parse = (row: { json: string } | undefined) => row && (JSON.parse(row.json) as Plan)
+  return {
+    add: plan => {
+      sql.run(
+        sql.build
+          .insertInto('plans')
+          .values({ id: plan.id, blade: plan.blade, created_at: plan.createdAt, json: JSON.stringify(plan) }),
+      )
+    },
+    get: id => parse(sql.first(sql.build.selectFrom('plans').select('json').where('id', '=', id))),
+    newest: () =>
+      parse(
+        sql.first(
+          sql.build
+            .selectFrom('plans')
+            .select('json')
+            .orderBy('created_at', 'desc')
+            .orderBy('rowid' as 'id', 'desc')
+            .limit(1),
+        ),
+      ),
+  }
+}
