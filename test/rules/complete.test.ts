@@ -13,6 +13,7 @@ test('the generated protocol code is what the .proto files say', () => {
     execFileSync(join(ROOT, 'node_modules/.bin/buf'), ['generate', '--output', fresh], {
       cwd: ROOT,
       stdio: 'pipe',
+      env: { ...process.env, PATH: `${join(ROOT, 'node_modules/.bin')}:${process.env.PATH}` },
     })
     const names = (folder: string) =>
       readdirSync(folder, { recursive: true, withFileTypes: true })

@@ -1,0 +1,94 @@
+import { join } from 'node:path'
+import { type Agent, createAgent } from '../../agent/bootstrap.ts'
+import { joinFleet } from '../../agent/join.ts'
+import type { SimBlade } from '../../agent/sim/blade.ts'
+import { createSimRunner } from '../../agent/sim/runner.ts'
+import { type Clock, randomIds } from '../../shared/clock.ts'
+import type { Logger } from '../../shared/log.ts'
+import { createLifeline, type Lifeline, severable } from '../fakes/severable.ts'
+import { freePort } from './ports.ts'
+
+/** A real agent over a simulated blade, and the ways it comes and goes. */
+export interface SimAgent {
+  readonly stateDir: string
+  readonly isRunning: boolean
+  join(controller: string, token: string): Promise<void>
+  start(): Promise<void>
+  /** An orderly end. */
+  stop(): Promise<void>
+  /** SIGKILL: nothing it has under way comes to an end, and it tells nobody. The blade lives on. */
+  kill(): Promise<void>
+  /** Kills it right after the next call of that method of a seam has had its effect. */
+  killAfter(seam: 'hypervisor' | 'volumes', method: string): Promise<void>
+}
+
+interface Life {
+  readonly agent: Agent
+  readonly lifeline: Lifeline
+}
+
+/** Does not start it; `dir` is its state directory. */
+export async function createSimAgent(options: {
+  blade: SimBlade
+  dir: string
+  clock: Clock
+  log: Logger
+}): Promise<SimAgent> {
+  const { blade, clock, log } = options
+  const stateDir = join(options.dir, 'agent')
+  const peerListen = `127.0.0.1:${await freePort()}`
+  let life: Life | undefined
+
+  const kill = async () => {
+    const dying = life
+    life = undefined
+    if (dying === undefined) return
+    dying.lifeline.cut()
+    const closed = dying.agent.close()
+    dying.lifeline.bury()
+    await closed
+  }
+
+  return {
+    stateDir,
+    get isRunning() {
+      return life !== undefined
+    },
+    async join(controller, token) {
+      await joinFleet({ controller, token, stateDir, force: false, clock })
+    },
+    async start() {
+      const lifeline = createLifeline()
+      const agent = await createAgent(
+        { stateDir, peerListen, peerAddress: '', reserveBytes: undefined },
+        {
+          hypervisor: severable('hypervisor', blade.hypervisor, lifeline),
+          volumes: severable('volumes', blade.volumes, lifeline),
+          hostFiles: blade.hostFiles,
+          power: blade.power,
+          run: createSimRunner(clock),
+          socketDirectories: [],
+          clock,
+          ids: randomIds,
+          log,
+        },
+      )
+      life = { agent, lifeline }
+    },
+    async stop() {
+      const stopping = life
+      life = undefined
+      await stopping?.agent.close()
+    },
+    kill,
+    async killAfter(seam, method) {
+      const { promise, resolve, reject } = Promise.withResolvers<void>()
+      if (life === undefined) throw new Error(`no agent runs on ${blade.name}`)
+      life.lifeline.onReturn = (calledSeam, calledMethod) => {
+        if (calledSeam !== seam || calledMethod !== method || life === undefined) return
+        kill().then(resolve, reject)
+      }
+      await promise
+    },
+  }
+}
