@@ -17,7 +17,10 @@ import { build } from 'esbuild'
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const DIST = join(ROOT, 'dist')
-const STAGE = join(DIST, 'stage')
+mkdirSync(DIST, { recursive: true })
+// Of its own, so that two runs at once do not mix.
+const WORK = mkdtempSync(join(DIST, '.build-'))
+const STAGE = join(WORK, 'stage')
 const LIB = '/usr/lib/lifeboat'
 
 /** Program → entry module and where its wrapper goes. */
@@ -107,15 +110,21 @@ function writeControl(version: string): void {
 
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }
 const target = join(DIST, `lifeboat_${version}_amd64.deb`)
-rmSync(STAGE, { recursive: true, force: true })
-await bundlePrograms()
-installRuntime()
-installPrograms()
-installUnits()
-writeControl(version)
-// zstd: dpkg reads it since Debian 12; xz would take a minute for the runtime alone.
-execFileSync('dpkg-deb', ['--root-owner-group', '-Zzstd', '-z6', '--build', STAGE, target], {
-  stdio: ['ignore', 'ignore', 'inherit'],
-})
-rmSync(STAGE, { recursive: true, force: true })
+try {
+  await bundlePrograms()
+  installRuntime()
+  installPrograms()
+  installUnits()
+  writeControl(version)
+  // mkdtemp makes its folders private; what is packaged must be readable by all.
+  chmodSync(STAGE, 0o755)
+  const made = join(WORK, 'lifeboat.deb')
+  // zstd: dpkg reads it since Debian 12; xz would take a minute for the runtime alone.
+  execFileSync('dpkg-deb', ['--root-owner-group', '-Zzstd', '-z6', '--build', STAGE, made], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  renameSync(made, target)
+} finally {
+  rmSync(WORK, { recursive: true, force: true })
+}
 console.log(target)
