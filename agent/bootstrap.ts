@@ -133,6 +133,7 @@ async function assemble(
 ): Promise<Agent> {
   const { clock, log } = seams
   const holder: IdentityHolder = { current: joined }
+  const bootId = await readBootId(seams)
   const stores = openStores(db, seams, () => uplink.eventAdded())
   const uplink: Uplink = createUplink({
     clock,
@@ -142,7 +143,13 @@ async function assemble(
     owed: () => operations.desk.statuses().map(status => status.orderId),
     working: () => operations.desk.working(),
   })
-  const peer = await openPeerPort(config, seams, stores, holder, () => inventory.nudge())
+  const peer = await openPeerPort(config, {
+    seams,
+    stores,
+    holder,
+    bootId,
+    onChange: () => inventory.nudge(),
+  })
   const probes = startProbes({
     probes: makeProbes(seams),
     clock,
@@ -166,7 +173,7 @@ async function assemble(
     onLook: () => reporter.look(),
     onDirectories: directories => seams.onDirectories?.(directories),
   })
-  const operations = createOperations({ seams, stores, holder, peer, inventory, uplink })
+  const operations = createOperations({ seams, stores, holder, bootId, peer, inventory, uplink })
   const sweeper = startSweeper({
     volumes: seams.volumes,
     kept: stores.kept,
@@ -181,10 +188,11 @@ async function assemble(
     moves: stores.moves,
     hypervisor: seams.hypervisor,
     runFor: peer.runFor,
+    bootId,
     log: log.child('operations'),
   })
   stores.spool.add('agent-started', '', `lifeboat-agent ${VERSION}`)
-  const session = await dial(config, seams, holder, { stores, uplink, desk: operations.desk, peer })
+  const session = dial(config, { seams, stores, holder, bootId, uplink, desk: operations.desk, peer })
   const renewal = startRenewal({
     current: () => holder.current,
     stateDir: config.stateDir,
@@ -234,18 +242,29 @@ function peerKey(moveId: string): string {
   return `peer:${moveId}`
 }
 
-async function openPeerPort(
-  config: AgentConfig,
-  seams: AgentSeams,
-  stores: Stores,
-  holder: IdentityHolder,
-  onChange: () => void,
-) {
+interface Shared {
+  readonly seams: AgentSeams
+  readonly stores: Stores
+  readonly holder: IdentityHolder
+  readonly bootId: string
+}
+
+async function openPeerPort(config: AgentConfig, parts: Shared & { onChange: () => void }) {
+  const { seams, stores, holder, bootId, onChange } = parts
   const { clock, hypervisor, volumes } = seams
   const log = seams.log.child('peer')
   const runFor = (moveId: string): CommandRunner =>
     seams.run.observed(record => stores.orders.addCommand(peerKey(moveId), record))
-  const incoming = createIncoming({ hypervisor, volumes, moves: stores.moves, runFor, clock, log, onChange })
+  const incoming = createIncoming({
+    hypervisor,
+    volumes,
+    moves: stores.moves,
+    runFor,
+    bootId,
+    clock,
+    log,
+    onChange,
+  })
   const { identity } = holder.current
   const server = await createPeerServer({
     listen: config.peerListen,
@@ -269,15 +288,11 @@ function makeProbes(seams: AgentSeams): Probe[] {
   return power === undefined ? probes : [...probes, createPowerProbe({ power, clock })]
 }
 
-function createOperations(parts: {
-  seams: AgentSeams
-  stores: Stores
-  holder: IdentityHolder
-  peer: PeerPort
-  inventory: Inventory
-  uplink: Uplink
-}): { desk: OrderDesk; runner: SagaRunner<OperationServices> } {
-  const { seams, stores, holder, peer, inventory, uplink } = parts
+function createOperations(parts: Shared & { peer: PeerPort; inventory: Inventory; uplink: Uplink }): {
+  desk: OrderDesk
+  runner: SagaRunner<OperationServices>
+} {
+  const { seams, stores, holder, bootId, peer, inventory, uplink } = parts
   const { clock } = seams
   const log = seams.log.child('operations')
   const peers = createPeerClient({ identity: () => holder.current.identity, clock })
@@ -289,6 +304,7 @@ function createOperations(parts: {
     run: seams.run.observed(record => stores.orders.addCommand(orderId, record)),
     clock,
     log,
+    bootId,
     lookUp: inventory.lookUp,
     makeSocketDirectories: () => makeSocketDirectories(seams.socketDirectories),
     closeDoor: peer.closeDoor,
@@ -320,17 +336,16 @@ function createOperations(parts: {
   return { desk, runner }
 }
 
-async function dial(
+function dial(
   config: AgentConfig,
-  seams: AgentSeams,
-  holder: IdentityHolder,
-  parts: { stores: Stores; uplink: Uplink; desk: OrderDesk; peer: PeerPort },
-): Promise<Session> {
+  parts: Shared & { uplink: Uplink; desk: OrderDesk; peer: PeerPort },
+): Session {
+  const { seams, holder } = parts
   const { blade, controller } = holder.current
   return startSession({
     blade,
     controller,
-    bootId: await readBootId(seams),
+    bootId: parts.bootId,
     identity: () => holder.current.identity,
     peerAddress: () => peerAddress(config, controller, parts.peer.server),
     desk: parts.desk,

@@ -1,10 +1,6 @@
 import type { PowerSupplyState } from '../../shared/domain/health.ts'
 import { LifeboatError } from '../../shared/errors.ts'
-
-export interface Supply {
-  readonly name: string
-  readonly state: PowerSupplyState
-}
+import type { SupplyReading } from './power.ts'
 
 /**
  * What ipmitool says of a power supply (IPMI 2.0 table 42-3, sensor type 08h), worst first: the first that is part of
@@ -26,19 +22,16 @@ const NO_SUPPLY = [/redundan/i, /^-?\d+(\.\d+)? (watts|amps|volts|percent|degree
 /**
  * `ipmitool -c sdr type 'Power Supply'` (pure): `name,number,status,entity,text`. The status column says whether there
  * is a reading (`ns`: none), never whether the supply is well: only the text does. An empty text with a reading means
- * no state is asserted, not even presence: the bay is empty.
- *
- * All supplies or none: with one left out of the list it would look lost, and unreadable is not lost (rule 9).
- * Errors: `bad-tool-output` for lines of another form, `unavailable` when a supply has no reading or an unknown one.
+ * no state is asserted, not even presence: the bay is empty. Throws `bad-tool-output` for lines of another form.
  */
-export function parseSupplies(text: string): Supply[] {
+export function parseSupplies(text: string): SupplyReading[] {
   return text
     .split('\n')
     .filter(line => line.trim() !== '')
     .flatMap(parseSupplyLine)
 }
 
-function parseSupplyLine(line: string): Supply[] {
+function parseSupplyLine(line: string): SupplyReading[] {
   const [name, number, status, , ...rest] = line.split(',')
   const wellFormed = name && /^[0-9A-F]{2,4}h$/i.test(number ?? '') && /^[a-z]{2,3}$/.test(status ?? '')
   if (!wellFormed || rest.length === 0) {
@@ -46,15 +39,13 @@ function parseSupplyLine(line: string): Supply[] {
   }
   const said = rest.join(',').trim()
   if (NO_SUPPLY.some(pattern => pattern.test(said))) return []
-  const state =
-    said === '' && status !== 'ns' ? 'absent' : STATES.find(([pattern]) => pattern.test(said))?.[1]
-  if (state === undefined) {
-    throw new LifeboatError(
-      'unavailable',
-      `the BMC gives no reading of ${supplyName(name)} (${said || status})`,
-    )
-  }
-  return [{ name: supplyName(name), state }]
+  return [{ name: supplyName(name), state: stateOf(status ?? '', said) }]
+}
+
+/** A text nobody has foreseen is no state either: `unreadable` is never the same as bad (rule 9). */
+function stateOf(status: string, said: string): SupplyReading['state'] {
+  if (said === '' && status !== 'ns') return 'absent'
+  return STATES.find(([pattern]) => pattern.test(said))?.[1] ?? 'unreadable'
 }
 
 /** `PS2 Status` → `PS2`: the sensor's name with what every sensor of the kind ends in taken off. */

@@ -6,8 +6,8 @@ import type { Logger } from '../../shared/log.ts'
 import { type MigrationStanding, readMigrationStanding } from './domain-standing.ts'
 import type { MigrateOptions, MigrationSockets, MigrationStatistics } from './hypervisor.ts'
 import { migrateWords, parseJobInfo, progressOf, statisticsOf } from './migration.ts'
-import { type Virsh, virshError } from './virsh-command.ts'
-import { isMigratedAway, isPausedByMigration, toVmState } from './virsh-text.ts'
+import { type Virsh, virshComplaint } from './virsh-command.ts'
+import { isMigratedAway, isOffForUnknownReason, isPausedByMigration, toVmState } from './virsh-text.ts'
 
 /** A question is a process of its own, so it is asked rarely once it is clear that this takes longer. */
 const POLL_MS = SECOND_MS
@@ -49,12 +49,17 @@ export async function migrateLive(
   const { failure, stopped } = await runClient(context, id, sockets, options)
   // Whatever the client said, libvirt has the last word: the client can be killed while libvirt goes on and finishes.
   const standing = await untilSettled(context, id, failure === undefined ? undefined : options.run)
-  const off = standing.state === 'absent' || toVmState(standing.state) === 'stopped'
-  const migrated =
-    off && (failure === undefined || standing.state === 'absent' || isMigratedAway(standing.state))
-  if (migrated) return await readStatistics(context, id, options, context.clock.now() - startedAt)
+  if (endedAway(standing, failure)) {
+    return await readStatistics(context, id, options, context.clock.now() - startedAt)
+  }
   await resumeLeftPaused(context, id, standing, options.run)
-  throw migrationError(id, failure, stopped)
+  throw migrationError(id, standing, failure, stopped)
+}
+
+/** Off here, and off because it arrived there. A VM that its guest shut down meanwhile is off as well. */
+function endedAway({ state }: MigrationStanding, failure: unknown): boolean {
+  if (state === 'absent') return failure === undefined
+  return isMigratedAway(state) || (failure === undefined && toVmState(state) === 'stopped')
 }
 
 async function requireExecuting(context: MigrationContext, id: string): Promise<void> {
@@ -86,7 +91,7 @@ async function runClient(
       signal: kill.signal,
       okExitCodes: [0, 1],
     })
-    .then(({ exitCode, stderr }) => (exitCode === 0 ? undefined : clientError(words, stderr)))
+    .then(({ exitCode, stderr }) => (exitCode === 0 ? undefined : clientError(stderr)))
     .catch((error: unknown) => error)
     .finally(() => ended.abort())
 
@@ -191,13 +196,27 @@ async function readStatistics(
   return { downtimeMs: durationMs, transferredBytes: 0, durationMs }
 }
 
-/** What `virsh migrate` says of lost connections is about the target's libvirt, so it is no `unavailable` of ours. */
-function clientError(words: readonly string[], stderr: string): LifeboatError {
-  const error = virshError(words, stderr)
-  return error.code === 'not-found' ? error : new LifeboatError('command-failed', error.message)
+/** Always `command-failed`: what `virsh migrate` says of lost connections is about the target's libvirt, not ours. */
+function clientError(stderr: string): LifeboatError {
+  return new LifeboatError('command-failed', `virsh migrate failed: ${virshComplaint(stderr)}`)
 }
 
-function migrationError(id: string, failure: unknown, stopped: Stopped | undefined): LifeboatError {
+function migrationError(
+  id: string,
+  { state }: MigrationStanding,
+  failure: unknown,
+  stopped: Stopped | undefined,
+): LifeboatError {
+  if (state === 'absent' || isOffForUnknownReason(state)) {
+    // libvirtd was restarted while it finished the migration: it forgets why a VM went off, and with it the outcome.
+    return new LifeboatError(
+      'unavailable',
+      `VM ${id} is off after its migration; only the target knows whether it arrived`,
+      {
+        cause: failure,
+      },
+    )
+  }
   if (stopped === 'aborted') {
     return new LifeboatError('aborted', `the migration of ${id} was cancelled`, { cause: failure })
   }

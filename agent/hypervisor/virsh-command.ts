@@ -92,13 +92,18 @@ function batchLine(commands: readonly (readonly string[])[]): string {
   return commands.map(words => words.join(' ')).join(`; echo ${SECTION_MARK}; `)
 }
 
-/** The error behind what virsh wrote to stderr; the code is `unavailable`, `not-found`, `timeout` or `command-failed`. */
-export function virshError(words: readonly string[], stderr: string): LifeboatError {
+/** What virsh complained about, in one line. */
+export function virshComplaint(stderr: string): string {
   const lines = stderr
     .split('\n')
     .map(line => line.replace(/^error: /, '').trim())
     .filter(line => line !== '')
-  const said = lines.join('; ') || 'no message'
+  return lines.join('; ') || 'no message'
+}
+
+/** The error behind what virsh wrote to stderr; the code is `unavailable`, `not-found`, `timeout` or `command-failed`. */
+export function virshError(words: readonly string[], stderr: string): LifeboatError {
+  const said = virshComplaint(stderr)
   const command = `virsh ${words[0] ?? ''}`
   if (CONNECTION_LOST.test(stderr)) {
     return new LifeboatError('unavailable', `libvirt does not answer (systemctl status libvirtd): ${said}`)

@@ -50,9 +50,9 @@ export function parseDomainStates(text: string): ReadonlyMap<string, DomainState
 }
 
 /** VIR_DOMAIN_PAUSED_MIGRATION: libvirt itself paused it, in the last phase of a migration. */
-export const PAUSED_BY_MIGRATION = 2
+const PAUSED_BY_MIGRATION = 2
 /** VIR_DOMAIN_SHUTOFF_MIGRATED: it went off here because it is at the target. */
-export const SHUT_OFF_BY_MIGRATION = 4
+const SHUT_OFF_BY_MIGRATION = 4
 
 const STATE_PAUSED = 3
 const STATE_SHUT_OFF = 5
@@ -82,6 +82,11 @@ export function toVmState({ state, reason }: DomainState): VmState {
 /** Off because a migration ended well. */
 export function isMigratedAway(state: DomainState): boolean {
   return state.state === STATE_SHUT_OFF && state.reason === SHUT_OFF_BY_MIGRATION
+}
+
+/** Off, and libvirt does not know why: it was restarted since. */
+export function isOffForUnknownReason(state: DomainState): boolean {
+  return state.state === STATE_SHUT_OFF && state.reason === 0
 }
 
 /** Paused by libvirt for a migration, not by a person. */

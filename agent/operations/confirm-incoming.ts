@@ -56,31 +56,33 @@ async function markReleased({ params, services }: Context): Promise<undefined> {
   return undefined
 }
 
-/** A VM that has run here and is off now was shut down by somebody meanwhile, and stays as they left it. */
+/**
+ * Has the VM run. Off although it has run here in this boot: somebody shut it down meanwhile, and it stays as they left
+ * it. Off for any other reason: a power cut took its memory; its disks are complete and the source has let go, so it
+ * boots from them.
+ */
 async function letRun({ params, services, signal }: Context): Promise<Json> {
   const { hypervisor, moves } = services
   const row = rowOf(services, params)
-  if (row.state === 'confirmed') return { handoverMs: row.note.handoverMs ?? 0 }
+  const { ranInBoot, handoverMs = 0 } = row.note
+  if (row.state === 'confirmed') return { handoverMs }
   const state = await hypervisor.state(params.vmId)
   if (state === 'absent') {
     throw new LifeboatError('not-found', `${params.vmName} did not arrive on this blade`)
   }
-  if (!params.running) return { handoverMs: 0 }
+  if (!params.running || (state === 'stopped' && ranInBoot === services.bootId)) return { handoverMs }
   const startedAt = services.clock.now()
   if (state === 'paused') await hypervisor.resume(params.vmId, services.run)
-  // Arrived, never ran, and is off: its memory was lost with a power cut here. The disks are complete, the source
-  // has let go, so it boots from them.
-  else if (state === 'stopped' && row.note.ran !== true) await hypervisor.start(params.vmId, services.run)
-  if (state === 'stopped' && row.note.ran === true) return { handoverMs: row.note.handoverMs ?? 0 }
+  else if (state === 'stopped') await hypervisor.start(params.vmId, services.run)
   await waitForState(services, params.vmId, 'running', { timeoutMs: RUNNING_LIMIT_MS, signal })
-  if (row.note.ran !== true) {
-    // The source's own word was lost, so the wait for the controller's is not in this figure.
-    moves.note(params.moveId, { ran: true, handoverMs: services.clock.now() - startedAt })
-    services.log.info(
-      `vm ${params.vmName}: arriving => running (move ${params.moveId}, by the controller's word)`,
-    )
-  }
-  return { handoverMs: moves.load(params.moveId)?.note.handoverMs ?? 0 }
+  if (ranInBoot !== undefined) return { handoverMs }
+  // The source's own word was lost, so the wait for the controller's is not in this figure.
+  const resumeMs = services.clock.now() - startedAt
+  moves.note(params.moveId, { ranInBoot: services.bootId, handoverMs: resumeMs })
+  services.log.info(
+    `vm ${params.vmName}: arriving => running (move ${params.moveId}, by the controller's word)`,
+  )
+  return { handoverMs: resumeMs }
 }
 
 async function closeDoor({ params, services }: Context): Promise<undefined> {

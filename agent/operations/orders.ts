@@ -73,7 +73,10 @@ export function decideOrder(order: OrderHeader, known: Known, now: number): Orde
     )
   }
   if (order.deadlineAt <= now) {
-    return refuse('timeout', `the deadline of order ${order.orderId} passed before it arrived`)
+    return refuse(
+      'timeout',
+      `the deadline of order ${order.orderId} had passed when it arrived: it was late, or the clocks of blade and controller differ`,
+    )
   }
   if (known.working !== undefined) {
     return refuse('busy', `order ${known.working.orderId} (${known.working.kind}) works on this VM`)

@@ -97,23 +97,32 @@ export const stopAutostart: Step = {
  * the row says so (fsync), so that no order after a crash starts it here.
  */
 export async function letGo(context: Context, leftAt: number): Promise<number> {
-  const { params, services } = context
-  const state = await services.hypervisor.state(params.vmId)
-  if (!isOff(state)) {
-    throw new LifeboatError(
-      'refused',
-      `${params.vmName} is ${state} here again while its copy waits on ${params.toBlade}: not handed over (rule 1)`,
+  const { params, services, signal } = context
+  const { hypervisor, clock, moves, peers } = services
+  // The guest stands still meanwhile: the connection is made while the hypervisor is asked.
+  const dialling = peers.dial(targetOf(params), signal)
+  dialling.catch(() => {})
+  try {
+    const state = await hypervisor.state(params.vmId)
+    if (!isOff(state)) {
+      throw new LifeboatError(
+        'refused',
+        `${params.vmName} is ${state} here again while its copy waits on ${params.toBlade}: not handed over (rule 1)`,
+      )
+    }
+    moves.advance(params.moveId, ['held', 'sending', 'released'], 'released')
+    services.log.info(`vm ${params.vmName}: leaving => left (move ${params.moveId}, to ${params.toBlade})`)
+    const peer = await dialling
+    const sinceMs = Math.max(0, clock.now() - leftAt)
+    const { moveId, vmId } = params
+    const answer = await peer.ask({ channel: 'released', moveId, vmId, sinceMs })
+    return answer.handoverMs ?? 0
+  } finally {
+    dialling.then(
+      peer => peer.close(),
+      () => {},
     )
   }
-  services.moves.advance(params.moveId, ['held', 'sending', 'released'], 'released')
-  services.log.info(`vm ${params.vmName}: leaving => left (move ${params.moveId}, to ${params.toBlade})`)
-  const answer = await services.peers.ask(targetOf(params), {
-    channel: 'released',
-    moveId: params.moveId,
-    vmId: params.vmId,
-    sinceMs: Math.max(0, services.clock.now() - leftAt),
-  })
-  return answer.handoverMs ?? 0
 }
 
 /** State of the VM at the target, by its agent. Throws `not-found` when it expects no such move, `unavailable`. */

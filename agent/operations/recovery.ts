@@ -10,6 +10,7 @@ export interface RecoveryOptions {
   readonly moves: MoveStore
   readonly hypervisor: Hypervisor
   readonly runFor: (moveId: string) => CommandRunner
+  readonly bootId: string
   readonly log: Logger
 }
 
@@ -29,19 +30,19 @@ export async function recover(options: RecoveryOptions): Promise<void> {
   }
   options.desk.resume()
   for (const move of moves.open()) {
-    if (move.direction === 'in' && move.state === 'released' && move.note.ran !== true)
+    if (move.direction === 'in' && move.state === 'released' && move.note.ranInBoot === undefined)
       await runReleased(options, move)
   }
 }
 
 async function runReleased(
-  { moves, hypervisor, runFor, log }: RecoveryOptions,
+  { moves, hypervisor, runFor, bootId, log }: RecoveryOptions,
   move: MoveRow,
 ): Promise<void> {
   try {
     if ((await hypervisor.state(move.vmId)) !== 'paused') return
     await hypervisor.resume(move.vmId, runFor(move.moveId))
-    moves.note(move.moveId, { ran: true })
+    moves.note(move.moveId, { ranInBoot: bootId })
     log.info(`vm ${move.vmName}: arriving => running (move ${move.moveId}, after a restart of the agent)`)
   } catch (error) {
     log.warn(`vm ${move.vmName}: could not be resumed after its move, the controller will ask again`, {

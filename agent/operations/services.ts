@@ -18,6 +18,8 @@ export interface OperationServices {
   readonly kept: KeptStore
   readonly peers: PeerClient
   readonly run: CommandRunner
+  /** Differs after each boot of the blade. */
+  readonly bootId: string
   readonly clock: Clock
   readonly log: Logger
   /** The VM as it is now, volumes and obstacles complete; undefined when it is not here. */

@@ -17,9 +17,17 @@ export interface PeerAddress {
 export const MESSAGE_LIMIT_MS = 30_000
 const CONNECT_LIMIT_MS = 10_000
 
+export interface DialledPeer {
+  /** Once. Errors as of PeerClient.ask. */
+  ask(header: PeerHeader): Promise<PeerAnswer>
+  close(): void
+}
+
 export interface PeerClient {
   /** Sends one message and returns the answer. Throws `unavailable`, `timeout`, or the error the peer answered. */
   ask(peer: PeerAddress, header: PeerHeader, signal?: AbortSignal): Promise<PeerAnswer>
+  /** Connects now for one message later: where each millisecond counts, the handshake is done ahead. */
+  dial(peer: PeerAddress, signal?: AbortSignal): Promise<DialledPeer>
   /** Opens a byte channel: after the peer agreed, what is read and written is raw. The caller destroys the socket. */
   open(peer: PeerAddress, header: PeerHeader, signal?: AbortSignal): Promise<TLSSocket>
 }
@@ -28,21 +36,13 @@ export interface PeerClient {
 export function createPeerClient(options: { identity: () => Identity; clock: Clock }): PeerClient {
   const { clock } = options
 
-  async function open(
-    peer: PeerAddress,
-    header: PeerHeader,
-    signal?: AbortSignal,
-  ): Promise<{
-    socket: TLSSocket
-    answer: PeerAnswer
-  }> {
-    const socket = await connectTo(peer, options.identity(), clock, signal)
+  async function talk(socket: TLSSocket, peer: PeerAddress, header: PeerHeader, signal?: AbortSignal) {
     const onAbort = (): void => void socket.destroy()
     signal?.addEventListener('abort', onAbort, { once: true })
     try {
       socket.write(formatLine(header))
       const line = await readLine(socket, { maxBytes: MAX_LINE_BYTES, timeoutMs: MESSAGE_LIMIT_MS }, clock)
-      return { socket, answer: parseAnswer(line) }
+      return parseAnswer(line)
     } catch (error) {
       socket.destroy()
       throw wrap(`${peer.blade} did not agree to '${header.channel}'`, error)
@@ -51,13 +51,32 @@ export function createPeerClient(options: { identity: () => Identity; clock: Clo
     }
   }
 
+  const connectPeer = (peer: PeerAddress, signal?: AbortSignal): Promise<TLSSocket> =>
+    connectTo(peer, options.identity(), clock, signal)
+
   return {
     ask: async (peer, header, signal) => {
-      const { socket, answer } = await open(peer, header, signal)
+      const socket = await connectPeer(peer, signal)
+      const answer = await talk(socket, peer, header, signal)
       socket.destroy()
       return answer
     },
-    open: async (peer, header, signal) => (await open(peer, header, signal)).socket,
+    dial: async (peer, signal) => {
+      const socket = await connectPeer(peer, signal)
+      return {
+        ask: async header => {
+          const answer = await talk(socket, peer, header, signal)
+          socket.destroy()
+          return answer
+        },
+        close: () => void socket.destroy(),
+      }
+    },
+    open: async (peer, header, signal) => {
+      const socket = await connectPeer(peer, signal)
+      await talk(socket, peer, header, signal)
+      return socket
+    },
   }
 }
 

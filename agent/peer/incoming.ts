@@ -22,6 +22,7 @@ export interface IncomingOptions {
   readonly moves: MoveStore
   /** Commands run for a move by its source's word; they are shown with the order that ends the move here. */
   readonly runFor: (moveId: string) => CommandRunner
+  readonly bootId: string
   readonly clock: Clock
   readonly log: Logger
   readonly onChange: () => void
@@ -67,8 +68,8 @@ export function createIncoming(options: IncomingOptions): Incoming {
     }
     await options.hypervisor.resume(move.vmId, options.runFor(move.moveId))
     const handoverMs = (header.sinceMs ?? 0) + clock.now() - startedAt
-    if (moves.load(move.moveId)?.note.ran !== true) {
-      moves.note(move.moveId, { ran: true, handoverMs })
+    if (moves.load(move.moveId)?.note.ranInBoot === undefined) {
+      moves.note(move.moveId, { ranInBoot: options.bootId, handoverMs })
       log.info(`vm ${move.vmName}: arriving => running (move ${move.moveId}, from ${move.peerBlade})`, {
         handoverMs,
       })

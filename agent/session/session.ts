@@ -1,7 +1,7 @@
 import type { ServiceError } from '@grpc/grpc-js'
 import { type FromAgent, Hello, IntakeClient, type ToAgent } from '../../proto/gen/lifeboat/v1/intake.ts'
 import type { Clock, IdSource } from '../../shared/clock.ts'
-import { errorCode, formatErrorChain, LifeboatError } from '../../shared/errors.ts'
+import { type ErrorCode, errorCode, formatErrorChain, LifeboatError } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Identity } from '../../shared/rpc/certificates.ts'
 import { channelOptions, createChannelCredentials } from '../../shared/rpc/endpoint.ts'
@@ -48,6 +48,7 @@ export function startSession(options: SessionOptions): Session {
   let connection: AbortController | undefined
   let connected = false
   let lastProblem = ''
+  let attempt = 0
 
   async function once(): Promise<void> {
     const mine = new AbortController()
@@ -55,6 +56,7 @@ export function startSession(options: SessionOptions): Session {
     try {
       await runConnection(options, AbortSignal.any([mine.signal, closing.signal]), () => {
         connected = true
+        attempt = 0
         log.info(lastProblem === '' ? 'connected to the controller' : 'connected to the controller again', {
           controller: options.controller,
         })
@@ -66,27 +68,27 @@ export function startSession(options: SessionOptions): Session {
   }
 
   async function loop(): Promise<void> {
-    for (let attempt = 0; !closing.signal.aborted; attempt++) {
-      let code = errorCode(new LifeboatError('unavailable', ''))
+    while (!closing.signal.aborted) {
+      let code: ErrorCode = 'unavailable'
       try {
         await once()
-        attempt = -1
       } catch (error) {
         if (closing.signal.aborted) return
         code = errorCode(error)
-        const problem = formatErrorChain(error)
-        // The same trouble each few seconds is one line, not thousands.
-        if (problem !== lastProblem)
-          log.warn('no session with the controller', {
-            controller: options.controller,
-            code,
-            reason: problem,
-          })
-        lastProblem = problem
+        tellProblem(code, formatErrorChain(error))
       }
-      const delayMs = reconnectDelayMs(Math.max(0, attempt), code, chanceOf(options.ids.next()))
+      const delayMs = reconnectDelayMs(attempt, code, chanceOf(options.ids.next()))
+      attempt += 1
       await clock.sleep(delayMs, closing.signal)
     }
+  }
+
+  /** The same trouble each few seconds is one line, not thousands. */
+  function tellProblem(code: ErrorCode, reason: string): void {
+    if (reason !== lastProblem) {
+      log.warn('no session with the controller', { controller: options.controller, code, reason })
+    }
+    lastProblem = reason
   }
 
   const running = loop()

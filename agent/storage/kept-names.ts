@@ -12,10 +12,14 @@ const SINCE_TAG = 'lifeboat.kept-since.'
 const KEPT_LV_PREFIX = 'lifeboat-kept.'
 const KEPT_FILE = /^(.+)\.lifeboat-kept\.([A-Za-z0-9_.-]+)$/
 
-// lvrename refuses a name longer than NAME_LEN (128) - length of the group's name - 3.
-const LV_PATH_LIMIT = 125
-// The device mapper's own limit (DM_NAME_LEN with its final zero), counted with every dash doubled.
-const MAPPER_NAME_LIMIT = 127
+// Group and name together; LVM 2.03.31 refuses one more.
+const LV_PATH_LIMIT = 124
+/**
+ * Name in the device mapper, every dash doubled; its own limit is 127. LVM does not check this one: lvrename fails half
+ * way and leaves the device suspended, and whoever touches it hangs. 8 less for the layers LVM may put below an LV
+ * (`-real`, `-cow`), whose names are longer.
+ */
+const MAPPER_NAME_LIMIT = 119
 const FILE_NAME_LIMIT_BYTES = 255
 
 // What lvm(8) allows in a tag and a file system in a name, so that the id can stand in both as it is.

@@ -4,7 +4,7 @@ import type { CommandRunner } from '../../shared/exec.ts'
 import { checkMoveId, keptLvName, keptTags, readMarks, tagsOfKept } from './kept-names.ts'
 import { findLv, type Lvm } from './lvm.ts'
 import { lvOfPathOrRefuse, lvPath } from './lvm-names.ts'
-import { type LogicalVolume, lvStorage } from './lvm-text.ts'
+import { isClassicSnapshot, type LogicalVolume } from './lvm-text.ts'
 
 /**
  * Tags first, name last: after a crash between the two the volume still is at its VM's path and, as `readMarks`
@@ -61,7 +61,7 @@ export async function dropLv(lvm: Lvm, path: string, run: CommandRunner): Promis
   }
   // lvremove would take the classic snapshots of the volume with it, without asking. Thin ones stand alone.
   const snapshot = report.volumes.find(
-    other => other.group === volume.group && other.origin === volume.name && lvStorage(other) === 'thick',
+    other => other.group === volume.group && other.origin === volume.name && isClassicSnapshot(other),
   )
   if (snapshot !== undefined) {
     throw new LifeboatError('refused', `${path} has a snapshot ${lvPath(snapshot)}: remove that first`)

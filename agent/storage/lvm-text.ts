@@ -101,16 +101,18 @@ export function parseChunkBytes(text: string): number {
   return parseReport('lvs', text, chunkReport).report[0]?.lv[0]?.chunk_size ?? 0
 }
 
-/** What an LV is to us; undefined for pools, their hidden parts and whatever else is no disk of a VM. */
+/** What an LV is to us; undefined for pools, classic snapshots and whatever else can be no disk of ours. */
 export function lvStorage(volume: LogicalVolume): Exclude<StorageKind, 'file'> | undefined {
   const kind = volume.attributes.charAt(0)
   if (kind === 'V') return 'thin'
-  return '-oOmMrRgcs'.includes(kind) || isCached(volume) ? 'thick' : undefined
+  return '-oOmMrRgc'.includes(kind) || isCached(volume) ? 'thick' : undefined
 }
 
 // A cache pool of its own bears the same first letter as a cached LV; only the latter has an origin.
 const isCached = (volume: LogicalVolume) => volume.attributes.startsWith('C') && volume.origin !== ''
 
+/** A classic snapshot: its lv_size is the room for changes, not the size of the disk it shows. */
+export const isClassicSnapshot = (volume: LogicalVolume): boolean => /^[sS]/.test(volume.attributes)
 export const isThinPool = (volume: LogicalVolume): boolean => volume.attributes.startsWith('t')
 export const isActive = (volume: LogicalVolume): boolean => volume.attributes.charAt(4) === 'a'
 /** Of a thin pool or volume: are chunks zeroed before their first use? */

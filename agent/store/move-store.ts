@@ -26,8 +26,8 @@ export interface MoveNote {
   readonly autostart?: boolean
   /** From the source letting go to the VM running at the target, ms. */
   readonly handoverMs?: number
-  /** Set once the VM has run here: if it is off later, somebody wanted it off. */
-  readonly ran?: boolean
+  /** The boot of this blade in which the VM first ran here: if it is off later in the same boot, somebody wanted so. */
+  readonly ranInBoot?: string
 }
 
 export interface MoveRow {

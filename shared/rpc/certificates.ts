@@ -37,7 +37,11 @@ const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as con
 const ROLES: readonly string[] = ['blade', 'controller', 'admin'] satisfies Role[]
 
 // Loaded on first use: an agent needs it once a year, and it would sit in the memory of every idle blade.
-const loadX509 = async () => await import('@peculiar/x509')
+async function loadX509() {
+  // The library's container asks for the Reflect metadata API as it loads, and brings none itself.
+  await import('reflect-metadata')
+  return await import('@peculiar/x509')
+}
 type X509 = Awaited<ReturnType<typeof loadX509>>
 
 /** A self-signed authority for 20 years. `now` in epoch ms. */
