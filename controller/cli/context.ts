@@ -6,8 +6,8 @@ export interface CliContext {
   print(text: string): void
   /** Standard error: progress and warnings. */
   note(text: string): void
-  /** Rewrites one progress line in place on a terminal; elsewhere a line now and then. */
-  progress(text: string): void
+  /** Rewrites one line in place on a terminal; elsewhere a line for each new phase. */
+  progress(phase: string, detail: string): void
   readonly env: Readonly<Record<string, string | undefined>>
   now(): number
   /** Connects on first use. */

@@ -14,7 +14,7 @@ export async function followOperation(context: CliContext, operation: Operation)
   if (RUNNING.has(operation.state)) {
     for await (const next of context.admin().watch(operation.id, context.interrupted)) {
       latest = next
-      context.progress(progressLine(next))
+      context.progress(phaseOf(next), renderProgress(next.doneBytes, next.totalBytes))
     }
   }
   if (RUNNING.has(latest.state)) {
@@ -27,20 +27,11 @@ export async function followOperation(context: CliContext, operation: Operation)
   return latest
 }
 
-/** `o7 move mail01 blade01 → blade02: send [#####-----] 52 %` */
-function progressLine(operation: Operation): string {
+/** `o7 move mail01 blade01 → blade02: send` */
+function phaseOf(operation: Operation): string {
   const route = operation.to === '' ? operation.from : `${operation.from} → ${operation.to}`
-  const step = operation.steps.findLast(
-    candidate => candidate.state === 'running' || candidate.state === 'undoing',
-  )
-  return [
-    operation.id,
-    operation.kind,
-    operation.vm,
-    `${route}:`,
-    step?.name ?? operation.state,
-    renderProgress(operation.doneBytes, operation.totalBytes),
-  ]
+  const step = operation.steps.findLast(({ state }) => state === 'running' || state === 'undoing')
+  return [operation.id, operation.kind, operation.vm, `${route}:`, step?.name ?? operation.state]
     .filter(part => part !== '')
     .join(' ')
 }

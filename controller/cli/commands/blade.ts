@@ -118,7 +118,11 @@ function addAdminStates(blade: Command, context: CliContext): void {
   const states = [
     { verb: 'cordon', admin: 'cordoned', text: 'keep its VMs, place no new one on it' },
     { verb: 'uncordon', admin: 'in-service', text: 'let it take VMs again' },
-    { verb: 'maintenance', admin: 'maintenance', text: 'somebody works on it: cordoned, and its silence is no alert; uncordon ends it' },
+    {
+      verb: 'maintenance',
+      admin: 'maintenance',
+      text: 'somebody works on it: cordoned, and its silence is no alert; uncordon ends it',
+    },
   ]
   for (const { verb, admin, text } of states) {
     blade

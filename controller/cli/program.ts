@@ -1,0 +1,61 @@
+import { Command, Option } from 'commander'
+import { VERSION } from '../../shared/version.ts'
+import { addAlertCommands } from './commands/alert.ts'
+import { addAutomationCommands } from './commands/automation.ts'
+import { addBladeCommands } from './commands/blade.ts'
+import { addEvacuationCommands } from './commands/evacuation.ts'
+import { addOperationCommands } from './commands/operation.ts'
+import { addSimulationCommands } from './commands/simulation.ts'
+import { addStatusCommand } from './commands/status.ts'
+import { addVmCommands } from './commands/vm.ts'
+import { addWhyCommands } from './commands/why.ts'
+import type { CliContext } from './context.ts'
+import { EXIT_CODES_HELP } from './exit-codes.ts'
+
+/** Options of every command. */
+export interface GlobalOptions {
+  readonly output: 'table' | 'json'
+  readonly socket?: string
+  readonly controller?: string
+  readonly identity?: string
+}
+
+/** Every command of the CLI over the given context; no side effects until it is parsed. */
+export function createProgram(context: CliContext): Command {
+  const program = new Command('lifeboat')
+    .description('Keeps the VMs of a small blade fleet alive.')
+    .version(VERSION)
+    .addOption(
+      new Option('-o, --output <format>', 'table for people, json for programs')
+        .choices(['table', 'json'])
+        .default('table'),
+    )
+    .option('--socket <path>', 'the admin socket of the controller (else $LIFEBOAT_SOCKET)')
+    .option('--controller <host[:port]>', 'a controller elsewhere (else $LIFEBOAT_CONTROLLER)')
+    .option(
+      '--identity <directory>',
+      'certificate.pem, key.pem, authority.pem of role admin (else $LIFEBOAT_IDENTITY)',
+    )
+    .addHelpText(
+      'after',
+      `\nExamples:\n  lifeboat status\n  lifeboat evacuate blade03 --plan\n  lifeboat why mail01\n\n${EXIT_CODES_HELP}`,
+    )
+    .showHelpAfterError('(lifeboat --help shows the commands)')
+  addStatusCommand(program, context)
+  addBladeCommands(program, context)
+  addVmCommands(program, context)
+  addEvacuationCommands(program, context)
+  addOperationCommands(program, context)
+  addAlertCommands(program, context)
+  addAutomationCommands(program, context)
+  addWhyCommands(program, context)
+  addSimulationCommands(program, context)
+  prepare(program)
+  return program
+}
+
+/** Children do not inherit these settings from their parent. */
+function prepare(command: Command): void {
+  command.exitOverride().configureHelp({ showGlobalOptions: true })
+  for (const child of command.commands) prepare(child)
+}

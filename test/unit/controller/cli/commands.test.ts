@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Alert, Blade, Operation, Plan, Status, VmView } from '../../../../proto/gen/lifeboat/v1/admin.ts'
+import { runCli } from './fake-context.ts'
+
+const GIB = 1024 ** 3
+const blade = Blade.fromPartial({
+  name: 'blade01',
+  admin: 'in-service',
+  health: 'moderate',
+  liveness: 'up',
+  quarantined: true,
+  enrolment: 'joined',
+  vms: ['mail01'],
+  maxVms: 4,
+  chassis: 'chassis1',
+  slot: 1,
+  lastReportAt: 997_000,
+  memoryUsedBytes: 2 * GIB,
+  capacity: { memoryBytes: 8 * GIB },
+  reasons: ['lost leg1 of md0'],
+})
+const vm = VmView.fromPartial({
+  name: 'mail01',
+  blade: 'blade01',
+  state: 'running',
+  epoch: 3,
+  memoryBytes: GIB,
+})
+const moving = Operation.fromPartial({
+  id: 'o7',
+  kind: 'move',
+  state: 'running',
+  vm: 'mail01',
+  from: 'blade01',
+  to: 'blade02',
+})
+const plan = Plan.fromPartial({
+  blade: 'blade01',
+  moves: [
+    {
+      vm: 'mail01',
+      from: 'blade01',
+      to: 'blade02',
+      method: 'live',
+      expectedDowntimeMs: 300,
+      expectedEndMs: 9000,
+    },
+  ],
+  unplaced: [
+    { vm: 'big01', reasons: [{ code: 'memory-short', text: 'needs 9 GiB, has 2 GiB', blade: 'blade02' }] },
+  ],
+  after: [{ blade: 'blade02', vms: 2, maxVms: 4 }],
+})
+
+test('a list is an array in JSON, with the fields that are promised, empty ones too', async () => {
+  const blades = JSON.parse(
+    (await runCli(['blade', 'list', '-o', 'json'], { listBlades: { blades: [blade] } })).printed[0] ?? '',
+  )
+  assert.equal(blades[0].name, 'blade01')
+  assert.deepEqual(
+    [blades[0].admin, blades[0].health, blades[0].liveness, blades[0].vms],
+    ['in-service', 'moderate', 'up', ['mail01']],
+  )
+  const vms = JSON.parse(
+    (await runCli(['--output', 'json', 'vm', 'list'], { listVms: { vms: [vm] } })).printed[0] ?? '',
+  )
+  assert.deepEqual(
+    [vms[0].name, vms[0].blade, vms[0].state, vms[0].epoch, vms[0].obstacles],
+    ['mail01', 'blade01', 'running', 3, []],
+  )
+  const alerts = [
+    Alert.fromPartial({
+      id: 'a1',
+      code: 'mirror-degraded',
+      severity: 'moderate',
+      blade: 'blade01',
+      text: 't',
+      since: 5,
+    }),
+  ]
+  const shown = JSON.parse(
+    (await runCli(['alert', 'list', '--output', 'json'], { listAlerts: { alerts } })).printed[0] ?? '',
+  )
+  assert.deepEqual(
+    [shown[0].code, shown[0].severity, shown[0].blade, shown[0].text, shown[0].since],
+    ['mirror-degraded', 'moderate', 'blade01', 't', 5],
+  )
+})
+
+test('the table of blades shows the three axes and the quarantine', async () => {
+  const { printed } = await runCli(['blade', 'list'], { listBlades: { blades: [blade] } })
+  assert.equal(
+    printed[0],
+    [
+      'BLADE    ADMIN       HEALTH                  LIVENESS  VMS  MEMORY          CHASSIS     REPORT',
+      'blade01  in-service  moderate (quarantined)  up        1/4  2 GiB of 8 GiB  chassis1/1  3 s ago',
+    ].join('\n'),
+  )
+})
+
+test('evacuate --plan asks for a plan only, and names what stays and why', async () => {
+  const run = await runCli(['evacuate', 'blade01', '--plan'], { planEvacuation: plan })
+  assert.deepEqual(run.asked, [{ method: 'planEvacuation', request: { name: 'blade01' } }])
+  assert.match(run.printed[0] ?? '', /nothing is moved/)
+  assert.match(run.printed[0] ?? '', /big01:\n {4}blade02: needs 9 GiB, has 2 GiB \(memory-short\)/)
+  assert.equal(run.exitCode, 0)
+  const json = JSON.parse(
+    (await runCli(['evacuate', 'blade01', '--plan', '-o', 'json'], { planEvacuation: plan })).printed[0] ??
+      '',
+  )
+  assert.equal(json.moves[0].method, 'live')
+  assert.equal(json.unplaced[0].reasons[0].code, 'memory-short')
+  assert.equal(json.after[0].blade, 'blade02')
+})
+
+test('a migration is followed to its end, and its outcome is the exit code', async () => {
+  const answers = { migrateVm: moving }
+  const steps = [{ ...moving, steps: [{ name: 'send', state: 'running' }] }] as Operation[]
+  for (const [state, exitCode] of [
+    ['done', 0],
+    ['undone', 1],
+    ['needs-admin', 5],
+  ] as const) {
+    const run = await runCli(['vm', 'migrate', 'mail01'], answers, [...steps, { ...moving, state }])
+    assert.equal(run.exitCode, exitCode, state)
+    assert.ok(run.noted.includes('o7 move mail01 blade01 → blade02: send'))
+    assert.match(run.printed[0] ?? '', /^o7: move mail01 blade01 → blade02/)
+  }
+})
+
+test('Ctrl-C leaves the operation running and says how to come back to it', async () => {
+  const interrupt = new AbortController()
+  interrupt.abort()
+  const run = await runCli(['vm', 'migrate', 'mail01'], { migrateVm: moving }, [moving], interrupt.signal)
+  assert.match(
+    run.noted.join(),
+    /o7 goes on without you. Watch it: lifeboat operation watch o7; stop it: lifeboat operation abort o7/,
+  )
+  assert.equal(run.exitCode, 0)
+})
+
+test('an evacuation that leaves VMs behind does not end with 0', async () => {
+  const operation = Operation.fromPartial({ id: 'o9', kind: 'evacuate', state: 'running', from: 'blade01' })
+  const run = await runCli(['evacuate', 'blade01'], { evacuate: { plan, operation } }, [
+    { ...operation, state: 'done' },
+  ])
+  assert.equal(run.exitCode, 1)
+})
+
+test('status says that automation is paused, by whom, and what is held back', async () => {
+  const status = Status.fromPartial({
+    blades: 3,
+    bladesUp: 3,
+    automation: { paused: true, pausedBy: 'anna', reason: 'new switch', since: 1 },
+    heldBack: ['blade01 would be evacuated: automation is paused'],
+  })
+  const text = (await runCli(['status'], { getStatus: status })).printed[0] ?? ''
+  assert.match(text, /Automation is PAUSED since .* by anna: new switch/)
+  assert.match(text, /Held back:\n {2}blade01 would be evacuated/)
+})
+
+test('what is not a command, a number or a known format is a usage error', async () => {
+  for (const argv of [
+    ['evict', 'blade01'],
+    ['blade', 'set', 'blade01', '--slot', 'x'],
+    ['status', '-o', 'xml'],
+    ['vm', 'show'],
+  ]) {
+    await assert.rejects(runCli(argv, {}), { name: 'CommanderError' }, argv.join(' '))
+  }
+})

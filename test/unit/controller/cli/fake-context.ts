@@ -1,0 +1,55 @@
+import type { AdminConnection } from '../../../../controller/cli/connection.ts'
+import type { CliContext } from '../../../../controller/cli/context.ts'
+import { createProgram } from '../../../../controller/cli/program.ts'
+import { type Operation, Operation as OperationMessage } from '../../../../proto/gen/lifeboat/v1/admin.ts'
+
+export interface CliRun {
+  readonly printed: string[]
+  readonly noted: string[]
+  readonly asked: { method: string; request: unknown }[]
+  readonly exitCode: number
+}
+
+/** What the controller answers, by method; a function is called with the request. */
+export type Answers = Readonly<Record<string, unknown>>
+
+/** Runs `lifeboat ARGV…` against prepared answers. */
+export async function runCli(
+  argv: readonly string[],
+  answers: Answers,
+  watched: readonly Partial<Operation>[] = [],
+  interrupted: AbortSignal = new AbortController().signal,
+): Promise<CliRun> {
+  const run = { printed: [] as string[], noted: [] as string[], asked: [] as CliRun['asked'], exitCode: 0 }
+  const connection: AdminConnection = {
+    ask: (method, request) => {
+      run.asked.push({ method, request })
+      const answer = answers[method]
+      if (answer === undefined) throw new Error(`nothing prepared for ${method}`)
+      return Promise.resolve((typeof answer === 'function' ? answer(request) : answer) as never)
+    },
+    watch: async function* () {
+      for (const operation of watched) {
+        if (interrupted.aborted) return
+        yield OperationMessage.fromPartial(operation)
+      }
+    },
+    close: () => {},
+  }
+  const context: CliContext = {
+    print: text => void run.printed.push(text),
+    note: text => void run.noted.push(text),
+    progress: phase => void run.noted.push(phase),
+    env: {},
+    now: () => 1_000_000,
+    admin: () => connection,
+    interrupted,
+    exitWith: code => {
+      run.exitCode = code
+    },
+    json: () => program.opts<{ output: string }>().output === 'json',
+  }
+  const program = createProgram(context)
+  await program.parseAsync(['node', 'lifeboat', ...argv])
+  return run
+}
