@@ -1,4 +1,4 @@
-import { isOutgoingMigration, parseJobInfo } from './migration.ts'
+import { isOutgoingMigration, type JobInfo, parseJobInfo } from './migration.ts'
 import { type Virsh, virshError } from './virsh-command.ts'
 import { type DomainState, isActive, parseDomainStates } from './virsh-text.ts'
 
@@ -6,6 +6,8 @@ import { type DomainState, isActive, parseDomainStates } from './virsh-text.ts'
 export interface MigrationStanding {
   readonly state: DomainState | 'absent'
   readonly migrating: boolean
+  /** The last job that ended, if libvirt still remembers it (not after its restart). */
+  readonly completed: JobInfo | undefined
 }
 
 /** 'absent' when libvirt has no such VM. Throws `unavailable`. */
@@ -18,16 +20,20 @@ export async function readDomainState(virsh: Virsh, id: string): Promise<DomainS
 /** Throws `unavailable`. */
 export async function readMigrationStanding(virsh: Virsh, id: string): Promise<MigrationStanding> {
   const { sections, stderr } = await virsh.batch([
+    ['domjobinfo', id, '--completed', '--keep-completed', '--rawstats'],
     ['domjobinfo', id, '--rawstats'],
     ['domstats', '--raw', '--nowait', '--state', id],
   ])
-  const [job = '', states = ''] = sections
+  const [completedText = '', jobText = '', states = ''] = sections
   const state = stateOrAbsent(states, stderr)
-  if (state === 'absent') return { state, migrating: false }
-  if (job.trim() !== '') return { state, migrating: isOutgoingMigration(parseJobInfo(job)) }
+  if (state === 'absent') return { state, migrating: false, completed: undefined }
+  const completed = completedText.trim() === '' ? undefined : parseJobInfo(completedText)
+  if (jobText.trim() !== '') {
+    return { state, migrating: isOutgoingMigration(parseJobInfo(jobText)), completed }
+  }
   // A VM that is off has no job. One that executes and gives no answer may well have one: never guess that away.
   if (isActive(state)) throw virshError(['domjobinfo'], stderr)
-  return { state, migrating: false }
+  return { state, migrating: false, completed }
 }
 
 function stateOrAbsent(states: string, stderr: string): DomainState | 'absent' {

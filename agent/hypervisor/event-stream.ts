@@ -53,8 +53,8 @@ export function createEventStream(options: {
     const effect = parsed === undefined ? 'none' : eventEffect(parsed)
     if (parsed === undefined || effect === 'none') return
     event += 1
-    if (effect === 'definition') definitionEvents.set(parsed.name, event)
-    tellAll()
+    if (effect !== 'state') definitionEvents.set(parsed.name, event)
+    if (effect !== 'later') tellAll()
   }
 
   /** One life of the process; resolves when it ended. */

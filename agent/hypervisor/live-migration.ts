@@ -10,12 +10,13 @@ import { type Virsh, virshComplaint } from './virsh-command.ts'
 import { isMigratedAway, isOffForUnknownReason, isPausedByMigration, toVmState } from './virsh-text.ts'
 
 /** A question is a process of its own, so it is asked rarely once it is clear that this takes longer. */
-const POLL_MS = SECOND_MS
-const SLOW_POLL_MS = 3 * SECOND_MS
-const SLOW_AFTER_MS = 15 * SECOND_MS
+const POLL_MS = 2 * SECOND_MS
+const SLOW_POLL_MS = 5 * SECOND_MS
+const SLOW_AFTER_MS = 30 * SECOND_MS
 /** QEMU ends a cancelled migration within a second; a dead connection costs libvirt its keepalive of 30 s. */
 const CANCEL_LIMIT_MS = 60 * SECOND_MS
-const CANCEL_POLL_MS = SECOND_MS / 2
+/** Asked for again as long as it lasts: before the job exists and in some of its phases libvirt refuses. */
+const CANCEL_POLL_MS = SECOND_MS
 
 export interface MigrationContext {
   readonly virsh: Virsh
@@ -32,9 +33,7 @@ export async function cancelOutgoing(
 ): Promise<void> {
   const standing = await readMigrationStanding(context.virsh, id)
   if (standing.state === 'absent') throw new LifeboatError('not-found', `libvirt has no VM ${id}`)
-  if (!standing.migrating) return
-  await abortJob(context, id, run)
-  await untilSettled(context, id, undefined)
+  if (standing.migrating) await untilSettled(context, id, run)
 }
 
 /** See Hypervisor.migrate. */
@@ -48,9 +47,10 @@ export async function migrateLive(
   const startedAt = context.clock.now()
   const { failure, stopped } = await runClient(context, id, sockets, options)
   // Whatever the client said, libvirt has the last word: the client can be killed while libvirt goes on and finishes.
+  // One process on the good path: the VM stands still at the target until our caller has the answer.
   const standing = await untilSettled(context, id, failure === undefined ? undefined : options.run)
   if (endedAway(standing, failure)) {
-    return await readStatistics(context, id, options, context.clock.now() - startedAt)
+    return statistics(context, id, standing, context.clock.now() - startedAt)
   }
   await resumeLeftPaused(context, id, standing, options.run)
   throw migrationError(id, standing, failure, stopped)
@@ -101,28 +101,38 @@ async function runClient(
   while (!ended.signal.aborted) {
     const elapsedMs = clock.now() - startedAt
     if (stopped !== undefined) {
+      await abortJob(context, id, options.run)
       await clock.sleep(CANCEL_POLL_MS, ended.signal)
       if (clock.now() - stoppedAt >= CANCEL_LIMIT_MS) kill.abort()
     } else if (options.signal.aborted || elapsedMs >= options.timeoutMs) {
       stopped = options.signal.aborted ? 'aborted' : 'timeout'
       stoppedAt = clock.now()
-      await abortJob(context, id, options.run)
     } else {
       const pauseMs = elapsedMs < SLOW_AFTER_MS ? POLL_MS : SLOW_POLL_MS
       const left = Math.max(1, options.timeoutMs - elapsedMs)
       await clock.sleep(Math.min(pauseMs, left), AbortSignal.any([ended.signal, options.signal]))
-      if (!ended.signal.aborted && !options.signal.aborted) await tellProgress(virsh, id, options)
+      // The end of the client is not to wait for an answer about its progress.
+      if (!options.signal.aborted)
+        await Promise.race([client, tellProgress(virsh, id, options, ended.signal)])
     }
   }
   return { failure: await client, stopped }
 }
 
-/** Best effort: a question that fails (the VM has just gone) says nothing about the migration. */
-async function tellProgress(virsh: Virsh, id: string, options: MigrateOptions): Promise<void> {
-  const answer = await virsh.answer(['domjobinfo', id, '--rawstats']).catch(() => undefined)
-  if (answer?.ok !== true) return
-  const progress = progressOf(parseJobInfo(answer.stdout))
-  if (progress !== undefined) options.onProgress(progress.doneBytes, progress.totalBytes)
+/** Best effort, never throws: a question that fails (the VM has just gone) says nothing about the migration. */
+async function tellProgress(
+  virsh: Virsh,
+  id: string,
+  options: MigrateOptions,
+  ended: AbortSignal,
+): Promise<void> {
+  if (ended.aborted) return
+  try {
+    const progress = progressOf(parseJobInfo(await virsh.text(['domjobinfo', id, '--rawstats'])))
+    if (progress !== undefined && !ended.aborted) options.onProgress(progress.doneBytes, progress.totalBytes)
+  } catch {
+    // Asked again in a moment; the client's own end decides.
+  }
 }
 
 /** Never throws: whether it worked is seen by the job being gone. */
@@ -131,8 +141,7 @@ async function abortJob(context: MigrationContext, id: string, run: CommandRunne
     ok: false,
     stderr: error instanceof Error ? error.message : String(error),
   }))
-  // In its last moments a migration cannot be cancelled any more, and before its first there is nothing to cancel.
-  if (!answer.ok) context.log.info(`vm ${id}: libvirt did not cancel the migration`, { said: answer.stderr })
+  if (!answer.ok) context.log.debug(`vm ${id}: libvirt did not cancel the migration`, { said: answer.stderr })
 }
 
 /**
@@ -146,7 +155,6 @@ async function untilSettled(
 ): Promise<MigrationStanding> {
   const { clock, virsh } = context
   const startedAt = clock.now()
-  let cancelled = cancelWith === undefined
   let cause: unknown
   while (clock.now() - startedAt < CANCEL_LIMIT_MS) {
     const standing = await readMigrationStanding(virsh, id).catch((error: unknown) => {
@@ -154,10 +162,7 @@ async function untilSettled(
       return undefined
     })
     if (standing !== undefined && !standing.migrating) return standing
-    if (standing !== undefined && cancelWith !== undefined && !cancelled) {
-      cancelled = true
-      await abortJob(context, id, cancelWith)
-    }
+    if (standing !== undefined && cancelWith !== undefined) await abortJob(context, id, cancelWith)
     await clock.sleep(CANCEL_POLL_MS)
   }
   throw new LifeboatError('unavailable', `cannot tell how the migration of ${id} ended`, { cause })
@@ -178,17 +183,14 @@ async function resumeLeftPaused(
   await context.virsh.text(['resume', id], { run })
 }
 
-async function readStatistics(
+function statistics(
   context: MigrationContext,
   id: string,
-  options: MigrateOptions,
+  { completed }: MigrationStanding,
   durationMs: number,
-): Promise<MigrationStatistics> {
-  const words = ['domjobinfo', id, '--completed', '--keep-completed', '--rawstats']
-  const answer = await context.virsh.answer(words, { run: options.run }).catch(() => undefined)
-  const job = answer?.ok === true ? parseJobInfo(answer.stdout) : undefined
-  const statistics = job === undefined ? undefined : statisticsOf(job, durationMs)
-  if (statistics !== undefined) return statistics
+): MigrationStatistics {
+  const known = completed === undefined ? undefined : statisticsOf(completed, durationMs)
+  if (known !== undefined) return known
   // The migration is done; not knowing how long the pause was must not undo it. The bound is true, if poor.
   context.log.warn(
     `vm ${id}: libvirt kept no statistics of the migration; its duration stands for the downtime`,

@@ -110,7 +110,7 @@ export function progressOf(
  * milliseconds: when the two are further apart than it may last, only the clocks can be the cause.
  */
 export function statisticsOf(job: JobInfo, durationMs: number): MigrationStatistics | undefined {
-  if (job.phase !== 'ended') return undefined
+  if (job.phase !== 'ended' || job.fields.get('operation') !== OUTGOING_MIGRATION) return undefined
   const gross = job.fields.get('downtime')
   const net = job.fields.get('downtime_net')
   const downtimeMs =

@@ -150,14 +150,23 @@ export function parseEventLine(line: string): VirshEvent | undefined {
   return { kind: match[1], name: match[2], detail: match[3] ?? '' }
 }
 
-const STATE_EVENTS = new Set(['lifecycle', 'pm-suspend', 'pm-suspend-disk', 'pm-wakeup', 'job-completed'])
-const DEVICE_EVENTS = new Set(['device-added', 'device-removed', 'disk-change', 'tray-change', 'block-job'])
+const DEVICE_EVENTS = new Set(['device-added', 'device-removed', 'disk-change', 'tray-change'])
+const POWER_EVENTS = new Set(['pm-suspend', 'pm-suspend-disk', 'pm-wakeup'])
 
-/** What an event means to the inventory: nothing, another state, or another definition (then also its state). */
-export function eventEffect(event: VirshEvent): 'none' | 'state' | 'definition' {
+/**
+ * What an event means to the inventory: nothing, a definition to be read at the next look, another state (look now), or
+ * another definition (look now and read it).
+ *
+ * The last moments of a migration are full of events, while the guest stands still and each look would take CPU time
+ * from the hand-over: block jobs ready and completed, a pause, a shutdown. `Stopped` ends them all, so it alone counts.
+ */
+export function eventEffect(event: VirshEvent): 'none' | 'later' | 'state' | 'definition' {
   if (DEVICE_EVENTS.has(event.kind)) return 'definition'
-  if (!STATE_EVENTS.has(event.kind)) return 'none'
-  return /^(Defined|Undefined|Started)\b/.test(event.detail) ? 'definition' : 'state'
+  if (POWER_EVENTS.has(event.kind)) return 'state'
+  if (event.kind === 'block-job') return 'later'
+  if (event.kind !== 'lifecycle') return 'none'
+  if (/^(Defined|Undefined|Started)\b/.test(event.detail)) return 'definition'
+  return /^(Suspended Migrated|Shutdown\b)/.test(event.detail) ? 'none' : 'state'
 }
 
 function nonBlankLines(text: string): readonly string[] {

@@ -15,7 +15,8 @@ export interface KeptVolume {
 
 /**
  * The seam to local storage: LVM thick and thin, and files. `test/contract/volumes.ts` is the contract in code.
- * Paths outside the pools are refused. Errors: `command-failed`, `bad-tool-output`, `tool-missing`, `refused`.
+ * Paths outside the pools are refused. Errors: `command-failed`, `bad-tool-output`, `tool-missing`, `timeout`,
+ * `refused`, `not-found`, `already-exists`, `unavailable` (a device or directory cannot be read or written).
  */
 export interface Volumes {
   /** Volume groups, thin pools, and the directories that hold disks of VMs. */
@@ -48,9 +49,12 @@ export interface Volumes {
   kept(): Promise<readonly KeptVolume[]>
   /** Removes a kept volume for good: its grace time is over. Idempotent. Refuses one that is not marked kept. */
   drop(path: string, run: CommandRunner): Promise<void>
-  /** The bytes of a volume nobody writes, in order, holes and zero blocks left out (a cold move). */
+  /** The bytes of a volume nobody writes, in order, holes and zero blocks left out (a cold move). A file as it is. */
   read(path: string, signal: AbortSignal): AsyncIterable<VolumeExtent>
-  /** Writes extents to a volume made by `create` (all zero before), and returns when they are durable. */
+  /**
+   * Writes extents, in ascending order, to a volume made by `create` and not adopted yet, and returns when they are
+   * durable. What they leave out reads zero afterwards, whatever the disk held there before.
+   */
   write(path: string, extents: AsyncIterable<VolumeExtent>): Promise<void>
 }
 

@@ -36,6 +36,16 @@ describe('a libvirt definition', () => {
     })
   })
 
+  it('of a running VM, as QEMU 10 and libvirt 11.3 show it: what is only there while it runs is no obstacle', () => {
+    const db01 = goldenSections('qemu-11.3/dumpxml-batch.txt').map(parseDomain)[1]
+    assert.deepEqual(db01?.obstacles, [])
+    assert.deepEqual(db01?.disks, [
+      { target: 'vda', path: '/dev/vg0/db01', format: 'raw' },
+      { target: 'vdb', path: '/dev/vg0/db01-data', format: 'raw' },
+    ])
+    assert.equal(db01?.cpuModel, 'qemu64')
+  })
+
   it('names each passed-through device and each medium of the blade', () => {
     assert.deepEqual(obstaclesOf("db 01 'old'"), [
       'host-cdrom: cdrom sda reads /iso/debian.iso of this blade: virsh change-media --eject',
@@ -106,12 +116,10 @@ describe('the standing of a VM', () => {
 
 describe('domcapabilities', () => {
   it('lists modes and models, leaving out only what is clearly unusable', () => {
-    assert.deepEqual(parseCpuModels(golden('domcapabilities.xml')), [
-      'host-passthrough',
-      'host-model',
-      'qemu64',
-      'EPYC-Rome',
-      'Nehalem',
-    ])
+    const text = golden('qemu-11.3/domcapabilities.xml')
+    assert.deepEqual(parseCpuModels(text), ['maximum', 'host-model', '486', 'qemu64', 'qemu64-v1'])
+    assert.ok(text.includes("usable='no' vendor='AMD' canonical='EPYC-v1'>EPYC<"))
+    const unknown = text.replace("usable='no' vendor='AMD'", "usable='unknown' vendor='AMD'")
+    assert.ok(parseCpuModels(unknown).includes('EPYC'))
   })
 })

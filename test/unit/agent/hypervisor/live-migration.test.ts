@@ -19,13 +19,13 @@ function world() {
     reason: 1,
     migrating: false,
     reachable: true,
-    completed: golden('domjobinfo-completed.txt'),
+    completed: golden('qemu-11.3/domjobinfo-completed.txt'),
     onAbort: () => {},
   }
   const client = Promise.withResolvers<void>()
   const began = Promise.withResolvers<void>()
   const outcome: { exitCode: number; stderr: string } = { exitCode: 0, stderr: '' }
-  const job = () => (libvirt.migrating ? golden('domjobinfo-active.txt') : 'Job type: 0\n\n')
+  const job = () => (libvirt.migrating ? golden('qemu-11.3/domjobinfo-active.txt') : 'Job type: 0\n\n')
   const stats = () => `Domain: 'web01'\n  state.state=${libvirt.state}\n  state.reason=${libvirt.reason}\n\n`
   const words = (argv: readonly string[]) => argv.slice(3)
   const unreachable: ScriptedCommand = {
@@ -56,9 +56,9 @@ function world() {
     },
     {
       argv: argv => words(argv)[0]?.startsWith('domjobinfo ') === true,
-      stdout: () => `${libvirt.state === 5 ? '\n' : job()}lifeboat-section\n${stats()}`,
+      stdout: () =>
+        [libvirt.completed, libvirt.state === 5 ? '\n' : job(), stats()].join('lifeboat-section\n'),
     },
-    { argv: argv => words(argv).includes('--completed'), stdout: () => libvirt.completed },
     { argv: argv => words(argv)[0] === 'domjobinfo', stdout: job },
   ])
   const hypervisor = createVirshHypervisor({
@@ -104,9 +104,9 @@ describe('a live migration', () => {
     })
     await began
     const { downtimeMs, transferredBytes } = await statistics
-    assert.equal(downtimeMs, 292)
-    assert.equal(transferredBytes, 70_254_592)
-    assert.deepEqual(progress, [41_943_040, 100_663_296])
+    assert.equal(downtimeMs, 1286)
+    assert.equal(transferredBytes, 68_313_914)
+    assert.deepEqual(progress, [14_680_064, 67_239_936])
   })
 
   it('that fails leaves libvirt’s reason and the VM running', async () => {
@@ -131,6 +131,17 @@ describe('a live migration', () => {
     assert.equal(signal?.aborted, false)
   })
 
+  it('aborted before libvirt knows of it is cancelled as soon as libvirt does', async () => {
+    const { migrate, end, libvirt, count } = world()
+    const abort = new AbortController()
+    abort.abort()
+    libvirt.onAbort = () => {
+      if (count('domjobabort') === 3) end({}, 1, 'error: operation aborted\n')
+    }
+    assert.equal(await codeOf(migrate({ signal: abort.signal })), 'aborted')
+    assert.equal(count('domjobabort'), 3)
+  })
+
   it('is cancelled when its time is over', async () => {
     const { migrate, end, libvirt } = world()
     libvirt.onAbort = () => end({}, 1, 'error: operation aborted\n')
@@ -144,7 +155,7 @@ describe('a live migration', () => {
     const statistics = migrate({ signal: abort.signal })
     await began
     abort.abort()
-    assert.equal((await statistics).downtimeMs, 292)
+    assert.equal((await statistics).downtimeMs, 1286)
   })
 
   it('whose client died while libvirt finished is finished', async () => {
@@ -152,7 +163,7 @@ describe('a live migration', () => {
     const statistics = migrate()
     await began
     end(AWAY, 1, 'error: Disconnected from qemu:///system due to end of file\n')
-    assert.equal((await statistics).downtimeMs, 292)
+    assert.equal((await statistics).downtimeMs, 1286)
   })
 
   it('whose client died while libvirt goes on is cancelled, and then it is over', async () => {
@@ -185,6 +196,22 @@ describe('a live migration', () => {
     end({}, 1, FAILED)
     assert.equal(await ended, 'command-failed')
     assert.equal(count('resume'), 0)
+  })
+
+  it('that libvirtd finished while it was restarted is for the target to tell', async () => {
+    const { migrate, end, began } = world()
+    const ended = codeOf(migrate())
+    await began
+    end({ state: 5, reason: 0 }, 1, 'error: Disconnected from qemu:///system due to end of file\n')
+    assert.equal(await ended, 'unavailable')
+  })
+
+  it('of a VM that its guest shut down meanwhile has failed', async () => {
+    const { migrate, end, began } = world()
+    const ended = codeOf(migrate())
+    await began
+    end({ state: 5, reason: 1 }, 1, 'error: operation failed: domain is not running\n')
+    assert.equal(await ended, 'command-failed')
   })
 
   it('of which nobody can tell how it ended is unavailable: not done, and not undone either', async () => {
@@ -225,5 +252,18 @@ describe('a live migration', () => {
     }
     await hypervisor.cancelMigration(WEB01, run)
     assert.equal(count('domjobabort'), 1)
+  })
+
+  it('is not said to be over while the VM executes and libvirt does not answer about its job', async () => {
+    const { hypervisor, run } = world()
+    run.script([
+      {
+        argv: argv => argv[3]?.startsWith('domjobinfo ') === true,
+        stdout:
+          "\nlifeboat-section\n\nlifeboat-section\nDomain: 'web01'\n  state.state=1\n  state.reason=1\n\n",
+        stderr: 'error: Timed out during operation: cannot acquire state change lock (held by agent=none)\n',
+      },
+    ])
+    assert.equal(await codeOf(hypervisor.isMigrating(WEB01)), 'timeout')
   })
 })

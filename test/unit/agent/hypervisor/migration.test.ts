@@ -69,9 +69,9 @@ describe('the sockets of a migration', () => {
 
 describe('job information', () => {
   it('of a running migration gives progress', () => {
-    const job = parseJobInfo(golden('domjobinfo-active.txt'))
+    const job = parseJobInfo(golden('qemu-11.3/domjobinfo-active.txt'))
     assert.equal(isOutgoingMigration(job), true)
-    assert.deepEqual(progressOf(job), { doneBytes: 41_943_040, totalBytes: 100_663_296 })
+    assert.deepEqual(progressOf(job), { doneBytes: 14_680_064, totalBytes: 67_239_936 })
     assert.equal(statisticsOf(job, 1000), undefined)
   })
 
@@ -86,17 +86,22 @@ describe('job information', () => {
   })
 
   it('of a completed migration gives the downtime', () => {
-    const job = parseJobInfo(golden('domjobinfo-completed.txt'))
-    assert.deepEqual(statisticsOf(job, 5600), {
-      downtimeMs: 292,
-      transferredBytes: 70_254_592,
-      durationMs: 5600,
+    const job = parseJobInfo(golden('qemu-11.3/domjobinfo-completed.txt'))
+    assert.deepEqual(statisticsOf(job, 30_683), {
+      downtimeMs: 1286,
+      transferredBytes: 68_313_914,
+      durationMs: 30_683,
     })
   })
 
+  it('of another job that ended is not taken for it', () => {
+    const incoming = golden('qemu-11.3/domjobinfo-completed.txt').replace('operation: 5', 'operation: 4')
+    assert.equal(statisticsOf(parseJobInfo(incoming), 30_683), undefined)
+  })
+
   it('of two blades with different clocks does not count the clocks as downtime', () => {
-    const skewed = golden('domjobinfo-completed.txt').replace('downtime: 292', 'downtime: 45292')
-    assert.equal(statisticsOf(parseJobInfo(skewed), 5600)?.downtimeMs, 280)
+    const skewed = golden('qemu-11.3/domjobinfo-completed.txt').replace('downtime: 1286', 'downtime: 46286')
+    assert.equal(statisticsOf(parseJobInfo(skewed), 30_683)?.downtimeMs, 1098)
   })
 
   it('that cannot be read is refused', () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import {
   eventEffect,
+  isPausedByMigration,
   parseAutostart,
   parseDomainList,
   parseDomainStates,
@@ -83,29 +84,63 @@ describe('virsh text', () => {
     assert.equal(parseAutostart(golden('dominfo-autostart.txt')), true)
   })
 
-  it('event lines: what they mean to the inventory', () => {
-    const effects = golden('events.txt')
+  const effectsOf = (name: string) =>
+    golden(name)
       .split('\n')
       .flatMap(line => {
         const event = parseEventLine(line)
-        return event === undefined ? [] : [`${event.name}: ${event.kind} ${eventEffect(event)}`]
+        return event === undefined
+          ? []
+          : [`${event.name}: ${event.kind} ${event.detail} => ${eventEffect(event)}`]
       })
-    assert.deepEqual(effects, [
-      'web01: lifecycle definition',
-      'web01: lifecycle definition',
-      'web01: lifecycle state',
-      'web01: lifecycle state',
-      "db 01 'old': lifecycle state",
-      'web01: rtc-change none',
-      'web01: balloon-change none',
-      'web01: device-added definition',
-      'web01: tray-change definition',
-      'web01: disk-change definition',
-      'web01: migration-iteration none',
-      'web01: job-completed state',
-      'web01: block-job definition',
-      'web01: agent-lifecycle none',
-      'web01: lifecycle definition',
+      .filter(line => !line.endsWith('=> none'))
+
+  it('of all that libvirt says of a migration, the inventory looks once: when the VM is off', () => {
+    assert.deepEqual(effectsOf('qemu-11.3/events.txt'), [
+      'web01: lifecycle Defined Updated => definition',
+      'web01: lifecycle Suspended Paused => state',
+      'web01: lifecycle Resumed Unpaused => state',
+      'web01: block-job Block Copy for /dev/vg0/web01 ready => later',
+      'web01: block-job Block Copy for /dev/vg0/web01 completed => later',
+      'web01: lifecycle Stopped Migrated => state',
     ])
+  })
+
+  it('devices that come and go change the definition; clocks and balloons change nothing', () => {
+    assert.deepEqual(effectsOf('events-other.txt'), [
+      'web01: lifecycle Defined Added => definition',
+      'web01: lifecycle Started Booted => definition',
+      "db 01 'old': lifecycle Stopped Migrated => state",
+      'web01: device-added virtio-disk1 => definition',
+      'web01: tray-change  => definition',
+      'web01: disk-change  => definition',
+      'web01: block-job Copy for /dev/vg0/web01 ready => later',
+      'web01: lifecycle Undefined Removed => definition',
+    ])
+  })
+
+  it('an incoming VM is paused by its migration', () => {
+    const state = parseDomainStates(golden('qemu-11.3/state-incoming.txt')).get('web01')
+    assert.ok(state)
+    assert.equal(toVmState(state), 'paused')
+    assert.equal(isPausedByMigration(state), true)
+  })
+
+  it('reads what virsh 11.3 printed as well', () => {
+    const [list = '', , , , stats = ''] = goldenSections('qemu-11.3/inventory-batch.txt')
+    const byName = parseDomainStates(stats)
+    assert.deepEqual(
+      parseDomainList(list).map(({ name }) => [name, byName.get(name)]),
+      [
+        ['mail01', { state: 1, reason: 1 }],
+        ['db01', { state: 1, reason: 1 }],
+        ['web01', { state: 5, reason: 4 }],
+      ],
+    )
+    const [networks = '', nodeInfo = '', version = ''] = goldenSections('qemu-11.3/capacity-batch.txt')
+    assert.deepEqual(parseNetworkNames(networks), [])
+    assert.equal(parseNodeInfo(nodeInfo).cpus, 1)
+    assert.equal(parseVersion(version), 'QEMU 10.0.13, libvirt 11.3.0')
+    assert.equal(parseAutostart(golden('qemu-11.3/dominfo.txt')), false)
   })
 })

@@ -59,7 +59,7 @@ it('when the last answer is lost the VM runs on here, and what arrived there sta
   await tunnel.close()
   assert.equal(text, 'failed to migrate web01: the answer of the target was lost')
   assert.deepEqual(world.chassis.ledger.executingOn(VM_ID), ['blade01'])
-  assert.notEqual(await target.hypervisor.state(VM_ID), 'running')
+  assert.equal(await target.hypervisor.state(VM_ID), 'paused')
   assert.deepEqual(world.chassis.ledger.violations(), [])
 })
 
