@@ -20,6 +20,7 @@ import { type ControllerConfig, databasePath } from './config.ts'
 import { ensurePki } from './enrolment/authority.ts'
 import { createEnrolment } from './enrolment/enrolment-service.ts'
 import { localAddresses } from './enrolment/init.ts'
+import { automationOf } from './evacuation/automation.ts'
 import { createEvacuations } from './evacuation/evacuations.ts'
 import { createOperations } from './evacuation/operations.ts'
 import { createOrders } from './evacuation/orders.ts'
@@ -68,6 +69,7 @@ export async function createController(
   reconciler = parts.reconciler
 
   const port = { number: 0 }
+  const stopping = new AbortController()
   const intake = createIntake({
     ...parts,
     store,
@@ -93,6 +95,7 @@ export async function createController(
     authorityFingerprint: fingerprint(pki.authority.certificatePem),
     joinAddress: () => hostPort(pki.addresses[0] ?? 'localhost', port.number),
     reconciler: () => parts.reconciler.view(),
+    stopping: stopping.signal,
     nudge,
   })
   const server = createServer([...createAgentServices(intake, enrolment), admin], {
@@ -104,6 +107,7 @@ export async function createController(
     parts.orders.close()
     const sagasStopped = parts.operations.close()
     parts.sessions.end()
+    stopping.abort()
     await sagasStopped
     await stopServer(server, STOP_LIMIT_MS, clock)
     await parts.reconciler.close()
@@ -164,11 +168,13 @@ function joinParts({ config, store, clock, log, notifiers, nudge }: Foundation) 
     { store, fleet, clock, log: log.child('evacuation') },
     operations,
     config.evacuation,
+    () => automationOf(store, config).paused,
   )
   const outbox = createOutbox({ store, notifiers, clock, log: log.child('alerts') })
   const reconciler = createReconciler({
     store,
     fleet,
+    operations,
     evacuations,
     outbox,
     config,

@@ -7,8 +7,10 @@ import { applyAlerts } from './alerts/raise.ts'
 import type { ControllerConfig } from './config.ts'
 import { type BladeEvidence, type Case, DEFAULT_HOLDS, type Finding } from './diagnosis/case.ts'
 import { diagnose, updateCases } from './diagnosis/engine.ts'
+import { automationOf } from './evacuation/automation.ts'
 import { commonCause } from './evacuation/brakes.ts'
 import type { Evacuations } from './evacuation/evacuations.ts'
+import type { Operations } from './evacuation/operations.ts'
 import { decideEvacuations, type HeldBack } from './evacuation/policy.ts'
 import { fleetFindings } from './fleet/fleet-findings.ts'
 import type { FleetState } from './fleet/fleet-state.ts'
@@ -40,6 +42,7 @@ export interface Reconciler {
 export interface ReconcilerOptions {
   readonly store: Store
   readonly fleet: FleetState
+  readonly operations: Pick<Operations, 'prune'>
   readonly evacuations: Evacuations
   readonly outbox: Outbox
   readonly config: ControllerConfig
@@ -51,7 +54,7 @@ export interface ReconcilerOptions {
 const TICK_MS = 1 * SECOND_MS
 /** Nudges come in bursts (ten reports, progress): one pass answers them together. */
 const COALESCE_MS = 50
-/** Stories, events and delivered messages are kept a quarter of a year. */
+/** Stories, events, delivered messages and ended operations are kept a quarter of a year. */
 const KEEP_MS = 90 * 24 * HOUR_MS
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
@@ -131,28 +134,18 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const decision = decideEvacuations({
       snapshot: fleet.snapshot(now),
       cases: store.cases.open(),
-      automation: automationNow(),
+      automation: automationOf(store, config),
       now,
       settings: config.evacuation,
       active: new Set(store.evacuations.active().map(each => each.blade)),
       handled,
     })
-    announceHeldBack(decision.heldBack)
-    view = { ...view, heldBack: decision.heldBack }
     for (const order of decision.evacuate) {
       evacuations.begin({ ...order, requestedBy: 'automation' })
     }
-  }
-
-  /** `automatic = false` is a pause that stands in the configuration. */
-  const automationNow = () => {
-    if (config.evacuation.automatic) return store.settings.automation()
-    return {
-      paused: true,
-      reason: 'automatic = false in the configuration',
-      pausedBy: 'the configuration',
-      since: 0,
-    }
+    const heldBack = [...decision.heldBack, ...evacuations.advance()]
+    announceHeldBack(heldBack)
+    view = { ...view, heldBack }
   }
 
   const announceHeldBack = (heldBack: readonly HeldBack[]) => {
@@ -165,8 +158,9 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const prune = (now: number) => {
     if (now < nextPruneAt) return
     nextPruneAt = now + 24 * HOUR_MS
-    const lines = store.stories.prune(now - KEEP_MS) + store.outbox.prune(now - KEEP_MS)
-    if (lines > 0) log.info(`${lines} old lines dropped from the database`)
+    const before = now - KEEP_MS
+    const lines = store.stories.prune(before) + store.outbox.prune(before) + options.operations.prune(before)
+    if (lines > 0) log.info(`${lines} old rows dropped from the database`)
   }
 
   /** Each part stands for itself: a defect in one must not keep the others (above all the alerts) from running. */
@@ -192,8 +186,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       ),
     )
     part('delivery', () => outbox.deliver())
-    part('policy', () => decide(now))
-    part('evacuations', () => evacuations.advance())
+    part('policy and evacuations', () => decide(now))
     part('pruning', () => prune(now))
   }
 
@@ -201,7 +194,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     while (!stop.signal.aborted) {
       pass()
       const tick = new AbortController()
-      await Promise.race([clock.sleep(TICK_MS, AbortSignal.any([stop.signal, tick.signal])), wake.promise])
+      // `close` wakes it too: a signal joined anew each second from a lasting one would pile up on that.
+      await Promise.race([clock.sleep(TICK_MS, tick.signal), wake.promise])
       tick.abort()
       wake = Promise.withResolvers<void>()
       await clock.sleep(COALESCE_MS, stop.signal)

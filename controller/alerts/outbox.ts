@@ -4,7 +4,7 @@ import type { Logger } from '../../shared/log.ts'
 import type { Store } from '../store/store.ts'
 import { deliveryError, type Notifier } from './notifiers.ts'
 
-/** Delivers what stands in the outbox: at least once, in order for each notifier, across restarts. */
+/** Delivers what stands in the outbox: at least once, in the order of each alert, across restarts. */
 export interface Outbox {
   readonly notifiers: readonly string[]
   /** Begins a delivery of all that is due, unless one is going on. Returns at once. */
@@ -18,7 +18,8 @@ export function retryDelayMs(attempts: number): number {
   return Math.min(15 * MINUTE_MS, 5 * SECOND_MS * 2 ** Math.min(attempts, 20))
 }
 
-const BATCH = 50
+/** More than ever wait together, unless nobody has looked for weeks. */
+const BATCH = 500
 
 export function createOutbox(options: {
   store: Store
@@ -31,10 +32,17 @@ export function createOutbox(options: {
   let current: Promise<void> | undefined
 
   const deliverDue = async () => {
-    // One that failed blocks its later messages in this round: "cleared" must not overtake "raised".
-    const failed = new Set<string>()
-    for (const entry of store.outbox.due(clock.now(), BATCH)) {
-      if (failed.has(entry.notifier)) continue
+    // A receiver that is away is asked once a round, not once for each message.
+    const away = new Set<string>()
+    // "Cleared" must not overtake "raised": a message waits for the earlier ones of its alert, and for no others.
+    const held = new Set<string>()
+    for (const entry of store.outbox.waiting(BATCH)) {
+      const line = `${entry.notifier} ${entry.alert}`
+      if (away.has(entry.notifier) || held.has(line)) continue
+      if (entry.nextAttemptAt > clock.now()) {
+        held.add(line)
+        continue
+      }
       const notifier = notifiers.get(entry.notifier)
       if (notifier === undefined) {
         // Configured when the alert was raised, and no longer: there is nobody to tell.
@@ -49,7 +57,7 @@ export function createOutbox(options: {
           store.alerts.update(entry.alert, { deliveredAt: clock.now() })
         }
       } catch (error) {
-        failed.add(entry.notifier)
+        away.add(entry.notifier)
         const delayMs = retryDelayMs(entry.attempts)
         store.outbox.failed(entry.seq, clock.now() + delayMs, deliveryError(error))
         log.warn(

@@ -1,4 +1,5 @@
 import { AdminService, type Operation } from '../../proto/gen/lifeboat/v1/admin.ts'
+import { LifeboatError } from '../../shared/errors.ts'
 import type { CallContext, Implementation } from '../../shared/rpc/endpoint.ts'
 import { type RpcService, rpcService } from '../../shared/rpc/endpoint.ts'
 import { alertHandlers } from './alerts.ts'
@@ -38,7 +39,7 @@ export function createAdminService(context: ApiContext): RpcService {
   return rpcService(AdminService, {
     ...unary,
     watchOperation: (request: { id: string }, call: CallContext) =>
-      watchOperation(context, request.id, call.signal),
+      watchOperation(context, request.id, AbortSignal.any([call.signal, context.stopping])),
   } as unknown as Implementation<typeof AdminService>)
 }
 
@@ -56,6 +57,7 @@ async function* watchOperation(
   requireOperation(context.store, id)
   let changed = Promise.withResolvers<void>()
   const unsubscribe = context.changes.subscribe(id, () => changed.resolve())
+  signal.addEventListener('abort', () => changed.resolve(), { once: true })
   let last = ''
   try {
     while (!signal.aborted) {
@@ -65,13 +67,11 @@ async function* watchOperation(
       last = text
       if (view.endedAt > 0) return
       const tick = new AbortController()
-      await Promise.race([
-        changed.promise,
-        context.clock.sleep(WATCH_INTERVAL_MS, AbortSignal.any([signal, tick.signal])),
-      ])
+      await Promise.race([changed.promise, context.clock.sleep(WATCH_INTERVAL_MS, tick.signal)])
       tick.abort()
       changed = Promise.withResolvers<void>()
     }
+    throw new LifeboatError('unavailable', `the controller stops; lifeboat operation watch ${id} in a moment`)
   } finally {
     unsubscribe()
   }

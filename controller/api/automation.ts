@@ -1,12 +1,12 @@
-import type { Automation } from '../../proto/gen/lifeboat/v1/admin.ts'
+import { automationOf } from '../evacuation/automation.ts'
 import type { AdminHandlers, ApiContext } from './context.ts'
 
 export function automationHandlers(
   context: ApiContext,
 ): Pick<AdminHandlers, 'getAutomation' | 'setAutomation'> {
-  const { store, clock } = context
+  const { store, clock, config } = context
   return {
-    getAutomation: () => automationView(context),
+    getAutomation: () => ({ ...automationOf(store, config) }),
     setAutomation: ({ paused, reason }, caller) => {
       const before = store.settings.automation()
       // A second pause keeps who paused first and since when: somebody relies on it.
@@ -17,19 +17,7 @@ export function automationHandlers(
         store.stories.tell('fleet', '', clock.now(), line)
       }
       context.nudge()
-      return automationView(context)
+      return { ...automationOf(store, config) }
     },
-  }
-}
-
-/** `automatic = false` in the configuration is a pause that only the configuration ends. */
-export function automationView({ store, config }: ApiContext): Automation {
-  const setting = store.settings.automation()
-  if (config.evacuation.automatic || setting.paused) return { ...setting }
-  return {
-    paused: true,
-    reason: 'automatic = false in the configuration',
-    pausedBy: 'the configuration',
-    since: 0,
   }
 }

@@ -159,6 +159,6 @@ function refuseWithVms(context: ApiContext, blade: BladeRecord): void {
   if (vms.length === 0 || blade.admin === 'maintenance') return
   throw new LifeboatError(
     'refused',
-    `${blade.name} still has ${vms.length} VMs (${vms.join(', ')}); \`lifeboat evacuate ${blade.name}\` first, or \`lifeboat blade set ${blade.name} --admin maintenance\` if it is gone for good`,
+    `${blade.name} still has ${vms.length} VMs (${vms.join(', ')}); \`lifeboat evacuate ${blade.name}\` first, or \`lifeboat blade maintenance ${blade.name}\` if it is gone for good`,
   )
 }

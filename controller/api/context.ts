@@ -28,6 +28,8 @@ export interface ApiContext {
   readonly joinAddress: () => string
   readonly reconciler: () => ReconcilerView
   readonly nudge: () => void
+  /** Aborted when the controller stops: who watches is let go. */
+  readonly stopping: AbortSignal
 }
 
 type Requests = {

@@ -1,6 +1,6 @@
 import { VERSION } from '../../shared/version.ts'
+import { automationOf } from '../evacuation/automation.ts'
 import { worstFirst } from './alerts.ts'
-import { automationView } from './automation.ts'
 import type { AdminHandlers, ApiContext } from './context.ts'
 import { operationToWire } from './operation-view.ts'
 import { nPlusOneToWire } from './plan-view.ts'
@@ -16,7 +16,7 @@ export function statusHandlers(context: ApiContext): Pick<AdminHandlers, 'getSta
       return {
         controllerVersion: VERSION,
         nowAt: now,
-        automation: automationView(context),
+        automation: { ...automationOf(store, context.config) },
         blades: blades.length,
         bladesUp: blades.filter(blade => blade.liveness === 'up').length,
         bladesHealthy: blades.filter(blade => blade.health === 'healthy').length,

@@ -43,8 +43,11 @@ export async function initController(
     localAddresses(),
   )
   done.push(...pki.made.map(path => `made ${path}`))
-  openStore(databasePath(config)).close()
-  if (!hadDatabase) done.push(`made ${databasePath(config)}`)
+  // One that is there is left alone: the service may have it open, under another user.
+  if (!hadDatabase) {
+    openStore(databasePath(config)).close()
+    done.push(`made ${databasePath(config)}`)
+  }
   if (await giveToUser(config.stateDir, run)) done.push(`gave ${config.stateDir} to the user ${USER}`)
   if (options.start) done.push(...(await startUnit(run)))
   return { done, addresses: pki.addresses }

@@ -1,12 +1,13 @@
-import { formatDuration } from '../../shared/domain/units.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
 import { recheckMove } from '../placement/gate.ts'
 import { planEvacuation, planMove } from '../placement/make-plan.ts'
-import type { Plan, PlannedMove } from '../placement/plan.ts'
+import type { Plan } from '../placement/plan.ts'
 import type { EvacuationMove, EvacuationRecord } from '../store/evacuations.ts'
 import type { OperationRecord } from '../store/operations.ts'
+import { summary, toMove, waiting } from './evacuation-words.ts'
 import type { Operations } from './operations.ts'
+import type { HeldBack } from './policy.ts'
 import type { MoveServices } from './services.ts'
 
 export interface NewEvacuation {
@@ -25,8 +26,8 @@ export interface NewEvacuation {
 export interface Evacuations {
   /** Plans, stores, and lets the next pass begin. Throws `busy` when the blade is being emptied already. */
   begin(request: NewEvacuation): { plan: Plan; operation: OperationRecord }
-  /** One pass over all of them. */
-  advance(): void
+  /** One pass over all of them. Returns what a pause keeps from going on, one sentence each. */
+  advance(): HeldBack[]
   /** Moves under way are aborted, the others never begin. Throws `not-found` when it is not under way. */
   abort(operation: string, by: string): void
 }
@@ -41,6 +42,7 @@ export function createEvacuations(
   services: Pick<MoveServices, 'store' | 'fleet' | 'clock' | 'log'>,
   operations: Operations,
   limits: EvacuationLimits,
+  isPaused: () => boolean,
 ): Evacuations {
   const { store, fleet, clock, log } = services
 
@@ -222,7 +224,8 @@ export function createEvacuations(
     begin,
     abort,
     advance: () => {
-      const paused = store.settings.automation().paused
+      const paused = isPaused()
+      const heldBack: HeldBack[] = []
       for (const evacuation of store.evacuations.active()) {
         settleRunning(evacuation)
         const operation = store.operations.get(evacuation.operation)
@@ -234,63 +237,10 @@ export function createEvacuations(
         if (store.evacuations.get(evacuation.operation)?.state === 'running' && !held)
           startWhatMay(evacuation.operation)
         endIfDone(evacuation.operation)
+        if (held && store.evacuations.get(evacuation.operation)?.state === 'running')
+          heldBack.push(waiting(evacuation))
       }
+      return heldBack
     },
-  }
-}
-
-function toMove(move: PlannedMove, seq: number, plan: string): EvacuationMove {
-  const { vmId, vm, from, to, method, memoryBytes, volumeBytes } = move
-  return {
-    seq,
-    plan,
-    vmId,
-    vm,
-    from,
-    to,
-    method,
-    memoryBytes,
-    volumeBytes,
-    state: 'planned',
-    operation: '',
-    error: '',
-  }
-}
-
-/** How it ended, for the person who reads it in the morning. Pure. */
-export function summary(
-  evacuation: EvacuationRecord,
-  plan: Plan | undefined,
-  snapshot: FleetSnapshot,
-  now: number,
-): { state: 'done' | 'undone' | 'needs-admin'; outcome: string; nextCommand: string } {
-  const last = new Map(evacuation.moves.map(move => [move.vmId, move]))
-  const meant = [
-    ...last.values(),
-    ...(plan?.unplaced ?? []).map(({ vm, vmId, reasons }) => ({
-      vm,
-      vmId,
-      error: reasons.map(reason => reason.text).join('; '),
-      state: 'skipped',
-    })),
-  ]
-  const left = meant.filter(each => {
-    const vm = snapshot.vms.find(candidate => candidate.id === each.vmId)
-    return each.state !== 'done' && vm?.blade === evacuation.blade
-  })
-  const moved = evacuation.moves.filter(move => move.state === 'done').length
-  const total = new Set(meant.map(each => each.vmId)).size
-  const took = formatDuration(now - evacuation.startedAt)
-  const count = `${moved} of ${total} VMs moved in ${took}`
-  const stay = left.map(each => `${each.vm} (${each.error})`).join(', ')
-  if (evacuation.state === 'aborting') {
-    const outcome = `aborted: ${count}${left.length === 0 ? '' : `; on ${evacuation.blade} stay ${stay}`}`
-    return { state: moved === 0 ? 'undone' : 'done', outcome, nextCommand: '' }
-  }
-  if (left.length === 0) return { state: 'done', outcome: count, nextCommand: '' }
-  return {
-    state: 'needs-admin',
-    outcome: `${count}; left on ${evacuation.blade}: ${stay}`,
-    nextCommand: `lifeboat evacuate ${evacuation.blade} --plan`,
   }
 }

@@ -6,6 +6,7 @@ import { createSagaRunner, type SagaRunner } from '../../shared/saga/runner.ts'
 import type { VmView } from '../fleet/snapshot.ts'
 import type { OperationKind, OperationRecord } from '../store/operations.ts'
 import { type MoveParams, moveSaga } from './move-saga.ts'
+import { beginLine, stateLine } from './operation-lines.ts'
 import { describeEnd } from './outcome.ts'
 import type { MoveServices } from './services.ts'
 import { VM_ACTIONS, type VmAction, type VmActionParams, vmActionSaga } from './vm-action-saga.ts'
@@ -45,6 +46,8 @@ export interface Operations {
   /** Journaled; returns at once. Not for a parent: its owner does that. */
   abort(id: string, by: string): void
   progress(id: string): { doneBytes: number; totalBytes: number }
+  /** Drops what ended before that time, with its orders and its journal. Returns how many. */
+  prune(endedBefore: number): number
   /** Takes up what an earlier run of the controller left. Once, at start-up. */
   resume(): void
   /** Stops without undoing anything: the next start goes on. */
@@ -64,8 +67,9 @@ export interface OperationsOptions {
 export function createOperations(options: OperationsOptions): Operations {
   const { services } = options
   const { store, clock, log, fleet } = services
+  const journal = createSagaJournal(store.database)
   const runner: SagaRunner<MoveServices> = createSagaRunner<MoveServices>({
-    journal: createSagaJournal(store.database),
+    journal,
     clock,
     // Its "started" and "done" would say each state change a second time.
     log: { ...log, info: (message, fields) => log.debug(message, fields) },
@@ -200,6 +204,17 @@ export function createOperations(options: OperationsOptions): Operations {
       runner.abort(id)
     },
     progress: id => runner.progress(id),
+    prune: endedBefore => {
+      const old = store.operations.endedBefore(endedBefore)
+      store.transaction(() => {
+        for (const { id } of old) {
+          if (journal.load(id) !== undefined) journal.forget(id)
+          store.orders.removeOf(id)
+          store.operations.remove(id)
+        }
+      })
+      return old.length
+    },
     resume: () => {
       runner.resume()
       for (const operation of store.operations.active()) {
@@ -239,37 +254,4 @@ const EMPTY: OperationRecord = {
   nextCommand: '',
   reservation: undefined,
   settledAt: 0,
-}
-
-/** `plan p1, blade01 → blade02, live, operation o17` */
-function circumstances(operation: OperationRecord): string {
-  const way = operation.to === '' ? operation.from : `${operation.from} → ${operation.to}`
-  return [operation.plan && `plan ${operation.plan}`, way, operation.method, `operation ${operation.id}`]
-    .filter(part => part !== '')
-    .join(', ')
-}
-
-function beginLine(operation: OperationRecord): string {
-  const why = `${operation.cause}${operation.requestedBy === '' ? '' : `, asked by ${operation.requestedBy}`}`
-  return `${transition(operation, 'running')} (${circumstances(operation)}): ${why}`
-}
-
-function stateLine(operation: OperationRecord, state: OperationState, outcome: string): string {
-  return `${transition(operation, state)} (${circumstances(operation)})${outcome === '' ? '' : `: ${outcome}`}`
-}
-
-/** A move is told as what becomes of the VM, everything else as what becomes of the operation. */
-function transition(operation: OperationRecord, state: OperationState): string {
-  const begins = state === 'running'
-  if (operation.kind === 'move') {
-    const still = operation.method === 'live' ? 'running' : 'stopped'
-    if (begins) return `vm ${operation.vm}: ${still} => moving`
-    const becomes = state === 'done' || state === 'undone' ? still : state
-    return `vm ${operation.vm}: ${operation.state === 'running' ? 'moving' : operation.state} => ${becomes}`
-  }
-  const what =
-    operation.kind === 'evacuate'
-      ? `blade ${operation.from}: evacuation`
-      : `vm ${operation.vm}: ${operation.kind}`
-  return begins ? `${what} begins` : `${what} ${operation.state} => ${state}`
 }

@@ -1,10 +1,11 @@
-import type { Vm, VmState } from '../../shared/domain/fleet.ts'
+import type { VmState } from '../../shared/domain/fleet.ts'
 import type { Case } from '../diagnosis/case.ts'
 import type { BladeRecord } from '../store/blades.ts'
 import type { OperationRecord } from '../store/operations.ts'
 import type { VmRecord } from '../store/vms.ts'
 import { bladeHealth } from './health.ts'
 import { type LivenessLimits, liveness } from './liveness.ts'
+import { homeOf, sightingsByVm } from './sightings.ts'
 import type { BladeView, FleetSnapshot, Reservation, VmView } from './snapshot.ts'
 
 export interface SnapshotSources {
@@ -17,13 +18,6 @@ export interface SnapshotSources {
   readonly operations: readonly OperationRecord[]
   readonly maxVmsPerBlade: number
   readonly liveness: LivenessLimits
-}
-
-/** One blade's word on one VM. */
-export interface Sighting {
-  readonly blade: string
-  readonly vm: Vm
-  readonly at: number
 }
 
 /** Folds what the reports say and what the controller decided into the one view that decisions look at. Pure. */
@@ -39,37 +33,6 @@ export function buildSnapshot(sources: SnapshotSources): FleetSnapshot {
       .map(blade => bladeView(blade, sources, homes)),
     vms,
   }
-}
-
-/** Every sighting of every VM, by VM id. What is older than a finished move of the VM is history and left out. */
-export function sightingsByVm(
-  blades: readonly BladeRecord[],
-  vms: readonly VmRecord[],
-): ReadonlyMap<string, readonly Sighting[]> {
-  const records = new Map(vms.map(vm => [vm.id, vm]))
-  const found = new Map<string, Sighting[]>()
-  const add = (id: string, sighting: Sighting) => {
-    const list = found.get(id)
-    if (list === undefined) found.set(id, [sighting])
-    else list.push(sighting)
-  }
-  const fresh = new Set<string>()
-  for (const blade of blades) {
-    for (const vm of blade.report?.vms ?? []) {
-      const placed = records.get(vm.id)
-      if (placed !== undefined && placed.placedAt > 0 && blade.reportAt < placed.placedAt) continue
-      if (placed?.placedOn === blade.name) fresh.add(vm.id)
-      add(vm.id, { blade: blade.name, vm, at: blade.reportAt })
-    }
-  }
-  // Between the end of a move and the target's next report the VM would be nowhere, or still at the source.
-  for (const record of vms) {
-    if (record.placedVm === undefined || record.placedOn === '' || fresh.has(record.id)) continue
-    const blade = blades.find(each => each.name === record.placedOn)
-    if (blade === undefined || blade.reportAt >= record.placedAt) continue
-    add(record.id, { blade: record.placedOn, vm: record.placedVm, at: record.placedAt })
-  }
-  return found
 }
 
 function vmViews(sources: SnapshotSources): VmView[] {
@@ -97,22 +60,6 @@ function vmViews(sources: SnapshotSources): VmView[] {
     })
   }
   return views.sort((a, b) => (a.name === b.name ? (a.id < b.id ? -1 : 1) : a.name < b.name ? -1 : 1))
-}
-
-/**
- * Which blade has the VM when several speak of it. Not the arriving copy; then where it executes; then the highest
- * epoch (a left-over definition has an older one); then the newest word; then the name, so that it is the same twice.
- */
-export function homeOf(sightings: readonly Sighting[]): Sighting | undefined {
-  const executes = (vm: Vm) => (vm.state === 'running' ? 2 : vm.state === 'paused' ? 1 : 0)
-  return [...sightings].sort(
-    (a, b) =>
-      Number(a.vm.incoming) - Number(b.vm.incoming) ||
-      executes(b.vm) - executes(a.vm) ||
-      b.vm.epoch - a.vm.epoch ||
-      b.at - a.at ||
-      (a.blade < b.blade ? -1 : 1),
-  )[0]
 }
 
 function bladeView(

@@ -4,7 +4,7 @@ import type { NPlusOne } from '../placement/plan.ts'
 import type { BladeRecord } from '../store/blades.ts'
 import type { OperationRecord } from '../store/operations.ts'
 import type { VmRecord } from '../store/vms.ts'
-import { sightingsByVm } from './build-snapshot.ts'
+import { sightingsByVm } from './sightings.ts'
 import type { FleetSnapshot } from './snapshot.ts'
 
 export interface FleetFindingSources {

@@ -42,7 +42,7 @@ CREATE TABLE outbox (
   payload TEXT NOT NULL, attempts INTEGER NOT NULL, next_attempt_at INTEGER NOT NULL, delivered_at INTEGER NOT NULL,
   last_error TEXT NOT NULL
 ) STRICT;
-CREATE INDEX outbox_waiting ON outbox(next_attempt_at) WHERE delivered_at = 0;
+CREATE INDEX outbox_waiting ON outbox(seq) WHERE delivered_at = 0;
 CREATE TABLE plans (
   id TEXT PRIMARY KEY, blade TEXT NOT NULL, created_at INTEGER NOT NULL, json TEXT NOT NULL
 ) STRICT;

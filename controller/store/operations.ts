@@ -50,6 +50,9 @@ export interface OperationStore {
   /** Ended in needs-admin and not settled. */
   unsettled(): OperationRecord[]
   settleOf(vmId: string, now: number): void
+  /** Ended before that time, and nobody waits for an answer to it. */
+  endedBefore(at: number): OperationRecord[]
+  remove(id: string): void
 }
 
 const COLUMNS: Record<keyof OperationRecord, keyof OperationTable> = {
@@ -126,6 +129,16 @@ export function createOperationStore(sql: Sql): OperationStore {
           .where('settled_at', '=', 0)
           .orderBy('rowid' as 'id'),
       ),
+    endedBefore: at =>
+      many(
+        select()
+          .where('ended_at', '>', 0)
+          .where('ended_at', '<', at)
+          .where(row => row.or([row('state', '<>', 'needs-admin'), row('settled_at', '>', 0)])),
+      ),
+    remove: id => {
+      sql.run(sql.build.deleteFrom('operations').where('id', '=', id))
+    },
     settleOf: (vmId, now) => {
       sql.run(
         sql.build

@@ -25,6 +25,7 @@ export interface OrderStore {
   get(id: string): OrderRecord | undefined
   save(order: OrderRecord): void
   ofOperation(operation: string): OrderRecord[]
+  removeOf(operation: string): void
 }
 
 export function createOrderStore(sql: Sql): OrderStore {
@@ -50,6 +51,9 @@ export function createOrderStore(sql: Sql): OrderStore {
           .values({ id: order.id, ...values })
           .onConflict(conflict => conflict.column('id').doUpdateSet(values)),
       )
+    },
+    removeOf: operation => {
+      sql.run(sql.build.deleteFrom('orders').where('operation', '=', operation))
     },
     ofOperation: operation =>
       sql

@@ -9,12 +9,14 @@ export interface OutboxEntry {
   /** The Alert message of admin.proto, as JSON. */
   readonly payload: string
   readonly attempts: number
+  readonly nextAttemptAt: number
 }
 
 export interface OutboxStore {
   /** A key that is there already is left alone. */
   add(entry: Pick<OutboxEntry, 'dedupeKey' | 'notifier' | 'alert' | 'payload'>): void
-  due(now: number, limit: number): OutboxEntry[]
+  /** Not delivered yet, oldest first, also those whose time has not come. */
+  waiting(limit: number): OutboxEntry[]
   delivered(seq: number, now: number): void
   failed(seq: number, nextAttemptAt: number, error: string): void
   /** Messages of this alert that are still to be delivered. */
@@ -41,13 +43,20 @@ export function createOutboxStore(sql: Sql): OutboxStore {
           .onConflict(conflict => conflict.column('dedupe_key').doNothing()),
       )
     },
-    due: (now, limit) =>
+    waiting: limit =>
       sql.all(
         sql.build
           .selectFrom('outbox')
-          .select(['seq', 'dedupe_key as dedupeKey', 'notifier', 'alert', 'payload', 'attempts'])
+          .select([
+            'seq',
+            'dedupe_key as dedupeKey',
+            'notifier',
+            'alert',
+            'payload',
+            'attempts',
+            'next_attempt_at as nextAttemptAt',
+          ])
           .where('delivered_at', '=', 0)
-          .where('next_attempt_at', '<=', now)
           .orderBy('seq')
           .limit(limit),
       ),

@@ -1,4 +1,5 @@
 import { createHash, webcrypto, X509Certificate } from 'node:crypto'
+import type { PeerCertificate } from 'node:tls'
 import { LifeboatError } from '../errors.ts'
 
 export interface Identity {
@@ -134,7 +135,7 @@ export function fingerprint(certificatePem: string): string {
 /** Who a certificate is for and how long. Errors: `bad-input` when it is none of ours. */
 export function describeCertificate(certificatePem: string): CertificateDescription {
   const certificate = readCertificate(certificatePem)
-  const subject = parseSubject(certificate.subject)
+  const subject = readSubject(certificate.toLegacyObject())
   if (subject === undefined) {
     throw new LifeboatError('bad-input', 'the certificate names no role of Lifeboat')
   }
@@ -145,15 +146,17 @@ export function describeCertificate(certificatePem: string): CertificateDescript
   }
 }
 
-/** Name and role from a subject in Node's form (`CN=blade03` and `OU=blade` on lines); undefined: not one of ours. */
-export function parseSubject(subject: string): { name: string; role: Role } | undefined {
-  const lines = subject.split('\n')
-  const name = lines.find(line => line.startsWith('CN='))?.slice(3) ?? ''
-  const role = lines.find(line => line.startsWith('OU='))?.slice(3) ?? ''
-  return name !== '' && isRole(role) ? { name, role } : undefined
+/**
+ * Name and role of a parsed certificate; undefined: not one of ours. A subject with several CN or OU comes as arrays;
+ * our authority makes none, so such a one is nobody.
+ */
+export function readSubject(certificate: PeerCertificate): { name: string; role: Role } | undefined {
+  const name: unknown = certificate.subject?.CN
+  const role: unknown = certificate.subject?.OU
+  return typeof name === 'string' && name !== '' && isRole(role) ? { name, role } : undefined
 }
 
-export function isRole(text: unknown): text is Role {
+function isRole(text: unknown): text is Role {
   return typeof text === 'string' && ROLES.includes(text)
 }
 

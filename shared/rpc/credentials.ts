@@ -9,7 +9,7 @@ import {
   ServerListenerBuilder,
   type ServerUnaryCall,
 } from '@grpc/grpc-js'
-import { type Identity, isRole, type Role } from './certificates.ts'
+import { type Identity, type Role, readSubject } from './certificates.ts'
 
 /** `local`: came in by the UNIX socket. `none`: by TCP without a certificate that our authority signed. */
 export interface Peer {
@@ -105,14 +105,12 @@ export function peerOf(call: AnyCall): Peer {
   const address = call.getPeer()
   // grpc-js hands the certificate out only when TLS found it valid under our authority.
   const certificate = call.getAuthContext().sslPeerCertificate
-  const name: unknown = certificate?.subject?.CN
-  const role: unknown = certificate?.subject?.OU
-  // A subject with several CN or OU comes as an array; our authority makes none, so such a one is nobody.
-  if (certificate === undefined || typeof name !== 'string' || name === '' || !isRole(role)) {
+  const subject = certificate === undefined ? undefined : readSubject(certificate)
+  if (certificate === undefined || subject === undefined) {
     return { role: 'none', name: '', address, fingerprint: '' }
   }
   const fingerprint = createHash('sha256').update(certificate.raw).digest('hex')
-  return { role, name, address, fingerprint }
+  return { ...subject, address, fingerprint }
 }
 
 /** Client side with a certificate: trusts only our authority. */

@@ -11,6 +11,7 @@ export {
   type Peer,
   peerOf,
 } from './credentials.ts'
+export { type ServeAddress, serve, stopServer } from './listen.ts'
 export {
   type CallContext,
   createServer,
@@ -18,6 +19,4 @@ export {
   type RpcService,
   rpcService,
   type ServerOptions,
-  serve,
-  stopServer,
 } from './server.ts'

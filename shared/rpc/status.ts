@@ -68,7 +68,7 @@ function messageWithCauses(error: unknown): string {
 /** Back into the error that was thrown at the other side; `unavailable` when there was no other side. */
 export function fromStatus(error: ServiceError): LifeboatError {
   const told = error.metadata?.get(CODE_KEY)[0]
-  if (typeof told === 'string' && told in ERROR_CODES) {
+  if (typeof told === 'string' && Object.hasOwn(ERROR_CODES, told)) {
     const details = error.metadata.get(DETAIL_KEY).map(value => value.toString())
     return new LifeboatError(told as ErrorCode, error.details, { details })
   }

@@ -70,7 +70,7 @@ export interface SagaView {
   readonly startedAt: number
   readonly endedAt: number
   readonly deadlineAt: number
-  /** First failure, in one sentence; empty when none. */
+  /** First failure, or why an admin is needed, in one sentence; empty when none. */
   readonly error: string
   readonly errorCode: string
 }

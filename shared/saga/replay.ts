@@ -2,8 +2,8 @@ import { LifeboatError } from '../errors.ts'
 import type { Json, SagaState, SagaStepView, SagaView } from './definition.ts'
 
 /**
- * The journal's arithmetic, pure: events in, state and next action out. The runner does what `nextAction` says and
- * journals what came of it; after a crash the same fold over the same events gives the same next action.
+ * The journal's arithmetic, pure: events in, progress and view out. next-action.ts says what follows from it; after a
+ * crash the same fold over the same events gives the same next action.
  */
 export interface StepShape {
   readonly name: string
@@ -44,9 +44,6 @@ interface UndoFailed {
   readonly errorCode: string
 }
 
-/** An undo that failed so often will not succeed by itself. */
-export const UNDO_TRIES = 3
-
 type StepState = SagaStepView['state']
 interface StepRecord {
   readonly shape: StepShape
@@ -71,18 +68,6 @@ export interface SagaProgress {
   readonly error: string
   readonly errorCode: string
 }
-
-export type SagaAction =
-  /** `isUnknown`: it started and never finished, so probe before doing it (again). */
-  | { readonly kind: 'do'; readonly step: string; readonly isUnknown: boolean; readonly failures: number }
-  | { readonly kind: 'undo'; readonly step: string; readonly failures: number }
-  | {
-      readonly kind: 'end'
-      readonly state: 'done' | 'undone' | 'needs-admin'
-      readonly error: string
-      readonly errorCode: string
-    }
-  | { readonly kind: 'nothing' }
 
 class Fold {
   readonly steps: StepRecord[]
@@ -228,7 +213,11 @@ class Fold {
       throw illegal(event, 'something is left to undo')
     }
     this.ended = event
-    this.#noteError(event.error, event.errorCode)
+    // Why a person is needed matters more than what went wrong first.
+    if (event.state === 'needs-admin' && event.error !== '') {
+      this.error = event.error
+      this.errorCode = event.errorCode
+    }
   }
 
   #noteError(error: string, code: string): void {
@@ -243,7 +232,10 @@ function illegal(event: SagaEvent, because: string): LifeboatError {
   return new LifeboatError('internal', `the journal has an illegal event ${event.kind}${step}: ${because}`)
 }
 
-function lastToUndo(steps: readonly StepRecord[]): StepRecord | undefined {
+/** The undo goes backwards over every step that was begun; undefined when nothing is left to undo. */
+export function lastToUndo<Step extends { readonly state: StepState }>(
+  steps: readonly Step[],
+): Step | undefined {
   return steps.findLast(({ state }) => state !== 'planned' && state !== 'undone')
 }
 
@@ -257,52 +249,6 @@ export function replay(shapes: readonly StepShape[], events: readonly SagaEvent[
 /** Is a step done from which there is no way back? Failures then lead forward or to an admin, never back. */
 export function isPastReturn(progress: SagaProgress): boolean {
   return progress.steps.some(({ shape, state }) => shape.cannotUndoBecause !== '' && state === 'done')
-}
-
-/** What is to be done now, by the journal alone. `nowAt` decides only whether a retry still has time. */
-export function nextAction(progress: SagaProgress, nowAt: number, deadlineAt: number): SagaAction {
-  if (progress.ended !== undefined) return { kind: 'nothing' }
-  // Nobody knows whether the step of no return happened: both directions could be wrong, so a person decides.
-  const lost = progress.steps.find(
-    step =>
-      step.shape.cannotUndoBecause !== '' && step.state === 'failed' && step.errorCode === 'needs-admin',
-  )
-  if (lost !== undefined) return needsAdmin(lost.error, 'needs-admin')
-  return progress.isUnwinding ? nextUndo(progress) : nextStep(progress, nowAt, deadlineAt)
-}
-
-function nextStep(progress: SagaProgress, nowAt: number, deadlineAt: number): SagaAction {
-  const step = progress.steps.find(({ state }) => state !== 'done')
-  if (step === undefined) return { kind: 'end', state: 'done', error: '', errorCode: '' }
-  const name = step.shape.name
-  // A failed step is only met here behind the point of no return: before it, a failure turns the saga round.
-  if (step.state === 'failed') {
-    if (!step.isRetryable) return needsAdmin(step.error, step.errorCode)
-    if (nowAt >= deadlineAt) {
-      return needsAdmin(`the deadline passed with '${name}' not done: ${step.error}`, 'timeout')
-    }
-  }
-  return { kind: 'do', step: name, isUnknown: step.state === 'running', failures: step.failures }
-}
-
-function nextUndo(progress: SagaProgress): SagaAction {
-  const step = lastToUndo(progress.steps as StepRecord[])
-  if (step === undefined) {
-    return { kind: 'end', state: 'undone', error: progress.error, errorCode: progress.errorCode }
-  }
-  const name = step.shape.name
-  // Whether the step of no return happened decides the direction, so its outcome is learned before anything else.
-  if (step.shape.cannotUndoBecause !== '' && step.state === 'running') {
-    return { kind: 'do', step: name, isUnknown: true, failures: step.failures }
-  }
-  if (step.undoFailures >= UNDO_TRIES && step.state === 'undo-failed') {
-    return needsAdmin(`step '${name}' could not be undone: ${step.error}`, 'needs-admin')
-  }
-  return { kind: 'undo', step: name, failures: step.undoFailures }
-}
-
-function needsAdmin(error: string, errorCode: string): SagaAction {
-  return { kind: 'end', state: 'needs-admin', error, errorCode }
 }
 
 /** What of a saga a view needs besides its progress. */

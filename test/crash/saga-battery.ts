@@ -256,10 +256,13 @@ function createRun<P, S>(battery: SagaBattery<P, S>, definition: SagaDefinition<
     current = runner
     return runner
   }
-  const counting = {
+  const counting: SagaJournal = {
     ...disk,
-    append: (id, event) => (writes++, disk.append(id, event)),
-  } satisfies SagaJournal
+    append: (id, event) => {
+      writes += 1
+      disk.append(id, event)
+    },
+  }
 
   const crashOnce = async (crash: Crash): Promise<void> => {
     const dying = createDyingJournal(disk, crash)

@@ -40,7 +40,12 @@ async function prepare(move: string, epoch: number, generation: number): Promise
   )
 }
 
-function giveSend(move: string, epoch: number, generation: number, how: 'sendLive' | 'sendCold' = 'sendLive'): string {
+function giveSend(
+  move: string,
+  epoch: number,
+  generation: number,
+  how: 'sendLive' | 'sendCold' = 'sendLive',
+): string {
   return world.controller.give('blade01', {
     orderId: `${move}/send`,
     vmId: WEB,
@@ -50,7 +55,12 @@ function giveSend(move: string, epoch: number, generation: number, how: 'sendLiv
   })
 }
 
-async function confirm(move: string, epoch: number, generation: number, running = true): Promise<OrderStatus> {
+async function confirm(
+  move: string,
+  epoch: number,
+  generation: number,
+  running = true,
+): Promise<OrderStatus> {
   return world.controller.end(
     world.controller.give('blade02', {
       orderId: `${move}/confirm-target`,
@@ -205,7 +215,13 @@ test('while the VM is between two blades nobody starts it at the source', async 
   assert.equal((await world.controller.end(giveSend('o1', 1, 1))).state, 'done')
   const start = (orderId: string, epoch: number, generation: number) =>
     world.controller.end(
-      world.controller.give('blade01', { orderId, vmId: WEB, epoch, generation, kind: { $case: 'start', value: {} } }),
+      world.controller.give('blade01', {
+        orderId,
+        vmId: WEB,
+        epoch,
+        generation,
+        kind: { $case: 'start', value: {} },
+      }),
     )
   assert.equal((await start('o2/start', 1, 2)).error?.code, 'refused')
   assert.equal((await confirm('o1', 1, 1)).state, 'done')

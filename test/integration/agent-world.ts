@@ -4,9 +4,9 @@ import { createServer as createTcpServer } from 'node:net'
 import { join } from 'node:path'
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import { type Agent, type AgentSeams, createAgent } from '../../agent/bootstrap.ts'
+import { writeIdentity } from '../../agent/session/identity-file.ts'
 import type { SimBlade, SimVmOptions } from '../../agent/sim/blade.ts'
 import { createSimRunner } from '../../agent/sim/runner.ts'
-import { writeIdentity } from '../../agent/session/identity-file.ts'
 import {
   type Event,
   type FromAgent,
@@ -22,9 +22,20 @@ import { ENDED_ORDER_STATES, type OrderState } from '../../shared/domain/operati
 import { MIB } from '../../shared/domain/units.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
-import { type Authority, createAuthority, createIdentity, type Identity } from '../../shared/rpc/certificates.ts'
-import { createServer, createServerCredentials, rpcService, serve, stopServer } from '../../shared/rpc/endpoint.ts'
-import { createRecordingLogger, formatLine } from '../fakes/recording-logger.ts'
+import {
+  type Authority,
+  createAuthority,
+  createIdentity,
+  type Identity,
+} from '../../shared/rpc/certificates.ts'
+import {
+  createServer,
+  createServerCredentials,
+  rpcService,
+  serve,
+  stopServer,
+} from '../../shared/rpc/endpoint.ts'
+import { createRecordingLogger, formatLine, type LoggedLine } from '../fakes/recording-logger.ts'
 import { createSimWorld, type SimWorld } from '../fakes/sim-world.ts'
 
 type Stream = ServerDuplexStream<FromAgent, ToAgent>
@@ -41,7 +52,7 @@ export interface ScriptedController {
   acknowledge: boolean
   /** Thrown at the next hellos while set. */
   refuseWith: LifeboatError | undefined
-  give(blade: string, order: Parameters<typeof Order.fromPartial>[0]): string
+  give(blade: string, order: Partial<Order>): string
   abort(blade: string, orderId: string): void
   /** Waits for the end of an order. */
   end(orderId: string): Promise<OrderStatus>
@@ -57,7 +68,7 @@ export interface AgentWorld {
   readonly log: string[]
   blade(name: string): Promise<SimBlade>
   /** Starts (or starts again) the agent of a blade. */
-  agent(blade: SimBlade, seams?: Partial<AgentSeams>): Promise<Agent>
+  agent(blade: SimBlade, seams?: Partial<AgentSeams>, listen?: string): Promise<Agent>
   identityOf(blade: string): Promise<Identity>
   stateDir(blade: string): string
   close(): Promise<void>
@@ -67,8 +78,14 @@ export async function createAgentWorld(): Promise<AgentWorld> {
   const sim = createSimWorld()
   const authority = await createAuthority(systemClock.now())
   const log: string[] = []
-  const logger = createRecordingLogger('', line => log.push(`${line.subsystem}: ${formatLine(line)}`))
-  const controller = await startScriptedController(authority, logger)
+  const waiters = createWaiters()
+  const tell = (line: LoggedLine) => {
+    log.push(`${line.subsystem}: ${formatLine(line)}`)
+    // Whoever waits for something may wait for a line.
+    waiters.wake()
+  }
+  const logger = createRecordingLogger('', tell)
+  const controller = await startScriptedController(authority, logger, waiters)
   const agents = new Map<string, Agent>()
   const identityOf = (name: string) =>
     createIdentity(authority, { name, role: 'blade' }, systemClock.now(), 30)
@@ -82,14 +99,19 @@ export async function createAgentWorld(): Promise<AgentWorld> {
     identityOf,
     stateDir,
     blade: name => sim.blade(name),
-    agent: async (blade, seams = {}) => {
+    agent: async (blade, seams = {}, listen) => {
       await agents.get(blade.name)?.close()
       const dir = stateDir(blade.name)
       mkdirSync(dir, { recursive: true })
       const identity = await identityOf(blade.name)
       await writeIdentity(dir, { blade: blade.name, controller: controller.address, identity })
       const agent = await createAgent(
-        { stateDir: dir, peerListen: await listenAddress(blade.name), peerAddress: '', reserveBytes: undefined },
+        {
+          stateDir: dir,
+          peerListen: listen ?? (await listenAddress(blade.name)),
+          peerAddress: '',
+          reserveBytes: undefined,
+        },
         {
           hypervisor: blade.hypervisor,
           volumes: blade.volumes,
@@ -99,7 +121,7 @@ export async function createAgentWorld(): Promise<AgentWorld> {
           socketDirectories: [],
           clock: systemClock,
           ids: randomIds,
-          log: createRecordingLogger(blade.name, line => log.push(`${line.subsystem}: ${formatLine(line)}`)),
+          log: createRecordingLogger(blade.name, tell),
           ...seams,
         },
       )
@@ -110,6 +132,25 @@ export async function createAgentWorld(): Promise<AgentWorld> {
       for (const agent of agents.values()) await agent.close()
       await controller.close()
       await sim.close()
+    },
+  }
+}
+
+interface Waiters {
+  wake(): void
+  /** Looks again whenever anything was heard or logged. */
+  until(condition: () => boolean): Promise<void>
+}
+
+function createWaiters(): Waiters {
+  let next = Promise.withResolvers<void>()
+  return {
+    wake: () => {
+      next.resolve()
+      next = Promise.withResolvers<void>()
+    },
+    until: async condition => {
+      while (!condition()) await next.promise
     },
   }
 }
@@ -134,14 +175,19 @@ export function smallVm(id: string, name: string): SimVmOptions {
   return { id, name, memoryBytes: 64 * MIB, volumes: [{ kind: 'thick', sizeBytes: 8 * MIB }] }
 }
 
-async function startScriptedController(authority: Authority, log: Logger): Promise<ScriptedController> {
+async function startScriptedController(
+  authority: Authority,
+  log: Logger,
+  waiters: Waiters,
+): Promise<ScriptedController> {
   const streams = new Map<string, Stream>()
   const open = new Map<string, { blade: string; order: Order }>()
-  const waiters = new Set<() => void>()
-  const changed = () => {
-    for (const wake of waiters) wake()
-  }
-  const identity = await createIdentity(authority, { name: 'controller', role: 'controller' }, systemClock.now(), 30)
+  const identity = await createIdentity(
+    authority,
+    { name: 'controller', role: 'controller' },
+    systemClock.now(),
+    30,
+  )
 
   const hear = (stream: Stream, blade: string, message: FromAgent) => {
     const { kind } = message
@@ -151,7 +197,7 @@ async function startScriptedController(authority: Authority, log: Logger): Promi
       stream.write({ kind: { $case: 'eventReceived', value: { id: kind.value.id } } })
     }
     if (kind?.$case === 'orderStatus') hearStatus(stream, kind.value)
-    changed()
+    waiters.wake()
   }
   const hearStatus = (stream: Stream, status: OrderStatus) => {
     controller.statuses.push(status)
@@ -183,7 +229,7 @@ async function startScriptedController(authority: Authority, log: Logger): Promi
           try {
             if (message.kind?.$case === 'hello') greet(stream, context.peer.name, message.kind.value)
             else hear(stream, context.peer.name, message)
-            changed()
+            waiters.wake()
           } catch (error) {
             reject(error)
           }
@@ -197,14 +243,6 @@ async function startScriptedController(authority: Authority, log: Logger): Promi
   const address = await listenAddress('controller')
   await serve(server, [{ address, credentials: createServerCredentials(identity) }])
 
-  const until = async (condition: () => boolean): Promise<void> => {
-    while (!condition()) {
-      const { promise, resolve } = Promise.withResolvers<void>()
-      waiters.add(resolve)
-      await promise
-      waiters.delete(resolve)
-    }
-  }
   const controller: ScriptedController = {
     address,
     reports: new Map(),
@@ -213,9 +251,9 @@ async function startScriptedController(authority: Authority, log: Logger): Promi
     statuses: [],
     acknowledge: true,
     refuseWith: undefined,
-    until,
+    until: waiters.until,
     give: (blade, partial) => {
-      const order = Order.fromPartial({ deadlineAt: systemClock.now() + 60_000, ...partial })
+      const order = { ...Order.fromPartial({}), deadlineAt: systemClock.now() + 60_000, ...partial }
       open.set(order.orderId, { blade, order })
       streams.get(blade)?.write({ kind: { $case: 'order', value: order } })
       return order.orderId
@@ -227,7 +265,7 @@ async function startScriptedController(authority: Authority, log: Logger): Promi
         controller.statuses.findLast(
           status => status.orderId === orderId && ENDED_ORDER_STATES.includes(status.state as OrderState),
         )
-      await until(() => ended() !== undefined)
+      await waiters.until(() => ended() !== undefined)
       return ended() as OrderStatus
     },
     dropSessions: () => {

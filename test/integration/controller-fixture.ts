@@ -154,17 +154,18 @@ export class PlayedAgent {
   vms: Vm[] = []
   facts: Fact[]
   readonly #fixture: ControllerFixture
-  readonly #identity: Identity
+  readonly identity: Identity
   #client: IntakeClient | undefined
   #stream: ClientDuplexStream<FromAgent, ToAgent> | undefined
   #sequence = 0
-  readonly ended = Promise.withResolvers<{ code: number; details: string }>()
+  /** How the newest session ended, as the controller put it. */
+  ended = Promise.withResolvers<{ code: number; details: string }>()
 
   constructor(fixture: ControllerFixture, blade: string, identity: Identity) {
     this.blade = blade
     this.facts = soundFacts()
     this.#fixture = fixture
-    this.#identity = identity
+    this.identity = identity
   }
 
   /** Resolves with the first answer: welcome, or undefined when the stream ended. */
@@ -172,19 +173,22 @@ export class PlayedAgent {
     this.#client?.close()
     this.#client = new IntakeClient(
       this.#fixture.controller.grpcAddress,
-      createChannelCredentials(this.#identity),
+      createChannelCredentials(this.identity),
       channelOptions('controller'),
     )
     const stream = this.#client.session()
     this.#stream = stream
     const first = Promise.withResolvers<ToAgent | undefined>()
+    const ended = Promise.withResolvers<{ code: number; details: string }>()
+    this.ended = ended
+    this.#sequence = 0
     stream.on('data', (message: ToAgent) => {
       first.resolve(message)
       this.#receive(message)
     })
     stream.on('status', status => {
       first.resolve(undefined)
-      this.ended.resolve({ code: status.code, details: status.details })
+      ended.resolve({ code: status.code, details: status.details })
     })
     stream.on('error', () => {})
     this.#write({

@@ -242,7 +242,7 @@ describe('a person asks', () => {
     )
     const removed = agents.find(agent => agent.blade === 'blade03')
     assert.equal(await removed?.connect(), undefined)
-    assert.match((await removed?.ended)?.details ?? '', /not valid any more/)
+    assert.match((await removed?.ended.promise)?.details ?? '', /not valid any more/)
   })
 
   it('to evacuate: the blade is cordoned, and what cannot move is left with a reason and a next command', async () => {

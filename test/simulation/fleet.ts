@@ -95,7 +95,7 @@ export async function createSimFleet(options: SimFleetOptions): Promise<SimFleet
   })
   const close = async () => {
     admin.close()
-    for (const { agent } of seats.values()) await agent.stop()
+    await Promise.all([...seats.values()].map(({ agent }) => agent.stop()))
     await stopController()
     for (const { blade } of seats.values()) await blade.close()
     rmSync(dir, { recursive: true, force: true })

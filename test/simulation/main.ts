@@ -29,10 +29,16 @@ function say(line: string): void {
   process.stdout.write(`${seconds} s  ${line}\n`)
 }
 
-/** What the controller does and every warning are part of the story; the rest is in the log file only. */
-function isTold(who: string, line: LoggedLine): boolean {
-  if (line.level === 'warn' || line.level === 'error') return true
-  return who === 'controller' && line.level === 'info'
+/**
+ * A logged line as the story tells it; undefined for what is in the log file only. Told is what the controller does,
+ * and every warning. The cause of a move stands at its evacuation and is not repeated for each VM.
+ */
+function told(who: string, line: LoggedLine): string | undefined {
+  if (who === 'controller' && line.level === 'info') {
+    return line.message.replace(/^(vm \S+: running => moving \([^)]*\)).*/, '$1')
+  }
+  if (line.level !== 'warn' && line.level !== 'error') return undefined
+  return who === 'controller' ? line.message : `${who}: ${formatLine(line)}`
 }
 
 function createControl(fleet: SimFleet): SimulationControl {
@@ -100,18 +106,22 @@ async function run(options: { exit: boolean }, signal: AbortSignal): Promise<num
     onLine: (who, line) => {
       if (logFile !== '')
         appendFileSync(logFile, `${who} ${line.level} ${line.subsystem}: ${formatLine(line)}\n`)
-      if (isTelling && isTold(who, line))
-        say(who === 'controller' ? line.message : `${who}: ${formatLine(line)}`)
+      const text = isTelling ? told(who, line) : undefined
+      if (text !== undefined) say(text)
     },
   })
   try {
     logFile = join(fleet.dir, 'log')
-    isTelling = true
     for (const name of fleet.bladeNames) fleet.blade(name).knobs.bytesPerSecond = BYTES_PER_SECOND
+    // Ten blades that join and thirty VMs that appear are no story.
+    const tell = (line: string) => {
+      isTelling = true
+      say(line)
+    }
     const ended = new Promise<undefined>(resolve =>
       signal.addEventListener('abort', () => resolve(undefined)),
     )
-    const problems = await Promise.race([playStory(fleet, thirtyVms(), say), ended])
+    const problems = await Promise.race([playStory(fleet, thirtyVms(), tell), ended])
     if (problems === undefined || signal.aborted) return 130
     for (const problem of problems) say(`WRONG: ${problem}`)
     if (problems.length === 0)

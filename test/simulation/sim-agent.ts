@@ -18,9 +18,11 @@ export interface SimAgent {
   stop(): Promise<void>
   /** SIGKILL: nothing it has under way comes to an end, and it tells nobody. The blade lives on. */
   kill(): Promise<void>
-  /** Kills it right after the next call of that method of a seam has had its effect. */
-  killAfter(seam: 'hypervisor' | 'volumes', method: string): Promise<void>
+  /** Kills it right after the next call of that method of a seam has had its effect; resolves when it is dead. */
+  killAfter(seam: Seam, method: string): Promise<void>
 }
+
+export type Seam = 'hypervisor' | 'volumes'
 
 interface Life {
   readonly agent: Agent

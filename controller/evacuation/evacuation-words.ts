@@ -1,0 +1,71 @@
+import { formatDuration } from '../../shared/domain/units.ts'
+import type { FleetSnapshot } from '../fleet/snapshot.ts'
+import type { Plan, PlannedMove } from '../placement/plan.ts'
+import type { EvacuationMove, EvacuationRecord } from '../store/evacuations.ts'
+import type { HeldBack } from './policy.ts'
+
+/** A planned move as the evacuation keeps it. */
+export function toMove(move: PlannedMove, seq: number, plan: string): EvacuationMove {
+  const { vmId, vm, from, to, method, memoryBytes, volumeBytes } = move
+  return {
+    seq,
+    plan,
+    vmId,
+    vm,
+    from,
+    to,
+    method,
+    memoryBytes,
+    volumeBytes,
+    state: 'planned',
+    operation: '',
+    error: '',
+  }
+}
+
+/** What a pause keeps from going on. */
+export function waiting(evacuation: EvacuationRecord): HeldBack {
+  const left = evacuation.moves.filter(move => move.state === 'planned').length
+  return {
+    blade: evacuation.blade,
+    text: `the evacuation of ${evacuation.blade} (operation ${evacuation.operation}) waits with ${left} moves, for automation is paused; \`lifeboat automation resume\` lets it go on, \`lifeboat operation abort ${evacuation.operation}\` ends it`,
+  }
+}
+
+/** How it ended, for the person who reads it in the morning. Pure. */
+export function summary(
+  evacuation: EvacuationRecord,
+  plan: Plan | undefined,
+  snapshot: FleetSnapshot,
+  now: number,
+): { state: 'done' | 'undone' | 'needs-admin'; outcome: string; nextCommand: string } {
+  const last = new Map(evacuation.moves.map(move => [move.vmId, move]))
+  const meant = [
+    ...last.values(),
+    ...(plan?.unplaced ?? []).map(({ vm, vmId, reasons }) => ({
+      vm,
+      vmId,
+      error: reasons.map(reason => reason.text).join('; '),
+      state: 'skipped',
+    })),
+  ]
+  const left = meant.filter(each => {
+    const vm = snapshot.vms.find(candidate => candidate.id === each.vmId)
+    return each.state !== 'done' && vm?.blade === evacuation.blade
+  })
+  const moved = evacuation.moves.filter(move => move.state === 'done').length
+  const total = new Set(meant.map(each => each.vmId)).size
+  const took = formatDuration(now - evacuation.startedAt)
+  const count = `${moved} of ${total} VMs moved in ${took}`
+  const stay = left.map(each => `${each.vm} (${each.error})`).join(', ')
+  if (evacuation.state === 'aborting') {
+    const outcome = `aborted: ${count}${left.length === 0 ? '' : `; on ${evacuation.blade} stay ${stay}`}`
+    return { state: moved === 0 ? 'undone' : 'done', outcome, nextCommand: '' }
+  }
+  if (left.length === 0) return { state: 'done', outcome: count, nextCommand: '' }
+  return {
+    state: 'needs-admin',
+    outcome: `${count}; left on ${evacuation.blade}: ${stay}`,
+    nextCommand: `lifeboat evacuate ${evacuation.blade} --plan`,
+  }
+}

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { GIB } from '../../shared/domain/units.ts'
+import { createScenario } from './scenario.ts'
+
+// Stories mostly wait, each for a fleet of its own.
+describe('what cannot move', { concurrency: 3 }, () => {
+  it('a plan says what cannot move and why, and moves nothing; the evacuation then moves the rest', async t => {
+    const places = {
+      big01: 'blade01',
+      odd01: 'blade01',
+      web01: 'blade01',
+      web02: 'blade02',
+      web03: 'blade03',
+    }
+    const scenario = await createScenario(t, {
+      blades: 3,
+      vms: places,
+      shape: {
+        big01: { memoryBytes: 15 * GIB },
+        odd01: {
+          memoryBytes: 0.25 * GIB,
+          obstacles: [{ code: 'passed-through-device', text: 'a GPU of the blade is passed through' }],
+        },
+      },
+    })
+    const { fleet, story } = scenario
+
+    story.chapter('a fleet with a VM that fits on one blade only')
+    await scenario.alert('n-plus-one-lost')
+    story.chapter('a plan for blade01')
+    const plan = await fleet.admin.ask('planEvacuation', { name: 'blade01' })
+    assert.deepEqual(
+      plan.moves.map(move => move.vm),
+      ['web01'],
+    )
+    const unplaced = Object.fromEntries(
+      plan.unplaced.map(({ vm, reasons }) => [vm, reasons.map(({ code }) => code)]),
+    )
+    assert.ok(unplaced.big01?.includes('memory-short'), JSON.stringify(unplaced))
+    assert.ok(unplaced.odd01?.includes('passed-through-device'), JSON.stringify(unplaced))
+    const { operations } = await fleet.admin.ask('listOperations', { all: true, blade: '', vm: '' })
+    assert.deepEqual(operations, [])
+    await scenario.allRunOn(places)
+
+    story.chapter('blade01 is evacuated')
+    await fleet.admin.ask('evacuate', { blade: 'blade01' })
+    await scenario.ended('evacuate')
+    const target = plan.moves[0]?.to ?? ''
+    await scenario.allRunOn({ ...places, web01: target })
+    const incomplete = await scenario.alert('evacuation-incomplete')
+    assert.ok(incomplete.text.includes('big01'), incomplete.text)
+    story.expectGolden('limits')
+  })
+
+  it('one move fails: the others go on, and the failed VM is left alone where it runs', async t => {
+    const scenario = await createScenario(t, {
+      blades: 3,
+      vms: { app01: 'blade01', app02: 'blade01', app03: 'blade01' },
+    })
+    const { fleet, story } = scenario
+    fleet.blade('blade01').knobs.failNextMigration('unable to execute QEMU command: Input/output error')
+
+    story.chapter('blade01 is evacuated, and the first migration breaks')
+    await fleet.admin.ask('evacuate', { blade: 'blade01' })
+    const evacuation = await scenario.ended('evacuate')
+    const moves = await Promise.all(evacuation.children.map(id => scenario.operation(id)))
+    const [failed, ...done] = moves
+    assert.equal(failed?.vm, 'app01')
+    assert.equal(failed?.state, 'undone')
+    assert.ok(
+      failed?.steps.some(step => step.error.includes('Input/output error')) ||
+        failed?.outcome.includes('Input/output'),
+      `${JSON.stringify(failed?.steps)} ${failed?.outcome}`,
+    )
+    assert.deepEqual(
+      done.map(move => move.state),
+      ['done', 'done'],
+    )
+    const places = Object.fromEntries(done.map(move => [move.vm, move.to]))
+    await scenario.allRunOn({ app01: 'blade01', ...places })
+    await scenario.alert('evacuation-incomplete')
+    story.expectGolden('one-move-fails')
+  })
+})

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { createScenario, type Scenario } from './scenario.ts'
+
+const PLACES = { web01: 'blade01', web02: 'blade02' }
+
+/** Nothing was planned, nothing moves, and every VM is where it was. */
+async function nothingMoves(scenario: Scenario): Promise<void> {
+  const { operations } = await scenario.fleet.admin.ask('listOperations', { all: true, blade: '', vm: '' })
+  assert.deepEqual(operations, [])
+  await scenario.allRunOn(PLACES)
+}
+
+async function allClear(scenario: Scenario): Promise<void> {
+  await scenario.until('every alert is cleared', async () => (await scenario.openAlerts()).length === 0)
+  await scenario.fleet.settled()
+}
+
+// Stories mostly wait, each for a fleet of its own.
+describe('faults that move nothing', { concurrency: 3 }, () => {
+  it('one bond member down is an alert and a quarantine, and nothing moves', async t => {
+    const scenario = await createScenario(t, { blades: 3, vms: PLACES })
+    const { fleet, story } = scenario
+
+    story.chapter('eth0 of blade02 loses its carrier')
+    fleet.blade('blade02').fail('nic-a')
+    const alert = await scenario.alert('bond-member-down')
+    for (const word of ['blade02', 'bond0', 'eth0'])
+      assert.ok(alert.text.includes(word), `${word} in: ${alert.text}`)
+    const blade = await fleet.admin.ask('getBlade', { name: 'blade02' })
+    assert.equal(blade.quarantined, true)
+    const { possible } = await fleet.admin.ask('whyNot', { vm: 'web01', blade: 'blade02' })
+    assert.equal(possible, false, 'nothing new is placed on it')
+    await nothingMoves(scenario)
+
+    story.chapter('the cable is back')
+    fleet.blade('blade02').heal('nic-a')
+    await allClear(scenario)
+    await nothingMoves(scenario)
+    story.expectGolden('bond-member-down')
+  })
+
+  it('a failed power supply is one alert for the chassis; an unreadable one is unknown, and neither moves a VM', async t => {
+    const scenario = await createScenario(t, { blades: 2, vms: PLACES })
+    const { fleet, story } = scenario
+
+    story.chapter('PS2 of the chassis fails: both blades see it')
+    fleet.blade('blade01').fail('psu-2')
+    const failed = await scenario.alert('power-degraded')
+    assert.ok(failed.text.includes('PS2') && failed.text.includes('chassis1'), failed.text)
+    assert.equal(failed.blade, '', 'an alert of the chassis, not of a blade')
+    await scenario.until('both blades are covered', async () => {
+      const [alert, ...others] = await scenario.openAlerts()
+      return alert?.blades.length === 2 && others.length === 0
+    })
+    const { blades } = await fleet.admin.ask('listBlades', {})
+    assert.deepEqual(
+      blades.map(blade => blade.health),
+      ['healthy', 'healthy'],
+    )
+    fleet.blade('blade01').heal('psu-2')
+    await allClear(scenario)
+
+    story.chapter('the BMCs give no reading of PS1')
+    fleet.blade('blade01').fail('psu-unreadable')
+    const unreadable = await scenario.alert('sensor-unreadable')
+    assert.ok(unreadable.text.includes('PS1'), unreadable.text)
+    const { facts } = await fleet.admin.ask('getBlade', { name: 'blade01' })
+    assert.ok(facts.some(fact => fact.kind?.$case === 'unreadable'))
+    await nothingMoves(scenario)
+
+    story.chapter('PS1 reads well again')
+    fleet.blade('blade01').heal('psu-unreadable')
+    await allClear(scenario)
+    await nothingMoves(scenario)
+    story.expectGolden('power')
+  })
+})

@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { createEvacuations, type Evacuations } from '../../../../controller/evacuation/evacuations.ts'
+import type { NewMove, Operations } from '../../../../controller/evacuation/operations.ts'
+import { createFleetState, type FleetState } from '../../../../controller/fleet/fleet-state.ts'
+import type { OperationRecord } from '../../../../controller/store/operations.ts'
+import { openStore, type Store } from '../../../../controller/store/store.ts'
+import type { Vm } from '../../../../shared/domain/fleet.ts'
+import { silentLogger } from '../../../../shared/log.ts'
+import { soundCapacity, vm } from '../../../integration/controller-values.ts'
+
+const CLOCK = { now: () => 1_000_000, sleep: async () => {} }
+
+describe('an evacuation moves on pass by pass', () => {
+  let store: Store
+  let fleet: FleetState
+  let evacuations: Evacuations
+  let started: NewMove[]
+  let isPaused: boolean
+
+  beforeEach(() => {
+    store = openStore(':memory:')
+    const limits = { maxVmsPerBlade: 4, liveness: { suspectAfterMs: 1e9, silentAfterMs: 1e10 } }
+    fleet = createFleetState({ store, log: silentLogger, limits })
+    started = []
+    isPaused = false
+    boot()
+    for (const name of ['blade01', 'blade02', 'blade03']) {
+      store.blades.add({ name, chassis: '', slot: 0, feeds: [], switches: [], addedAt: 1 })
+      store.blades.update(name, { joinedAt: 1 })
+      report(
+        name,
+        name === 'blade01' ? ['a', 'b', 'c', 'd'].map((vmName, index) => vm(vmName, index + 1)) : [],
+      )
+    }
+  })
+  afterEach(() => store.close())
+
+  const boot = () => {
+    const limits = { concurrentPerSource: 2, concurrentPerTarget: 1, moveDeadlineMs: 1000 }
+    evacuations = createEvacuations(
+      { store, fleet, clock: CLOCK, log: silentLogger },
+      playedOperations(),
+      limits,
+      () => isPaused,
+    )
+  }
+  const report = (blade: string, vms: Vm[]) =>
+    fleet.accept(
+      blade,
+      { sequence: 1, observedAt: 1, facts: [], vms, capacity: soundCapacity(), complete: true },
+      CLOCK.now(),
+    )
+  const begin = (caseId = '') =>
+    evacuations.begin({ blade: 'blade01', cause: 'test', caseKey: caseId, caseId, requestedBy: 'anna' })
+      .operation.id
+  const states = (id: string) => store.evacuations.get(id)?.moves.map(move => `${move.vm} ${move.state}`)
+  const finish = (name: string, state: 'done' | 'undone') => {
+    const operation = store.operations.active().find(each => each.vm === name)
+    assert.ok(operation)
+    store.operations.update(operation.id, { state, endedAt: 2, outcome: `${name} ${state}` })
+    const moved = store.blades.get('blade01')?.report?.vms.find(each => each.name === name)
+    if (state === 'done' && moved !== undefined)
+      store.vms.place(moved.id, operation.to, CLOCK.now() + 1, moved)
+  }
+
+  /** Operations without sagas: the row is all that the evacuation looks at. */
+  const playedOperations = (): Operations => {
+    const add = (fields: Partial<OperationRecord>) => {
+      const id = `o${store.settings.nextNumber('operation')}`
+      const rest = { method: '', parent: '', error: '', outcome: '', nextCommand: '', reservation: undefined }
+      const zeros = {
+        startedAt: 1,
+        endedAt: 0,
+        deadlineAt: 9e12,
+        downtimeMs: 0,
+        handoverMs: 0,
+        doneBytes: 0,
+        totalBytes: 0,
+        settledAt: 0,
+      }
+      const operation = {
+        id,
+        kind: 'move',
+        state: 'running',
+        vmId: '',
+        vm: '',
+        from: '',
+        to: '',
+        plan: '',
+        cause: '',
+        requestedBy: '',
+        steps: [],
+        ...rest,
+        ...zeros,
+        ...fields,
+      } as OperationRecord
+      store.operations.add(operation)
+      return operation
+    }
+    return {
+      startMove: move => {
+        started.push(move)
+        return add({
+          vmId: move.vm.id,
+          vm: move.vm.name,
+          from: move.vm.blade,
+          to: move.to,
+          parent: move.parent,
+        })
+      },
+      addParent: fields => add({ ...fields, kind: 'evacuate', deadlineAt: 9e12 }),
+      setState: (id, state, words) =>
+        store.operations.update(id, { state, ...words, ...(state === 'aborting' ? {} : { endedAt: 3 }) }),
+      abort: id => store.operations.update(id, { state: 'undone', endedAt: 3 }),
+      startAction: () => assert.fail('not here'),
+      progress: () => ({ doneBytes: 0, totalBytes: 0 }),
+      prune: () => 0,
+      resume: () => {},
+      close: async () => {},
+    }
+  }
+
+  it('starts as many as source and target may carry, and the next when one has ended', () => {
+    const id = begin()
+    evacuations.advance()
+    assert.equal(started.length, 2)
+    assert.equal(new Set(started.map(move => move.to)).size, 2, 'one per target')
+    evacuations.advance()
+    assert.equal(started.length, 2)
+    finish(started[0]?.vm.name ?? '', 'done')
+    evacuations.advance()
+    assert.equal(started.length, 3)
+    assert.equal(states(id)?.filter(state => state.endsWith('done')).length, 1)
+  })
+
+  it('goes on after a failure, does not retry that VM, and ends with what is left', () => {
+    const id = begin()
+    for (let pass = 0; pass < 6; pass += 1) {
+      evacuations.advance()
+      for (const operation of store.operations.active()) {
+        if (operation.kind === 'move') finish(operation.vm, operation.vm === 'a' ? 'undone' : 'done')
+      }
+    }
+    assert.equal(started.filter(move => move.vm.name === 'a').length, 1)
+    const operation = store.operations.get(id)
+    assert.equal(operation?.state, 'needs-admin')
+    assert.match(operation?.outcome ?? '', /3 of 4 VMs moved in .*; left on blade01: a \(a undone\)/)
+  })
+
+  it('plans a VM anew, once, when its target no longer takes it', () => {
+    const id = begin()
+    const target = store.evacuations.get(id)?.moves[0]?.to ?? ''
+    store.blades.update(target, { admin: 'cordoned' })
+    evacuations.advance()
+    const moves = store.evacuations.get(id)?.moves ?? []
+    const first = moves.filter(move => move.vmId === moves[0]?.vmId)
+    assert.deepEqual(
+      first.map(move => move.state),
+      ['skipped', 'planned'],
+    )
+    assert.notEqual(first[1]?.to, target)
+    assert.notEqual(first[1]?.plan, first[0]?.plan)
+    assert.ok(store.plans.get(first[1]?.plan ?? ''), 'the new plan is stored too')
+    for (const name of ['blade02', 'blade03']) store.blades.update(name, { admin: 'cordoned' })
+    evacuations.advance()
+    assert.equal(store.evacuations.get(id)?.moves.filter(move => move.vmId === moves[0]?.vmId).length, 2)
+  })
+
+  it('leaves alone what an administrator has moved meanwhile', () => {
+    const id = begin()
+    const [first] = store.evacuations.get(id)?.moves ?? []
+    assert.ok(first)
+    const vms = store.blades.get('blade01')?.report?.vms ?? []
+    report(
+      'blade01',
+      vms.filter(each => each.id !== first.vmId),
+    )
+    report(
+      'blade03',
+      vms.filter(each => each.id === first.vmId),
+    )
+    evacuations.advance()
+    assert.ok(!started.some(move => move.vm.id === first.vmId))
+    const skipped = store.evacuations.get(id)?.moves.find(move => move.vmId === first.vmId)
+    assert.match(skipped?.error ?? '', /it is on blade03 already/)
+  })
+
+  it('a pause holds back an automatic one and says so; one that a person asked for goes on', () => {
+    const id = begin('c1')
+    isPaused = true
+    assert.match(evacuations.advance()[0]?.text ?? '', new RegExp(`operation ${id}\\) waits with 4 moves`))
+    assert.equal(started.length, 0)
+    isPaused = false
+    assert.deepEqual(evacuations.advance(), [])
+    assert.equal(started.length, 2)
+  })
+
+  it('goes on where it was after a restart', () => {
+    const id = begin()
+    evacuations.advance()
+    boot()
+    evacuations.advance()
+    assert.equal(started.length, 2)
+    for (const move of started) finish(move.vm.name, 'done')
+    evacuations.advance()
+    assert.equal(started.length, 4)
+    assert.equal(states(id)?.filter(state => state.endsWith('running')).length, 2)
+  })
+
+  it('aborted, it aborts what works and begins nothing more', () => {
+    const id = begin()
+    evacuations.advance()
+    evacuations.abort(id, 'anna')
+    evacuations.advance()
+    assert.equal(started.length, 2)
+    assert.equal(store.operations.get(id)?.state, 'undone')
+    assert.equal(store.evacuations.active().length, 0)
+  })
+
+  it('does not begin twice on one blade', () => {
+    const id = begin()
+    assert.throws(
+      () => begin(),
+      new RegExp(`blade01 is being emptied already; lifeboat operation watch ${id}`),
+    )
+  })
+})

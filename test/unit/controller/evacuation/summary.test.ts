@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { summary } from '../../../../controller/evacuation/evacuation-words.ts'
+import { describeEnd } from '../../../../controller/evacuation/outcome.ts'
+import type { EvacuationMove, EvacuationRecord } from '../../../../controller/store/evacuations.ts'
+import type { OperationRecord } from '../../../../controller/store/operations.ts'
+import type { SagaView } from '../../../../shared/saga/definition.ts'
+import { fleet, NIGHT } from '../../../fakes/fleet-builder.ts'
+
+function move(vm: string, state: EvacuationMove['state'], error = ''): EvacuationMove {
+  const rest = {
+    seq: 0,
+    plan: 'p1',
+    from: 'blade01',
+    to: 'blade02',
+    memoryBytes: 0,
+    volumeBytes: 0,
+    operation: '',
+  }
+  return { ...rest, vmId: `id-${vm}`, vm, method: 'live', state, error }
+}
+
+function told(moves: EvacuationMove[], left: string[], state: EvacuationRecord['state'] = 'running') {
+  const evacuation: EvacuationRecord = {
+    operation: 'o1',
+    plan: 'p1',
+    blade: 'blade01',
+    cause: '',
+    caseKey: '',
+    caseId: '',
+    state,
+    startedAt: NIGHT,
+    endedAt: 0,
+    moves,
+  }
+  const vms = left.map(name => ({ name, blade: 'blade01' }))
+  const snapshot = fleet({ blades: [{ name: 'blade01' }, { name: 'blade02' }], vms })
+  return summary(evacuation, undefined, snapshot, NIGHT + 32_000)
+}
+
+test('an evacuation that left nothing behind is done', () => {
+  assert.deepEqual(told([move('db01', 'done'), move('web01', 'done')], []), {
+    state: 'done',
+    outcome: '2 of 2 VMs moved in 32 s',
+    nextCommand: '',
+  })
+})
+
+test('one that left a VM needs an admin, names it, why, and what to type', () => {
+  const end = told([move('db01', 'done'), move('web01', 'failed', 'virsh exited with 1')], ['web01'])
+  assert.equal(end.state, 'needs-admin')
+  assert.equal(end.outcome, '1 of 2 VMs moved in 32 s; left on blade01: web01 (virsh exited with 1)')
+  assert.equal(end.nextCommand, 'lifeboat evacuate blade01 --plan')
+})
+
+test('a VM that was re-planned and then moved is not left, nor is one somebody moved by hand', () => {
+  assert.equal(told([move('db01', 'skipped', 'full'), { ...move('db01', 'done'), seq: 1 }], []).state, 'done')
+  assert.equal(told([move('db01', 'skipped', 'it is on blade03 already')], []).state, 'done')
+})
+
+test('an aborted one is undone when nothing moved, and says what did otherwise', () => {
+  assert.equal(told([move('db01', 'skipped', 'aborted')], ['db01'], 'aborting').state, 'undone')
+  const half = told([move('db01', 'done'), move('web01', 'skipped', 'aborted')], ['web01'], 'aborting')
+  assert.deepEqual(
+    [half.state, half.outcome],
+    ['done', 'aborted: 1 of 2 VMs moved in 32 s; on blade01 stay web01 (aborted)'],
+  )
+})
+
+test('a move that stops half way says where the VM may be and what to look at', () => {
+  const operation = {
+    kind: 'move',
+    vm: 'web01',
+    from: 'blade01',
+    to: 'blade02',
+    method: 'live',
+  } as OperationRecord
+  const at = (failed: string, results: SagaView['results']) => {
+    const steps = ['reserve', 'prepare-target', 'send', 'confirm-target', 'release-source'].map(name => ({
+      name,
+      state: name === failed ? ('failed' as const) : ('done' as const),
+      startedAt: 0,
+      endedAt: 0,
+      error: '',
+    }))
+    return describeEnd(operation, {
+      state: 'needs-admin',
+      steps,
+      results,
+      error: 'why',
+    } as unknown as SagaView).outcome
+  }
+  const sent = { downtimeMs: 1, handoverMs: 0, transferredBytes: 0, durationMs: 0 }
+  assert.match(at('send', {}), /may be on blade01 or on blade02/)
+  assert.match(at('confirm-target', { send: sent }), /left blade01, and blade02 does not confirm/)
+  assert.match(
+    at('release-source', { send: sent, 'confirm-target': sent }),
+    /runs on blade02; blade01 still has/,
+  )
+})
