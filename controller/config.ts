@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { readConfigFile, section } from '../shared/config.ts'
 import { HOUR_MS, SECOND_MS } from '../shared/domain/units.ts'
 import type { LogLevel } from '../shared/log.ts'

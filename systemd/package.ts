@@ -45,7 +45,8 @@ function install(from: string, to: string, mode = 0o644): void {
 
 /**
  * One file per program: the types are gone, unused code of the libraries too. Against loading the .ts files as they
- * are, that halves the start-up time and saves the memory of the type stripper. Not minified: stack traces stay readable.
+ * are, that halves the start-up time and saves the memory of the type stripper. Comments and white space go as well,
+ * since an idle agent keeps its own source in memory (5 MB less); names stay, so stack traces still say where.
  */
 async function bundlePrograms(): Promise<void> {
   await build({
@@ -58,6 +59,8 @@ async function bundlePrograms(): Promise<void> {
     format: 'esm',
     target: 'node24',
     keepNames: true,
+    minifyWhitespace: true,
+    minifySyntax: true,
     legalComments: 'none',
     external: ['better-sqlite3'],
     // Libraries written as CommonJS call require for Node's own modules.

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Vm } from '../../shared/domain/fleet.ts'
 import { MINUTE_MS } from '../../shared/domain/units.ts'
 import { formatErrorChain, LifeboatError } from '../../shared/errors.ts'

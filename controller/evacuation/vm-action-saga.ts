@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Order } from '../../proto/gen/lifeboat/v1/intake.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { Json, SagaDefinition } from '../../shared/saga/definition.ts'
