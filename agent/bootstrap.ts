@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import type Database from 'better-sqlite3'
 import { type Clock, type IdSource, randomIds, systemClock } from '../shared/clock.ts'
-import { LifeboatError } from '../shared/errors.ts'
+import type { CommandRecord } from '../shared/domain/operation.ts'
+import { formatErrorChain, LifeboatError } from '../shared/errors.ts'
 import type { CommandRunner } from '../shared/exec.ts'
 import { createCommandRunner } from '../shared/exec-node.ts'
 import type { Logger } from '../shared/log.ts'
@@ -210,9 +211,11 @@ async function assemble(
     peerListen: peer.server.address,
     isConnected: () => session.isConnected(),
     close: async () => {
+      // First and in this turn: a step that fails because something else goes away must know that it is the end.
+      const sagasStopped = operations.runner.close()
       await renewal.stop()
       await session.close()
-      await operations.runner.close()
+      await sagasStopped
       await Promise.all([sweeper.stop(), inventory.close(), probes.close()])
       await peer.server.close()
       db.close()
@@ -242,6 +245,15 @@ function peerKey(moveId: string): string {
   return `peer:${moveId}`
 }
 
+/** A full disk must not make a command fail that has succeeded. */
+function keepCommand(stores: Stores, log: Logger, key: string, record: CommandRecord): void {
+  try {
+    stores.orders.addCommand(key, record)
+  } catch (error) {
+    log.warn('a command could not be kept with its order', { key, error: formatErrorChain(error) })
+  }
+}
+
 interface Shared {
   readonly seams: AgentSeams
   readonly stores: Stores
@@ -254,7 +266,7 @@ async function openPeerPort(config: AgentConfig, parts: Shared & { onChange: () 
   const { clock, hypervisor, volumes } = seams
   const log = seams.log.child('peer')
   const runFor = (moveId: string): CommandRunner =>
-    seams.run.observed(record => stores.orders.addCommand(peerKey(moveId), record))
+    seams.run.observed(record => keepCommand(stores, log, peerKey(moveId), record))
   const incoming = createIncoming({
     hypervisor,
     volumes,
@@ -301,7 +313,7 @@ function createOperations(parts: Shared & { peer: PeerPort; inventory: Inventory
     hypervisor: seams.hypervisor,
     volumes: seams.volumes,
     peers,
-    run: seams.run.observed(record => stores.orders.addCommand(orderId, record)),
+    run: seams.run.observed(record => keepCommand(stores, log, orderId, record)),
     clock,
     log,
     bootId,
@@ -319,7 +331,8 @@ function createOperations(parts: Shared & { peer: PeerPort; inventory: Inventory
     servicesFor,
     onChange: view => {
       desk.onSaga(view)
-      inventory.nudge()
+      // What an order does in between, the hypervisor's own events tell.
+      if (view.endedAt > 0) inventory.nudge()
     },
   })
   for (const definition of Object.values(DEFINITIONS)) runner.register(definition)

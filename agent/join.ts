@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { EnrolmentClient, type JoinResponse } from '../proto/gen/lifeboat/v1/intake.ts'
 import type { Clock } from '../shared/clock.ts'
 import { parseBladeName } from '../shared/domain/ids.ts'

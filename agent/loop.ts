@@ -2,7 +2,8 @@ import type { Clock } from '../shared/clock.ts'
 
 /**
  * Work that may run at any time: by the timer, and soon after a nudge. Never overlaps itself; nudges that come while
- * it runs cause exactly one more run.
+ * it runs cause exactly one more run, after a rest twice as long as the run took: a storm of events on a slow blade
+ * must not take the CPU from the VMs.
  */
 export interface Loop {
   nudge(): void
@@ -30,14 +31,16 @@ export function startLoop(options: LoopOptions): Loop {
   async function turn(): Promise<void> {
     while (!stopping.signal.aborted) {
       nudged = false
+      const startedAt = clock.now()
       await body()
+      const restMs = nudged ? 2 * (clock.now() - startedAt) : 0
       if (stopping.signal.aborted) return
       if (!nudged) {
         wake = new AbortController()
         await clock.sleep(intervalMs, AbortSignal.any([wake.signal, stopping.signal]))
         wake = undefined
       }
-      if (nudged) await clock.sleep(gatherMs, stopping.signal)
+      if (nudged) await clock.sleep(Math.max(gatherMs, restMs), stopping.signal)
     }
   }
 

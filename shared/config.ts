@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { parse, TomlError } from 'smol-toml'
-import { z } from 'zod'
+import * as z from 'zod'
 import { LifeboatError } from './errors.ts'
 
 /**

@@ -1,4 +1,3 @@
-import type { Vm } from '../../shared/domain/fleet.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { Json, SagaStep, StepContext } from '../../shared/saga/definition.ts'
 import type { PeerAddress } from '../peer/client.ts'
@@ -15,17 +14,29 @@ export function targetOf(params: SendParams): PeerAddress {
   return { blade: params.toBlade, address: params.peerAddress }
 }
 
-/** The VM as it is, if it is in the state the method needs and nothing is in the way. Throws `not-found`, `refused`. */
-export async function requireMovable(context: Context, wanted: 'running' | 'stopped'): Promise<Vm> {
-  const { params, services } = context
-  const vm = await services.lookUp(params.vmId)
-  if (vm === undefined) throw new LifeboatError('not-found', `${params.vmName} is not on this blade`)
-  if (vm.state !== wanted) throw new LifeboatError('refused', `${vm.name} is ${vm.state}, not ${wanted}`)
-  if (vm.obstacles.length > 0) {
-    const details = vm.obstacles.map(obstacle => `${obstacle.code}: ${obstacle.text}`)
-    throw new LifeboatError('refused', `${vm.name} cannot move as it stands`, { details })
+/**
+ * First step of both: the VM must be in the state the method needs, with nothing in its way, and the target must
+ * expect it; all found out while nothing has been touched. Journals what the later steps must not read anew: the
+ * volumes, and autostart as it was before `stop-autostart`.
+ * Throws `not-found`, `refused`, or why the target cannot be asked.
+ */
+export function check(wanted: 'running' | 'stopped'): Step {
+  return {
+    name: 'check',
+    probe: 'repeat',
+    do: async ({ params, services, signal }) => {
+      const vm = await services.lookUp(params.vmId)
+      if (vm === undefined) throw new LifeboatError('not-found', `${params.vmName} is not on this blade`)
+      if (vm.state !== wanted) throw new LifeboatError('refused', `${vm.name} is ${vm.state}, not ${wanted}`)
+      if (vm.obstacles.length > 0) {
+        const details = vm.obstacles.map(obstacle => `${obstacle.code}: ${obstacle.text}`)
+        throw new LifeboatError('refused', `${vm.name} cannot move as it stands`, { details })
+      }
+      await askTarget(services, params, signal)
+      const autostart = await services.hypervisor.autostart(params.vmId)
+      return { autostart, volumes: vm.volumes.map(volume => ({ ...volume })) }
+    },
   }
-  return vm
 }
 
 /**
@@ -48,7 +59,7 @@ export const hold: Step = {
         peerAddress: params.peerAddress,
         epoch: params.epoch,
         volumes: parseVolumes(fieldOf(results.check, 'volumes')),
-        note: {},
+        note: { autostart: fieldOf(results.check, 'autostart') === true },
       })
     }
     return undefined
@@ -73,20 +84,21 @@ export const hold: Step = {
   },
 }
 
-/** A VM between two blades must not be started by its hypervisor at boot (rule 8). */
+/**
+ * A VM between two blades must not be started by its hypervisor at boot (rule 8). INVARIANT: stands before `hold`, so
+ * that it is undone after it: when `hold` finds that the VM may be elsewhere, autostart stays off.
+ */
 export const stopAutostart: Step = {
   name: 'stop-autostart',
   probe: 'repeat',
-  do: async ({ params, services }) => {
-    // Repeated after a crash it may be off by our own hand; the row remembers what it was first.
-    const known = services.moves.load(params.moveId)?.note.autostart
-    const autostart = known ?? (await services.hypervisor.autostart(params.vmId))
-    if (known === undefined) services.moves.note(params.moveId, { autostart })
-    if (autostart) await services.hypervisor.setAutostart(params.vmId, false, services.run)
-    return { autostart }
+  do: async ({ params, services, results }) => {
+    if (fieldOf(results.check, 'autostart') === true) {
+      await services.hypervisor.setAutostart(params.vmId, false, services.run)
+    }
+    return undefined
   },
-  undo: async ({ params, services }) => {
-    if (services.moves.load(params.moveId)?.note.autostart !== true) return
+  undo: async ({ params, services, results }) => {
+    if (fieldOf(results.check, 'autostart') !== true) return
     if ((await services.hypervisor.state(params.vmId)) === 'absent') return
     await services.hypervisor.setAutostart(params.vmId, true, services.run)
   },

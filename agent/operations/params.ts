@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Volume } from '../../shared/domain/fleet.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { Json } from '../../shared/saga/definition.ts'

@@ -1,12 +1,13 @@
 import { pipeline } from 'node:stream/promises'
 import type { TLSSocket } from 'node:tls'
 import type { Volume } from '../../shared/domain/fleet.ts'
+import { HOUR_MS } from '../../shared/domain/units.ts'
 import { errorCode, LifeboatError } from '../../shared/errors.ts'
 import type { Json, SagaDefinition, StepContext } from '../../shared/saga/definition.ts'
 import { MESSAGE_LIMIT_MS, readAnswer } from '../peer/client.ts'
 import { encodeFrames } from '../peer/frames.ts'
 import type { VolumeExtent } from '../storage/volumes.ts'
-import { askTarget, hold, requireMovable, stopAutostart, targetOf } from './outgoing.ts'
+import { check, hold, stopAutostart, targetOf } from './outgoing.ts'
 import { parseSendParams, type SendParams } from './params.ts'
 import type { OperationServices } from './services.ts'
 
@@ -14,6 +15,8 @@ type Context = StepContext<SendParams, OperationServices>
 
 /** After the last byte the target flushes it to its disks, which may take long on a busy mirror. */
 const DURABLE_LIMIT_MS = 10 * 60_000
+/** A timer's own limit is 24 days; whatever takes a day has been forgotten by whoever asked for it. */
+const LONGEST_COPY_MS = 24 * HOUR_MS
 const LAST_WORD_MS = 1000
 
 /** Source of a cold move: the VM is off, and stays off at both ends; its volumes and definition are copied. */
@@ -21,17 +24,9 @@ export const sendCold: SagaDefinition<SendParams, OperationServices> = {
   kind: 'send-cold',
   parseParams: parseSendParams,
   steps: [
-    {
-      name: 'check',
-      probe: 'repeat',
-      do: async context => {
-        const vm = await requireMovable(context, 'stopped')
-        await askTarget(context.services, context.params, context.signal)
-        return { volumes: vm.volumes.map(volume => ({ ...volume })) }
-      },
-    },
-    hold,
+    check('stopped'),
     stopAutostart,
+    hold,
     // Copies and definition need no undo here: they lie at the target, where DiscardIncoming drops them. Repeating
     // is safe: the target makes each volume anew, and the hold keeps the VM off meanwhile.
     { name: 'copy-volumes', probe: 'repeat', do: copyVolumes },
@@ -65,11 +60,11 @@ async function copyVolume(context: Context, volume: Volume, onBytes: (bytes: num
   const extents = counted(services.volumes.read(volume.path, stop), onBytes)
   // The answer is awaited from the start: a target that fails in the middle says why and reads no further, and a
   // sender that only pushes would never see it.
-  const answer = readAnswer(
-    socket,
+  const limitMs = Math.min(
+    LONGEST_COPY_MS,
     Math.max(DURABLE_LIMIT_MS, params.deadlineAt - services.clock.now()),
-    services.clock,
   )
+  const answer = readAnswer(socket, limitMs, services.clock)
   const sent = pipeline(encodeFrames(extents), socket, { signal: stop, end: false })
   try {
     await Promise.race([answer, sent])

@@ -2,13 +2,12 @@ import { errorCode, formatErrorChain, isRetryable, LifeboatError } from '../../s
 import type { Json, ProbeAnswer, SagaDefinition, StepContext } from '../../shared/saga/definition.ts'
 import { openTunnels } from '../peer/tunnel.ts'
 import {
-  askTarget,
   cancelLeftOver,
+  check,
   fieldOf,
   hold,
   isAtTarget,
   letGo,
-  requireMovable,
   stopAutostart,
   targetOf,
 } from './outgoing.ts'
@@ -26,18 +25,9 @@ export const sendLive: SagaDefinition<SendParams, OperationServices> = {
   kind: 'send-live',
   parseParams: parseSendParams,
   steps: [
-    {
-      name: 'check',
-      probe: 'repeat',
-      do: async context => {
-        const vm = await requireMovable(context, 'running')
-        // Early, while nothing has been touched: a target that cannot be reached or knows nothing of the move.
-        await askTarget(context.services, context.params, context.signal)
-        return { volumes: vm.volumes.map(volume => ({ ...volume })) }
-      },
-    },
-    hold,
+    check('running'),
     stopAutostart,
+    hold,
     { name: 'migrate', probe: probeMigration, do: migrate, cannotUndoBecause: 'the VM has left this blade' },
     { name: 'hand-over', probe: 'repeat', do: handOver },
   ],

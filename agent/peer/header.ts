@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { ERROR_CODES, type ErrorCode, LifeboatError } from '../../shared/errors.ts'
 
 /**

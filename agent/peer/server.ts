@@ -1,5 +1,5 @@
-import type { AddressInfo } from 'node:net'
-import { createServer, type TLSSocket } from 'node:tls'
+import type { AddressInfo, Socket } from 'node:net'
+import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Clock } from '../../shared/clock.ts'
 import { errorCode, formatErrorChain, LifeboatError } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
@@ -16,6 +16,9 @@ import {
   parseHeader,
 } from './header.ts'
 import { readLine } from './streams.ts'
+
+/** How long a connection whose talk is over may stay half open. */
+const LINGER_MS = 10_000
 
 /** What the target does for each kind of talk. */
 export interface PeerHandlers {
@@ -56,39 +59,39 @@ export interface PeerServerOptions {
 /** Listens on the peer port. Throws `unavailable` when the port is in use. */
 export async function createPeerServer(options: PeerServerOptions): Promise<PeerServer> {
   const { log } = options
-  const all = new Set<TLSSocket>()
+  // Raw connections too: one that never ends its handshake would keep the server from closing.
+  const all = new Set<Socket>()
+  const track = (socket: Socket): void => {
+    all.add(socket)
+    socket.on('close', () => all.delete(socket))
+  }
   const byMove = new Map<string, Set<TLSSocket>>()
   // rejectUnauthorized false: a refused certificate shall be a line in the log, not only a broken handshake.
   const server = createServer(
-    { ...tlsMaterial(options.identity), requestCert: true, rejectUnauthorized: false, allowHalfOpen: true },
+    {
+      ...tlsMaterial(options.identity),
+      requestCert: true,
+      rejectUnauthorized: false,
+      allowHalfOpen: true,
+      handshakeTimeout: HEADER_LIMIT_MS,
+    },
     socket => {
-      all.add(socket)
-      socket.on('close', () => all.delete(socket))
+      track(socket)
       socket.on('error', () => {})
       socket.setNoDelay(true)
       socket.setKeepAlive(true, 10_000)
       void serveConnection(socket, options, byMove)
     },
   )
+  server.on('connection', track)
   server.on('tlsClientError', (error, socket) =>
     log.warn('peer handshake failed', { from: socket.remoteAddress ?? '', error: formatErrorChain(error) }),
   )
-  const { host, port } = splitAddress(options.listen)
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', error => {
-      const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
-      const message = inUse
-        ? `peer port ${port} is in use: another lifeboat-agent, or set [peer] listen in agent.toml`
-        : `cannot listen on ${options.listen}`
-      reject(new LifeboatError('unavailable', message, { cause: error }))
-    })
-    server.listen(port, host, resolve)
-  })
-  const bound = server.address() as AddressInfo
+  const { host, port } = await listen(server, options.listen)
 
   return {
-    address: joinAddress(host, bound.port),
-    port: bound.port,
+    address: joinAddress(host, port),
+    port,
     closeMove: moveId => {
       for (const socket of byMove.get(moveId) ?? []) socket.destroy()
     },
@@ -98,6 +101,21 @@ export async function createPeerServer(options: PeerServerOptions): Promise<Peer
       await new Promise(resolve => server.close(resolve))
     },
   }
+}
+
+async function listen(server: Server, address: string): Promise<{ host: string; port: number }> {
+  const { host, port } = splitAddress(address)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', error => {
+      const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+      const message = inUse
+        ? `peer port ${port} is in use: another lifeboat-agent, or set [peer] listen in agent.toml`
+        : `cannot listen on ${address}`
+      reject(new LifeboatError('unavailable', message, { cause: error }))
+    })
+    server.listen(port, host, resolve)
+  })
+  return { host, port: (server.address() as AddressInfo).port }
 }
 
 function tlsMaterial(identity: Identity) {
@@ -132,7 +150,7 @@ async function serveConnection(
         ? new LifeboatError('not-found', 'no such move')
         : new LifeboatError(decision.code, decision.message)
     }
-    const untrack = track(byMove, header.moveId, socket)
+    const untrack = trackMove(byMove, header.moveId, socket)
     try {
       if (isByteChannel(header)) {
         const last = await handlers.bytes(header, move, socket, () => {
@@ -141,12 +159,15 @@ async function serveConnection(
         })
         if (last !== undefined) answer({ ok: true, ...last })
       } else answer({ ok: true, ...(await handlers.message(header, move)) })
+      socket.setTimeout(LINGER_MS, () => socket.destroy())
       socket.end()
     } finally {
       untrack()
     }
   } catch (error) {
     log.warn(`peer ${what}refused or broken`, { from, error: formatErrorChain(error) })
+    // Cutting it off at once could overtake the answer; waiting for the other's end for ever would be a leak.
+    socket.setTimeout(LINGER_MS, () => socket.destroy())
     if (ours && socket.writable) {
       socket.end(formatLine({ ok: false, code: errorCode(error), message: formatErrorChain(error) }))
     } else socket.destroy()
@@ -170,7 +191,7 @@ function isByteChannel(header: PeerHeader): boolean {
   return !['begin', 'released', 'state'].includes(header.channel)
 }
 
-function track(byMove: Map<string, Set<TLSSocket>>, moveId: string, socket: TLSSocket): () => void {
+function trackMove(byMove: Map<string, Set<TLSSocket>>, moveId: string, socket: TLSSocket): () => void {
   const sockets = byMove.get(moveId) ?? new Set()
   byMove.set(moveId, sockets.add(socket))
   return () => {

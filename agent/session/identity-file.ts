@@ -1,6 +1,6 @@
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import { z } from 'zod'
+import { dirname, join } from 'node:path'
+import * as z from 'zod'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { Identity } from '../../shared/rpc/certificates.ts'
 
@@ -60,6 +60,8 @@ export async function readIdentity(stateDir: string): Promise<BladeIdentity | un
 export async function writeIdentity(stateDir: string, value: BladeIdentity): Promise<void> {
   const path = identityPath(stateDir)
   const directory = join(stateDir, 'identity')
+  // The parent may be shared with a controller on this host, which runs under a user of its own.
+  await mkdir(dirname(stateDir), { recursive: true })
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const temporary = `${path}.new`
   await rm(temporary, { force: true })

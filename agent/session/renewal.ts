@@ -29,19 +29,17 @@ export function startRenewal(options: {
     intervalMs: HOUR_MS,
     gatherMs: 0,
     body: async () => {
-      const current = options.current()
-      const { notBefore, notAfter } = describeCertificate(current.identity.certificatePem)
-      if (!needsRenewal(notBefore, notAfter, clock.now())) return
       try {
+        const current = options.current()
+        const { notBefore, notAfter } = describeCertificate(current.identity.certificatePem)
+        if (!needsRenewal(notBefore, notAfter, clock.now())) return
         const renewed = await renew(current)
         await writeIdentity(options.stateDir, renewed)
         options.onRenewed(renewed)
-        log.info('certificate renewed', {
-          until: describeCertificate(renewed.identity.certificatePem).notAfter,
-        })
+        const { notAfter: until } = describeCertificate(renewed.identity.certificatePem)
+        log.info('certificate renewed', { until: new Date(until).toISOString() })
       } catch (error) {
-        log.warn('certificate could not be renewed, next try in an hour', {
-          until: notAfter,
+        log.warn('the certificate could not be renewed, next try in an hour', {
           error: formatErrorChain(error),
         })
       }

@@ -146,8 +146,8 @@ async function switchOver(
     await writeBytes(channels.memory, length)
     await writeBytes(channels.memory, Buffer.alloc(MEMORY_IMAGE_BYTES, id))
     await sendLine(channels.control, { kind: 'finish', count, diskBytes, memoryBytes: MEMORY_IMAGE_BYTES })
-    if (knobs.takeLostFinish()) throw new LifeboatError('unavailable', 'the answer of the target was lost')
     await expectAnswer(channels.reader, 'finished')
+    if (knobs.takeLostFinish()) throw new LifeboatError('unavailable', 'the answer of the target was lost')
     table.halt(id, 'stopped')
     return clock.now() - frozenAt
   } catch (error) {

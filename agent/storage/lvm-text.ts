@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { StorageKind } from '../../shared/domain/fleet.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 

@@ -1,6 +1,7 @@
 import type * as wire from '../../proto/gen/lifeboat/v1/admin.ts'
 import type { Reason as WireReason } from '../../proto/gen/lifeboat/v1/types.ts'
 import type { Reason } from '../../shared/domain/reason.ts'
+import { reasonToWire } from '../../shared/wire/convert.ts'
 import type { BladeScore, NPlusOne, Plan, PlannedMove } from '../placement/plan.ts'
 import type { EvacuationRecord } from '../store/evacuations.ts'
 import type { OperationRecord } from '../store/operations.ts'
@@ -63,11 +64,5 @@ export function nPlusOneToWire(nPlusOne: NPlusOne): wire.NPlusOne {
 }
 
 export function reasonsToWire(reasons: readonly Reason[]): WireReason[] {
-  return reasons.map(({ code, text, blade = '', needed = 0, available = 0 }) => ({
-    code,
-    text,
-    blade,
-    needed,
-    available,
-  }))
+  return reasons.map(reasonToWire)
 }

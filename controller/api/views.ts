@@ -1,6 +1,7 @@
 import type * as wire from '../../proto/gen/lifeboat/v1/admin.ts'
 import { capacityToWire, factToWire, volumeToWire } from '../../shared/wire/convert.ts'
 import type { ControllerConfig } from '../config.ts'
+import { isQuarantined } from '../fleet/health.ts'
 import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import type { AlertRecord } from '../store/alerts.ts'
 import type { BladeRecord } from '../store/blades.ts'
@@ -21,7 +22,7 @@ export function bladeToWire(
     admin: blade.admin,
     health,
     liveness: view?.liveness ?? 'silent',
-    quarantined: health === 'moderate' || health === 'severe',
+    quarantined: isQuarantined(health),
     vms: vms.map(vm => vm.name),
     chassis: blade.chassis,
     slot: blade.slot,

@@ -1,4 +1,5 @@
 import { formatDuration } from '../../shared/domain/units.ts'
+import { utcStamp } from '../diagnosis/words.ts'
 import { whyNot } from '../placement/gate.ts'
 import { planMove } from '../placement/make-plan.ts'
 import type { AdminHandlers, ApiContext } from './context.ts'
@@ -22,7 +23,7 @@ export function whyHandlers(context: ApiContext): Pick<AdminHandlers, 'why' | 'w
         now,
         limits: context.config.evacuation,
       })
-      const story = store.stories.read('vm', vm.id, STORY_LINES).map(line => `${stamp(line.at)} ${line.text}`)
+      const story = store.stories.read('vm', vm.id, STORY_LINES).map(line => `${utcStamp(line.at)} ${line.text}`)
       const seen = `now: ${vm.name} is ${vm.state} on ${vm.blade}, epoch ${vm.epoch}, seen ${formatDuration(now - vm.seenAt)} ago`
       return {
         vm: vm.name,
@@ -51,9 +52,4 @@ export function whyHandlers(context: ApiContext): Pick<AdminHandlers, 'why' | 'w
       }
     },
   }
-}
-
-/** UTC to the second: the log of the controller has the same. */
-function stamp(at: number): string {
-  return new Date(at).toISOString().replace('T', ' ').slice(0, 19)
 }

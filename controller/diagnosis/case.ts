@@ -27,6 +27,21 @@ export const CASE_CODES = {
 } as const
 export type CaseCode = keyof typeof CASE_CODES
 
+/**
+ * What is wrong with the disks and links of one blade, as against its chassis, its sensors, or its silence. Health
+ * (fleet/health.ts) and the brakes (evacuation/brakes.ts) both build on this list: a new code belongs here once.
+ */
+export const BLADE_HARDWARE_CODES: readonly CaseCode[] = [
+  'mirror-degraded',
+  'mirror-survivor-failing',
+  'mirror-missing',
+  'bond-member-down',
+  'bond-down',
+  'bond-partner-short',
+  'bond-slow',
+  'bond-missing',
+]
+
 /** What is believed to be wrong now. At most one per key. */
 export interface Finding {
   /**

@@ -6,9 +6,6 @@ import { onePerKey } from './one-per-key.ts'
 import { diagnosePower, type PowerDomain, powerDomains } from './power.ts'
 import { diagnoseUnreadable } from './unreadable.ts'
 
-export { baselineOf } from './baseline.ts'
-export { type CaseEdits, updateCases } from './update-cases.ts'
-
 export interface DiagnosisOptions {
   /** Supplies a chassis cannot do without; 0: half of those at enrolment, rounded up. Default 0. */
   readonly neededSupplies?: number

@@ -1,7 +1,7 @@
 import type { ProbeSubject } from '../../shared/domain/health.ts'
 import type { BladeEvidence, CaseCode, Finding, Severity } from './case.ts'
 
-/** A finding about one blade. */
+/** A finding about one blade. The subject is empty when it is the blade itself (silence, its agent's version). */
 export function bladeFinding(
   blade: string,
   code: CaseCode,
@@ -10,7 +10,7 @@ export function bladeFinding(
   seen: { readonly evidence: string; readonly observedAt: number },
 ): Finding {
   return {
-    key: `${code}/${blade}/${subject}`,
+    key: keyOf(code, blade, subject),
     code,
     severity,
     scope: 'blade',
@@ -19,6 +19,11 @@ export function bladeFinding(
     subject,
     ...seen,
   }
+}
+
+/** `mirror-degraded/blade03/md0`; an empty part is left out. */
+export function keyOf(code: CaseCode, scope: string, subject: string): string {
+  return [code, scope, subject].filter(part => part !== '').join('/')
 }
 
 /** The probe could not read this thing, or not even the list of things of its kind. */

@@ -12,7 +12,12 @@ export function where(finding: Pick<Finding, 'scopeName'>): string {
 
 /** `2026-03-01 02:14:07 UTC`. UTC, since the one who reads it may sit in another time zone than the controller. */
 export function utcTime(at: number): string {
-  return `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`
+  return `${utcStamp(at)} UTC`
+}
+
+/** The same without the zone, to stand before a line of a story. */
+export function utcStamp(at: number): string {
+  return new Date(at).toISOString().slice(0, 19).replace('T', ' ')
 }
 
 /** The evidence without the percents of a rebuild, which move by themselves: two texts alike say the same. */

@@ -1,4 +1,4 @@
-import { type Case, type CaseCode, type Finding, SEVERITIES, type Severity } from '../diagnosis/case.ts'
+import { BLADE_HARDWARE_CODES, type Case, type CaseCode, type Finding, SEVERITIES, type Severity } from '../diagnosis/case.ts'
 
 /** What the brakes look at of a blade. */
 export interface BrakeBlade {
@@ -13,17 +13,7 @@ export interface BrakeBlade {
  * What makes one blade look bad. Not what cannot be read (rule 9), and not what belongs to a chassis: that is one case
  * already, and it names its cause.
  */
-const BAD_CODES: ReadonlySet<CaseCode> = new Set<CaseCode>([
-  'mirror-degraded',
-  'mirror-survivor-failing',
-  'mirror-missing',
-  'bond-member-down',
-  'bond-down',
-  'bond-partner-short',
-  'bond-slow',
-  'bond-missing',
-  'blade-silent',
-])
+const BAD_CODES: ReadonlySet<CaseCode> = new Set<CaseCode>([...BLADE_HARDWARE_CODES, 'blade-silent'])
 
 /** So many blades may look bad before one cause is suspected: a quarter, but one always. */
 export function badBladesAllowed(bladeCount: number): number {

@@ -4,7 +4,7 @@ import type { Json, SagaView } from '../../shared/saga/definition.ts'
 import { createSagaJournal } from '../../shared/saga/journal.ts'
 import { createSagaRunner, type SagaRunner } from '../../shared/saga/runner.ts'
 import type { VmView } from '../fleet/snapshot.ts'
-import type { OperationKind, OperationRecord } from '../store/operations.ts'
+import { EMPTY_OPERATION, type OperationKind, type OperationRecord } from '../store/operations.ts'
 import { type MoveParams, moveSaga } from './move-saga.ts'
 import { beginLine, stateLine } from './operation-lines.ts'
 import { describeEnd } from './outcome.ts'
@@ -129,7 +129,7 @@ export function createOperations(options: OperationsOptions): Operations {
   ): OperationRecord => {
     const now = clock.now()
     const operation: OperationRecord = {
-      ...EMPTY,
+      ...EMPTY_OPERATION,
       ...fields,
       id: `o${store.settings.nextNumber('operation')}`,
       startedAt: now,
@@ -226,32 +226,4 @@ export function createOperations(options: OperationsOptions): Operations {
     },
     close: () => runner.close(),
   }
-}
-
-const EMPTY: OperationRecord = {
-  id: '',
-  kind: 'move',
-  state: 'running',
-  vmId: '',
-  vm: '',
-  from: '',
-  to: '',
-  method: '',
-  plan: '',
-  parent: '',
-  cause: '',
-  requestedBy: '',
-  startedAt: 0,
-  endedAt: 0,
-  deadlineAt: 0,
-  steps: [],
-  downtimeMs: 0,
-  handoverMs: 0,
-  doneBytes: 0,
-  totalBytes: 0,
-  error: '',
-  outcome: '',
-  nextCommand: '',
-  reservation: undefined,
-  settledAt: 0,
 }

@@ -29,7 +29,8 @@ export interface PolicyInput {
   readonly handled: ReadonlySet<string>
 }
 
-export interface EvacuationOrder {
+/** A blade to be emptied now. Not an order: those go to agents. */
+export interface DueEvacuation {
   readonly blade: string
   /** For the plan, in words. */
   readonly cause: string
@@ -45,7 +46,7 @@ export interface HeldBack {
 }
 
 export interface PolicyDecision {
-  readonly evacuate: readonly EvacuationOrder[]
+  readonly evacuate: readonly DueEvacuation[]
   readonly heldBack: readonly HeldBack[]
 }
 
@@ -54,7 +55,7 @@ export interface PolicyDecision {
  * one copy left and every other loss leaves the VMs where they are (DESIGN §8). Whatever speaks against it is told.
  */
 export function decideEvacuations(input: PolicyInput): PolicyDecision {
-  const evacuate: EvacuationOrder[] = []
+  const evacuate: DueEvacuation[] = []
   const heldBack: HeldBack[] = []
   for (const blade of input.snapshot.blades) {
     const trigger = triggerFor(blade, input.cases)

@@ -1,5 +1,6 @@
 import { formatDuration } from '../../shared/domain/units.ts'
 import type { CaseCode, Finding, Severity } from '../diagnosis/case.ts'
+import { bladeFinding, keyOf } from '../diagnosis/finding.ts'
 import type { NPlusOne } from '../placement/plan.ts'
 import type { BladeRecord } from '../store/blades.ts'
 import type { OperationRecord } from '../store/operations.ts'
@@ -37,7 +38,7 @@ function silentBlades({ snapshot, now, listeningSince, silentAfterMs }: FleetFin
   return snapshot.blades
     .filter(blade => blade.liveness === 'silent' && blade.admin !== 'maintenance' && blade.lastReportAt > 0)
     .map(blade =>
-      finding('blade-silent', 'severe', blade.name, '', now, {
+      bladeFinding(blade.name, 'blade-silent', 'severe', '', {
         evidence: `no report for ${formatDuration(silentAfterMs)} or more`,
         observedAt: blade.lastReportAt,
       }),
@@ -47,7 +48,7 @@ function silentBlades({ snapshot, now, listeningSince, silentAfterMs }: FleetFin
 function refusedAgents({ blades, now }: FleetFindingSources): Finding[] {
   return blades
     .filter(blade => blade.refusal !== '')
-    .map(blade => finding('agent-version', 'moderate', blade.name, '', now, { evidence: blade.refusal }))
+    .map(blade => bladeFinding(blade.name, 'agent-version', 'moderate', '', { evidence: blade.refusal, observedAt: now }))
 }
 
 /**
@@ -67,8 +68,9 @@ function vmsTwice({ blades, vms, snapshot, now }: FleetFindingSources): Finding[
     const where = running.map(each => each.blade).sort()
     const name = names.get(id) ?? id
     found.push({
-      ...finding('vm-runs-twice', 'severe', where[0] ?? '', name, now, {
+      ...bladeFinding(where[0] ?? '', 'vm-runs-twice', 'severe', name, {
         evidence: `${name} is reported running by ${where.join(' and ')}`,
+        observedAt: now,
       }),
       blades: where,
     })
@@ -102,7 +104,7 @@ function lostNPlusOne({
   return [{ ...fleetWide('n-plus-one-lost', 'info', '', now, nPlusOne.text), blades }]
 }
 
-function unsettledOperations({ unsettled, now, snapshot }: FleetFindingSources): Finding[] {
+function unsettledOperations({ unsettled, snapshot }: FleetFindingSources): Finding[] {
   const known = new Set(snapshot.blades.map(blade => blade.name))
   return unsettled
     .filter(operation => known.has(operation.from))
@@ -110,32 +112,11 @@ function unsettledOperations({ unsettled, now, snapshot }: FleetFindingSources):
       const evacuate = operation.kind === 'evacuate'
       const code: CaseCode = evacuate ? 'evacuation-incomplete' : 'operation-needs-admin'
       const evidence = `operation ${operation.id}: ${operation.outcome}`
-      return finding(code, evacuate ? 'moderate' : 'severe', operation.from, operation.id, now, {
+      return bladeFinding(operation.from, code, evacuate ? 'moderate' : 'severe', operation.id, {
         evidence,
         observedAt: operation.endedAt,
       })
     })
-}
-
-function finding(
-  code: CaseCode,
-  severity: Severity,
-  blade: string,
-  subject: string,
-  now: number,
-  words: { evidence: string; observedAt?: number },
-): Finding {
-  return {
-    key: [code, blade, subject].filter(part => part !== '').join('/'),
-    code,
-    severity,
-    scope: 'blade',
-    scopeName: blade,
-    blades: [blade],
-    subject,
-    evidence: words.evidence,
-    observedAt: words.observedAt ?? now,
-  }
 }
 
 function fleetWide(
@@ -146,7 +127,7 @@ function fleetWide(
   evidence: string,
 ): Finding {
   return {
-    key: ['fleet', subject].reduce((key, part) => (part === '' ? key : `${key}/${part}`), code as string),
+    key: keyOf(code, 'fleet', subject),
     code,
     severity,
     scope: 'fleet',

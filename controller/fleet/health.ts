@@ -1,20 +1,13 @@
 import type { Health, Liveness } from '../../shared/domain/fleet.ts'
 import type { Fact } from '../../shared/domain/health.ts'
-import type { Case, CaseCode } from '../diagnosis/case.ts'
+import { BLADE_HARDWARE_CODES, type Case, type CaseCode } from '../diagnosis/case.ts'
 
 /**
  * The cases that speak of a blade's hardware. Silence is not among them: that is the axis of liveness, and the axes
  * are never mixed. Nor is anything about VMs, plans or operations.
  */
 const HARDWARE_CODES: ReadonlySet<CaseCode> = new Set<CaseCode>([
-  'mirror-degraded',
-  'mirror-survivor-failing',
-  'mirror-missing',
-  'bond-member-down',
-  'bond-down',
-  'bond-partner-short',
-  'bond-slow',
-  'bond-missing',
+  ...BLADE_HARDWARE_CODES,
   'power-degraded',
   'power-insufficient',
   'power-predictive-failure',
@@ -27,8 +20,11 @@ export interface BladeHealth {
   readonly health: Health
   /** One sentence for each case that makes it so. */
   readonly reasons: readonly string[]
-  /** Nothing new is placed on it because of what is known to be lost. */
-  readonly quarantined: boolean
+}
+
+/** Nothing new is placed on such a blade because of what is known to be lost; `unknown` is not known to be lost. */
+export function isQuarantined(health: Health): boolean {
+  return health === 'moderate' || health === 'severe'
 }
 
 /**
@@ -57,13 +53,9 @@ export function bladeHealth(
   // A blade without mirror, bond or supplies sends no facts and may well be sound; one that does not report is not known.
   const nothingKnown = facts === undefined || (facts.length === 0 && liveness !== 'up')
   if (health === 'healthy' && nothingKnown) {
-    return {
-      health: 'unknown',
-      reasons: [`${blade.name} has not reported its hardware yet`],
-      quarantined: false,
-    }
+    return { health: 'unknown', reasons: [`${blade.name} has not reported its hardware yet`] }
   }
-  return { health, reasons, quarantined: health === 'moderate' || health === 'severe' }
+  return { health, reasons }
 }
 
 function healthOf(each: Case, blade: string): Health | undefined {

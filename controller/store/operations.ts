@@ -38,6 +38,35 @@ export interface OperationRecord {
   readonly settledAt: number
 }
 
+/** What a new operation says of itself before it is told more. */
+export const EMPTY_OPERATION: OperationRecord = {
+  id: '',
+  kind: 'move',
+  state: 'running',
+  vmId: '',
+  vm: '',
+  from: '',
+  to: '',
+  method: '',
+  plan: '',
+  parent: '',
+  cause: '',
+  requestedBy: '',
+  startedAt: 0,
+  endedAt: 0,
+  deadlineAt: 0,
+  steps: [],
+  downtimeMs: 0,
+  handoverMs: 0,
+  doneBytes: 0,
+  totalBytes: 0,
+  error: '',
+  outcome: '',
+  nextCommand: '',
+  reservation: undefined,
+  settledAt: 0,
+}
+
 export interface OperationStore {
   add(operation: OperationRecord): void
   get(id: string): OperationRecord | undefined

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import {
   type handleBidiStreamingCall,
   type handleServerStreamingCall,
@@ -165,11 +166,9 @@ function wrapDuplex(
   }
 }
 
+/** Also over when the client leaves or the call breaks: the loop sees that by its signal. */
 async function whenDrained(call: ServerWritableStream<unknown, unknown>, signal: AbortSignal): Promise<void> {
-  await new Promise<void>(resolve => {
-    call.once('drain', resolve)
-    signal.addEventListener('abort', () => resolve(), { once: true })
-  })
+  await once(call, 'drain', { signal }).catch(() => {})
 }
 
 /** grpc-js takes the status of a streaming call from an 'error' event. */

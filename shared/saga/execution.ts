@@ -3,14 +3,8 @@ import { errorCode, formatErrorChain, isRetryable, LifeboatError } from '../erro
 import type { Logger } from '../log.ts'
 import type { Json, ProbeAnswer, SagaDefinition, SagaStep, StepContext } from './definition.ts'
 import type { SagaRecord } from './journal.ts'
-import {
-  isPastReturn,
-  nextAction,
-  replay,
-  type SagaAction,
-  type SagaEvent,
-  type SagaProgress,
-} from './replay.ts'
+import { nextAction, type SagaAction } from './next-action.ts'
+import { isPastReturn, replay, type SagaEvent, type SagaProgress } from './replay.ts'
 
 export interface ExecutionOptions<Params, Services> {
   readonly record: SagaRecord

@@ -1,4 +1,4 @@
-import { isPastReturn, lastToUndo, type SagaProgress } from './replay.ts'
+import { lastToUndo, type SagaProgress } from './replay.ts'
 
 /** An undo that failed so often will not succeed by itself. */
 export const UNDO_TRIES = 3

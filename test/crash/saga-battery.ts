@@ -5,7 +5,7 @@ import type { Json, SagaDefinition, SagaState, SagaStep, SagaView } from '../../
 import { createSagaJournal, SAGA_TABLES_SQL, type SagaJournal } from '../../shared/saga/journal.ts'
 import { createSagaRunner, type SagaRunner } from '../../shared/saga/runner.ts'
 import { openDatabase } from '../../shared/sqlite.ts'
-import { createHastyClock } from './manual-clock.ts'
+import { createHastyClock } from '../fakes/manual-clock.ts'
 
 /** A fake of everything the saga touches. It outlives the process that "crashes". */
 export interface BatteryWorld<Services> {

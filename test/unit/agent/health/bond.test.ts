@@ -5,7 +5,7 @@ import { parseBondMembers, parseLacp } from '../../../../agent/health/bond-text.
 import { listBridges } from '../../../../agent/health/bridges.ts'
 import type { BondFact, Fact } from '../../../../shared/domain/health.ts'
 import { goldenFiles, goldenText } from './golden-files.ts'
-import { createManualClock } from './manual-clock.ts'
+import { createManualClock } from '../../../fakes/manual-clock.ts'
 
 const NET = '/sys/class/net'
 const LACP = '/proc/net/bonding/bond1'

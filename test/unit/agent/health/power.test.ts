@@ -6,7 +6,7 @@ import { parseSupplies } from '../../../../agent/health/power-text.ts'
 import { errorCode, formatErrorChain, LifeboatError } from '../../../../shared/errors.ts'
 import { createScriptedRunner } from '../../../fakes/scripted-runner.ts'
 import { goldenText } from './golden-files.ts'
-import { createManualClock } from './manual-clock.ts'
+import { createManualClock } from '../../../fakes/manual-clock.ts'
 
 const second = (text: string) => parseSupplies(text)[1]
 

@@ -4,7 +4,7 @@ import type { Probe } from '../../../../agent/health/probe.ts'
 import { startProbes } from '../../../../agent/health/probes.ts'
 import type { Fact, MirrorFact, ProbeSubject } from '../../../../shared/domain/health.ts'
 import { silentLogger } from '../../../../shared/log.ts'
-import { createManualClock, type ManualClock } from './manual-clock.ts'
+import { createManualClock, type ManualClock } from '../../../fakes/manual-clock.ts'
 
 const SOUND: MirrorFact = {
   kind: 'mirror',

@@ -6,7 +6,7 @@ import { createHostVolumes } from '../../../../agent/storage/volumes-host.ts'
 import { errorCode, formatErrorChain, LifeboatError } from '../../../../shared/errors.ts'
 import { silentLogger } from '../../../../shared/log.ts'
 import { createScriptedRunner } from '../../../fakes/scripted-runner.ts'
-import { createManualClock } from '../health/manual-clock.ts'
+import { createManualClock } from '../../../fakes/manual-clock.ts'
 import { createFakeLvm, EXTENT_BYTES, type FakeLvm } from './fake-lvm.ts'
 
 const MOVE = 'move-1'

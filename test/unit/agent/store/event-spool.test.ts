@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { createEventSpool } from '../../../../agent/store/event-spool.ts'
 import { AGENT_MIGRATIONS } from '../../../../agent/store/tables.ts'
 import { openDatabase } from '../../../../shared/sqlite.ts'
-import { createManualClock } from '../../../crash/manual-clock.ts'
+import { createManualClock } from '../../../fakes/manual-clock.ts'
 
 function spool(limit = 3) {
   let id = 0

@@ -5,7 +5,7 @@ import { COMMANDS_PER_ORDER, createOrderStore } from '../../../../agent/store/or
 import { AGENT_MIGRATIONS } from '../../../../agent/store/tables.ts'
 import { createVmMarks } from '../../../../agent/store/vm-marks.ts'
 import { openDatabase } from '../../../../shared/sqlite.ts'
-import { createManualClock } from '../../../crash/manual-clock.ts'
+import { createManualClock } from '../../../fakes/manual-clock.ts'
 
 const open = () => openDatabase(':memory:', AGENT_MIGRATIONS)
 const command = (name: string) => ({ argv: [name], exitCode: 0, startedAt: 1, durationMs: 1, stderrTail: '' })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { moveSaga } from '../../../../controller/evacuation/move-saga.ts'
-import { createHastyClock } from '../../../crash/manual-clock.ts'
+import { createHastyClock } from '../../../fakes/manual-clock.ts'
 import { runSagaBattery } from '../../../crash/saga-battery.ts'
 import { createMoveWorld, MOVED } from './move-world.ts'
 

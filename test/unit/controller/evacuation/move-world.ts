@@ -123,30 +123,14 @@ function work(copies: Copies, order: Order): string {
 
 function addOperation(store: Store, id: string): void {
   store.operations.add({
+    ...EMPTY_OPERATION,
     id,
-    kind: 'move',
-    state: 'running',
     vmId: MOVED.id,
     vm: MOVED.name,
     from: 'blade01',
     to: 'blade02',
     method: 'live',
-    plan: '',
-    parent: '',
-    cause: '',
-    requestedBy: '',
     startedAt: NOW,
-    endedAt: 0,
     deadlineAt: NOW + 1,
-    steps: [],
-    downtimeMs: 0,
-    handoverMs: 0,
-    doneBytes: 0,
-    totalBytes: 0,
-    error: '',
-    outcome: '',
-    nextCommand: '',
-    reservation: undefined,
-    settledAt: 0,
   })
 }

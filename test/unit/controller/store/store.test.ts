@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { OperationRecord } from '../../../../controller/store/operations.ts'
+import { EMPTY_OPERATION, type OperationRecord } from '../../../../controller/store/operations.ts'
 import { openStore, type Store } from '../../../../controller/store/store.ts'
 import { OrderStatus } from '../../../../proto/gen/lifeboat/v1/intake.ts'
 import { vm } from '../../../integration/controller-values.ts'
@@ -19,31 +19,20 @@ function withStore(act: (store: Store) => void): void {
 
 function operation(id: string, change: Partial<OperationRecord> = {}): OperationRecord {
   return {
+    ...EMPTY_OPERATION,
     id,
-    kind: 'move',
-    state: 'running',
     vmId: 'vm-1',
     vm: 'web01',
     from: 'blade01',
     to: 'blade02',
     method: 'live',
     plan: 'p1',
-    parent: '',
     cause: 'c',
     requestedBy: 'anna',
     startedAt: 1,
-    endedAt: 0,
     deadlineAt: 2,
     steps: [{ name: 'reserve', state: 'done', startedAt: 1, endedAt: 2, error: '' }],
-    downtimeMs: 0,
-    handoverMs: 0,
-    doneBytes: 0,
-    totalBytes: 0,
-    error: '',
-    outcome: '',
-    nextCommand: '',
     reservation: { operation: id, vmId: 'vm-1', vmName: 'web01', memoryBytes: 1, volumes: [] },
-    settledAt: 0,
     ...change,
   }
 }
