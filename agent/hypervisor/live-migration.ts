@@ -9,8 +9,8 @@ import { migrateWords, parseJobInfo, progressOf, statisticsOf } from './migratio
 import { type Virsh, virshComplaint } from './virsh-command.ts'
 import { isMigratedAway, isOffForUnknownReason, isPausedByMigration, toVmState } from './virsh-text.ts'
 
-/** A question is a process of its own, so it is asked rarely once it is clear that this takes longer. */
-const POLL_MS = 2 * SECOND_MS
+/** A question is a process of its own, and takes its share of the blade that the migration needs itself. */
+const POLL_MS = 4 * SECOND_MS
 const SLOW_POLL_MS = 5 * SECOND_MS
 const SLOW_AFTER_MS = 30 * SECOND_MS
 /** QEMU ends a cancelled migration within a second; a dead connection costs libvirt its keepalive of 30 s. */

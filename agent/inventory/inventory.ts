@@ -12,8 +12,11 @@ import { type Inspected, joinCapacity, joinVms } from './join.ts'
 
 /** What nobody announces (an `lvcreate` by hand, room in a pool) is seen within this time. */
 const REFRESH_EVERY_MS = 60_000
-/** libvirt announces a start or a move in several events; looking once for all of them saves processes. */
-const GATHER_MS = 150
+/**
+ * libvirt announces a start or a move in several events over about a second; a look is half a dozen processes, and in a
+ * hand-over they would compete with the one that lets the guest run again.
+ */
+const GATHER_MS = 1000
 
 export interface InventoryState {
   readonly vms: readonly Vm[]

@@ -1,4 +1,11 @@
-import { BLADE_HARDWARE_CODES, type Case, type CaseCode, type Finding, SEVERITIES, type Severity } from '../diagnosis/case.ts'
+import {
+  BLADE_HARDWARE_CODES,
+  type Case,
+  type CaseCode,
+  type Finding,
+  SEVERITIES,
+  type Severity,
+} from '../diagnosis/case.ts'
 
 /** What the brakes look at of a blade. */
 export interface BrakeBlade {

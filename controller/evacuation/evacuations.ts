@@ -136,8 +136,14 @@ export function createEvacuations(
     }
   }
 
+  /** Concurrency bounds what the disks and links carry; what follows the copy are a few small commands on each side. */
+  const stillCopies = (move: EvacuationMove) =>
+    store.operations.get(move.operation)?.steps.find(step => step.name === 'send')?.state !== 'done'
+
   const hasSlot = (evacuation: EvacuationRecord, move: EvacuationMove, all: readonly EvacuationRecord[]) => {
-    const running = all.flatMap(each => each.moves).filter(each => each.state === 'running')
+    const running = all
+      .flatMap(each => each.moves)
+      .filter(each => each.state === 'running' && stillCopies(each))
     const fromHere = running.filter(each => each.from === evacuation.blade).length
     const toThere = running.filter(each => each.to === move.to).length
     return fromHere < limits.concurrentPerSource && toThere < limits.concurrentPerTarget
