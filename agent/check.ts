@@ -24,7 +24,6 @@ const TOOLS: readonly {
   { argv: ['virsh', '--version'], needed: () => true },
   { argv: ['lvs', '--version'], needed: () => true },
   { argv: ['qemu-img', '--version'], needed: () => true },
-  { argv: ['mdadm', '--version'], needed: () => true },
   { argv: ['ipmitool', '-V'], needed: config => config.bmc !== undefined },
 ]
 

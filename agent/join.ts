@@ -1,48 +1,14 @@
-import * as z from 'zod'
 import { EnrolmentClient, type JoinResponse } from '../proto/gen/lifeboat/v1/intake.ts'
 import type { Clock } from '../shared/clock.ts'
-import { parseBladeName } from '../shared/domain/ids.ts'
 import { LifeboatError } from '../shared/errors.ts'
+import { controllerAddress } from '../shared/rpc/address.ts'
 import { createRequest, describeCertificate, fingerprint } from '../shared/rpc/certificates.ts'
 import { channelOptions, createAnonymousChannelCredentials, unary } from '../shared/rpc/endpoint.ts'
+import { type JoinToken, parseJoinToken } from '../shared/rpc/join-token.ts'
 import { VERSION } from '../shared/version.ts'
 import { type BladeIdentity, readIdentity, writeIdentity } from './session/identity-file.ts'
 
-const TOKEN_PREFIX = 'lifeboat1.'
-const CONTROLLER_PORT = 7420
 const REQUEST_LIMIT_MS = 15_000
-
-const tokenSchema = z.object({
-  blade: z.string(),
-  secret: z.string().min(1),
-  /** SHA-256 of the controller's authority: how a blade knows the right one before it has any certificate. */
-  authority: z.string().regex(/^[0-9a-f]{64}$/),
-  expiresAt: z.number(),
-})
-export type JoinToken = z.output<typeof tokenSchema>
-
-/** Reads what `lifeboat blade add` printed. Throws `bad-input`; the token itself is never part of the message. */
-export function parseToken(text: string): JoinToken {
-  const problem = 'this is not a join token: copy it whole, it begins with lifeboat1.'
-  if (!text.startsWith(TOKEN_PREFIX)) throw new LifeboatError('bad-input', problem)
-  let json: unknown
-  try {
-    json = JSON.parse(Buffer.from(text.slice(TOKEN_PREFIX.length), 'base64url').toString('utf8'))
-  } catch {
-    // Without the cause: a parser's message would quote the secret.
-    throw new LifeboatError('bad-input', problem)
-  }
-  const result = tokenSchema.safeParse(json)
-  if (!result.success) throw new LifeboatError('bad-input', problem)
-  parseBladeName(result.data.blade)
-  return result.data
-}
-
-/** `10.0.0.1` → `10.0.0.1:7420`. */
-export function controllerAddress(text: string): string {
-  if (/^\[[^\]]+\]$|^[^:]+$/.test(text)) return `${text}:${CONTROLLER_PORT}`
-  return text
-}
 
 export interface JoinOptions {
   /** host or host:port */
@@ -61,7 +27,7 @@ export interface JoinOptions {
  * `unavailable`.
  */
 export async function joinFleet(options: JoinOptions): Promise<BladeIdentity> {
-  const token = parseToken(options.token)
+  const token = parseJoinToken(options.token)
   const present = options.force ? undefined : await readIdentity(options.stateDir)
   if (present !== undefined) {
     throw new LifeboatError(

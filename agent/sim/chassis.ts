@@ -11,7 +11,6 @@ export interface SimChassis {
   /** Every blade's BMC sees the same supplies. */
   readonly power: Power
   setSupply(supply: string, state: SimSupplyState): void
-  supplyNames(): readonly string[]
 }
 
 /** A chassis with `supplies` power supplies, all ok: `PS1`, `PS2`… */
@@ -38,6 +37,5 @@ export function createSimChassis(options: { name: string; supplies?: number }): 
       }
       supplies.set(supply, state)
     },
-    supplyNames: () => [...supplies.keys()],
   }
 }

@@ -17,6 +17,7 @@ import {
   unary,
 } from '../../shared/rpc/endpoint.ts'
 import { reportToWire } from '../../shared/wire/convert.ts'
+import { soundCapacity, soundFacts, vm } from '../fakes/agent-reports.ts'
 import { until } from '../fakes/until.ts'
 import {
   ask,
@@ -26,7 +27,6 @@ import {
   PlayedAgent,
   startController,
 } from './controller-fixture.ts'
-import { soundCapacity, soundFacts, vm } from './controller-values.ts'
 
 const LIMIT = { timeoutMs: 5000 }
 const NEW_BLADE = { chassis: '', slot: 0, feeds: [], switches: [], tokenTtlMinutes: 0 }

@@ -24,10 +24,11 @@ import {
   createChannelCredentials,
   unary,
 } from '../../shared/rpc/endpoint.ts'
+import { parseJoinToken } from '../../shared/rpc/join-token.ts'
 import { reportToWire } from '../../shared/wire/convert.ts'
+import { soundCapacity, soundFacts } from '../fakes/agent-reports.ts'
 import { createRecordingLogger, formatLine } from '../fakes/recording-logger.ts'
 import { until } from '../fakes/until.ts'
-import { soundCapacity, soundFacts } from './controller-values.ts'
 
 /** A real controller on loopback with real mTLS and a real database; only the agents are played. */
 export interface ControllerFixture {
@@ -122,7 +123,7 @@ export async function enrol(fixture: ControllerFixture, blade: string, chassis =
 }
 
 export async function joinWithToken(fixture: ControllerFixture, token: string): Promise<Identity> {
-  const content = JSON.parse(Buffer.from(token.slice('lifeboat1.'.length), 'base64url').toString())
+  const content = parseJoinToken(token)
   const client = new EnrolmentClient(
     fixture.controller.grpcAddress,
     createAnonymousChannelCredentials(),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { type Order, OrderStatus } from '../../proto/gen/lifeboat/v1/intake.ts'
+import { vm } from '../fakes/agent-reports.ts'
 import { until } from '../fakes/until.ts'
 import {
   actTogether,
@@ -10,7 +11,6 @@ import {
   type PlayedAgent,
   startController,
 } from './controller-fixture.ts'
-import { vm } from './controller-values.ts'
 
 describe('a move meets trouble', () => {
   let fixture: ControllerFixture

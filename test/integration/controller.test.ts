@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Operation } from '../../proto/gen/lifeboat/v1/admin.ts'
+import { brokenMirror, soundFacts, vm } from '../fakes/agent-reports.ts'
 import { until } from '../fakes/until.ts'
 import {
   actTogether,
@@ -10,7 +11,6 @@ import {
   type PlayedAgent,
   startController,
 } from './controller-fixture.ts'
-import { brokenMirror, soundFacts, vm } from './controller-values.ts'
 
 function ended(operations: readonly Operation[], kind: string): Operation | undefined {
   return operations.find(each => each.kind === kind && each.endedAt > 0)

@@ -3,8 +3,8 @@ import { describe, it } from 'node:test'
 import { createMirrorProbe } from '../../../../agent/health/mirror.ts'
 import { missingSlots, parseMemberState, parseProgress } from '../../../../agent/health/mirror-text.ts'
 import type { Fact, MirrorFact } from '../../../../shared/domain/health.ts'
-import { goldenFiles } from './golden-files.ts'
 import { createManualClock } from '../../../fakes/manual-clock.ts'
+import { goldenFiles } from './golden-files.ts'
 
 const MD = '/sys/block/md0/md'
 

@@ -4,9 +4,9 @@ import { createIpmitoolPower } from '../../../../agent/health/power-ipmitool.ts'
 import { createPowerProbe } from '../../../../agent/health/power-probe.ts'
 import { parseSupplies } from '../../../../agent/health/power-text.ts'
 import { errorCode, formatErrorChain, LifeboatError } from '../../../../shared/errors.ts'
+import { createManualClock } from '../../../fakes/manual-clock.ts'
 import { createScriptedRunner } from '../../../fakes/scripted-runner.ts'
 import { goldenText } from './golden-files.ts'
-import { createManualClock } from '../../../fakes/manual-clock.ts'
 
 const second = (text: string) => parseSupplies(text)[1]
 

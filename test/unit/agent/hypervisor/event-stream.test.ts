@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { createEventStream } from '../../../../agent/hypervisor/event-stream.ts'
 import { silentLogger } from '../../../../shared/log.ts'
-import { createScriptedRunner } from '../../../fakes/scripted-runner.ts'
 import { createManualClock } from '../../../fakes/manual-clock.ts'
+import { createScriptedRunner } from '../../../fakes/scripted-runner.ts'
 
 const DEFINED = "2026-03-01 10:15:30.123+0000: event 'lifecycle' for domain 'web01': Defined Updated"
 const PAUSED = "2026-03-01 10:15:30.123+0000: event 'lifecycle' for domain 'web01': Suspended Paused"

@@ -4,8 +4,9 @@ import type { MigrateOptions } from '../../../../agent/hypervisor/hypervisor.ts'
 import { createVirshHypervisor } from '../../../../agent/hypervisor/virsh.ts'
 import { errorCode } from '../../../../shared/errors.ts'
 import { silentLogger } from '../../../../shared/log.ts'
+import { createHastyClock } from '../../../fakes/manual-clock.ts'
 import { createScriptedRunner, type ScriptedCommand } from '../../../fakes/scripted-runner.ts'
-import { createSteppingClock, golden } from './support.ts'
+import { golden } from './support.ts'
 
 const URI = 'qemu:///system'
 const WEB01 = '11111111-2222-4333-8444-000000000001'
@@ -64,7 +65,7 @@ function world() {
   const hypervisor = createVirshHypervisor({
     run,
     uri: URI,
-    clock: createSteppingClock(),
+    clock: createHastyClock(1_000_000, Number.POSITIVE_INFINITY),
     log: silentLogger,
     bridges: async () => [],
   })

@@ -6,8 +6,8 @@ import { describe, it } from 'node:test'
 import { createVirshHypervisor } from '../../../../agent/hypervisor/virsh.ts'
 import { errorCode, LifeboatError } from '../../../../shared/errors.ts'
 import { silentLogger } from '../../../../shared/log.ts'
-import { createScriptedRunner, type ScriptedCommand } from '../../../fakes/scripted-runner.ts'
 import { createHastyClock, createManualClock } from '../../../fakes/manual-clock.ts'
+import { createScriptedRunner, type ScriptedCommand } from '../../../fakes/scripted-runner.ts'
 import { golden, goldenSections } from './support.ts'
 
 const URI = 'qemu:///system'
@@ -267,7 +267,12 @@ describe('the life of a VM', () => {
       stateIs(WEB01, 1, 1, 4),
       stateIs(WEB01, 5, 1),
     ])
-    const options = { uri: URI, clock: createHastyClock(0, Number.POSITIVE_INFINITY), log: silentLogger, bridges: async () => [] }
+    const options = {
+      uri: URI,
+      clock: createHastyClock(0, Number.POSITIVE_INFINITY),
+      log: silentLogger,
+      bridges: async () => [],
+    }
     await createVirshHypervisor({ ...options, run: patient }).stop(WEB01, false, 60_000, patient)
     const stubborn = createScriptedRunner([answer(['shutdown', WEB01]), stateIs(WEB01, 1)])
     await assert.rejects(
