@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { GIB } from '../../shared/domain/units.ts'
+import { errorCode } from '../../shared/errors.ts'
 import { createScenario } from './scenario.ts'
 
 // Stories mostly wait, each for a fleet of its own.
@@ -81,5 +82,25 @@ describe('what cannot move', { concurrency: 3 }, () => {
     await scenario.allRunOn({ app01: 'blade01', ...places })
     await scenario.alert('evacuation-incomplete')
     story.expectGolden('one-move-fails')
+  })
+
+  it('a full blade takes no fifth VM, unless a person passes over the rule for that one command', async t => {
+    const full = { app01: 'blade02', app02: 'blade02', app03: 'blade02', app04: 'blade02' }
+    const scenario = await createScenario(t, { blades: 2, vms: { web01: 'blade01', ...full } })
+    const { fleet } = scenario
+    const order = { name: 'web01', to: 'blade02', overrideRules: false, planOnly: false }
+
+    const refusal = await fleet.admin.ask('migrateVm', order).catch((error: unknown) => error)
+    assert.equal(errorCode(refusal), 'refused')
+    const { reasons } = await fleet.admin.ask('whyNot', { vm: 'web01', blade: 'blade02' })
+    assert.deepEqual(
+      reasons.map(reason => reason.code),
+      ['vm-limit'],
+    )
+    await scenario.allRunOn({ web01: 'blade01', ...full })
+
+    await fleet.admin.ask('migrateVm', { ...order, overrideRules: true })
+    assert.equal((await scenario.ended('move')).state, 'done')
+    await scenario.allRunOn({ web01: 'blade02', ...full })
   })
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { GIB, MIB } from '../../shared/domain/units.ts'
+import { GIB, HOUR_MS, MIB } from '../../shared/domain/units.ts'
 import { createScenario } from './scenario.ts'
 
 // Stories mostly wait, each for a fleet of its own.
@@ -87,5 +87,38 @@ describe('a mirror half fails', { concurrency: 3 }, () => {
     await scenario.allRunOn({ web01: blade, web02: 'blade02' })
 
     story.expectGolden('automation-paused')
+  })
+
+  it('the surviving half shows errors: the blade is emptied at once, whatever the hold', async t => {
+    const scenario = await createScenario(t, {
+      blades: 3,
+      vms: { web01: 'blade01', web02: 'blade02' },
+      evacuation: { holdMs: 24 * HOUR_MS },
+    })
+    const { fleet, story } = scenario
+
+    story.chapter('sdb2 of blade01 fails, and sda2 has read errors')
+    fleet.blade('blade01').fail('disk-errors')
+    assert.equal((await scenario.ended('evacuate')).state, 'done')
+    const { blade } = await fleet.admin.ask('getVm', { name: 'web01' })
+    await scenario.allRunOn({ web01: blade, web02: 'blade02' })
+    const alert = await scenario.alert('mirror-survivor-failing')
+    assert.equal(alert.severity, 'severe')
+    story.expectGolden('survivor-failing')
+  })
+
+  it('half of the fleet looks bad at once: one alert names the common cause, and nobody moves (rule 10)', async t => {
+    const places = { web01: 'blade01', web02: 'blade02', web03: 'blade03', web04: 'blade04' }
+    const scenario = await createScenario(t, { blades: 4, vms: places })
+    const { fleet } = scenario
+
+    fleet.blade('blade01').fail('mirror')
+    fleet.blade('blade02').fail('mirror')
+    await scenario.alert('common-cause')
+    const { operations } = await fleet.admin.ask('listOperations', { all: true, blade: '', vm: '' })
+    assert.deepEqual(operations, [])
+    const status = await fleet.admin.ask('getStatus', {})
+    assert.ok(status.heldBack.length > 0, 'status says what is held back')
+    await scenario.allRunOn(places)
   })
 })

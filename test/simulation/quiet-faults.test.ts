@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { createSimRunner } from '../../agent/sim/runner.ts'
+import { GIB, MIB } from '../../shared/domain/units.ts'
+import { vmIdOf } from './roster.ts'
 import { createScenario, type Scenario } from './scenario.ts'
 
 const PLACES = { web01: 'blade01', web02: 'blade02' }
@@ -74,5 +77,43 @@ describe('faults that move nothing', { concurrency: 3 }, () => {
     await allClear(scenario)
     await nothingMoves(scenario)
     story.expectGolden('power')
+  })
+
+  it('an agent that does not report makes its blade silent: an alert, and its VMs are left alone', async t => {
+    const scenario = await createScenario(t, { blades: 3, vms: PLACES })
+    const { fleet } = scenario
+
+    await fleet.agent('blade01').kill()
+    const alert = await scenario.alert('blade-silent')
+    assert.ok(alert.text.includes('blade01'), alert.text)
+    assert.equal((await fleet.admin.ask('getBlade', { name: 'blade01' })).liveness, 'silent')
+    assert.equal((await fleet.admin.ask('getVm', { name: 'web01' })).state, 'lost')
+    assert.deepEqual(fleet.chassis.ledger.executingOn(scenario.idOf('web01')), ['blade01'])
+
+    await fleet.agent('blade01').start()
+    await allClear(scenario)
+    await nothingMoves(scenario)
+  })
+
+  it('what an administrator does by his own tools is seen, and is no error', async t => {
+    const scenario = await createScenario(t, { blades: 2, vms: PLACES })
+    const { fleet } = scenario
+    const { hypervisor, addVm } = fleet.blade('blade02')
+    const run = createSimRunner(fleet.clock)
+    const stateOf = async (name: string) => (await fleet.admin.ask('getVm', { name })).state
+
+    await hypervisor.stop(scenario.idOf('web02'), true, 1000, run)
+    await scenario.until('web02 is seen stopped', async () => (await stateOf('web02')) === 'stopped')
+    await hypervisor.start(scenario.idOf('web02'), run)
+    await scenario.until('web02 is seen running', async () => (await stateOf('web02')) === 'running')
+    const volumes = [{ kind: 'file', sizeBytes: 4 * MIB }] as const
+    await addVm({ id: vmIdOf(77), name: 'lab01', memoryBytes: GIB, volumes })
+    await scenario.until('the new VM is adopted as it stands', async () => {
+      const { vms } = await fleet.admin.ask('listVms', { blade: 'blade02' })
+      return vms.some(vm => vm.name === 'lab01' && vm.state === 'running')
+    })
+    assert.deepEqual(await scenario.openAlerts(), [])
+    const warnings = scenario.lines.filter(line => / (warn|error) /.test(line))
+    assert.deepEqual(warnings, [])
   })
 })

@@ -17,7 +17,7 @@ export interface StoryLog {
 }
 
 /** Dates, durations and ports differ from run to run and stand for nothing here (pure). */
-export function withoutChance(text: string): string {
+function withoutChance(text: string): string {
   return text
     .replace(/\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d+)?Z?( UTC)?/g, 'TIME')
     .replace(/\b\d+(\.\d+)? (ms|s|min|h)( \d+ (s|min|h))?\b/g, 'DURATION')
