@@ -44,13 +44,16 @@ export interface Agent {
   close(): Promise<void>
 }
 
+/** Where libvirt keeps disk files: a blade takes VMs with such disks although it has none yet. */
+const IMAGE_DIRECTORY = '/var/lib/libvirt/images'
+
 /** The real blade: virsh, LVM, sysfs, ipmitool. */
 export function hostSeams(config: HostConfig, log: Logger): AgentSeams {
   const clock = systemClock
   const run = createCommandRunner(clock)
   const hostFiles = createHostFiles()
   // Volumes looks into the directories the inventory finds; the inventory asks Volumes. The list stands between.
-  let directories: readonly string[] = []
+  let directories: readonly string[] = [IMAGE_DIRECTORY]
   return {
     clock,
     run,
@@ -67,8 +70,9 @@ export function hostSeams(config: HostConfig, log: Logger): AgentSeams {
     volumes: createHostVolumes({ run, clock, log: log.child('storage'), directories: () => directories }),
     power: config.bmc === undefined ? undefined : createIpmitoolPower({ run, access: config.bmc }),
     socketDirectories: socketDirectories(SOCKET_DIRECTORY),
+    // What was once found stays: a directory whose last VM has left holds its kept volumes.
     onDirectories: found => {
-      directories = found
+      directories = [...new Set([...directories, ...found])].sort()
     },
   }
 }

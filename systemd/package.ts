@@ -25,11 +25,22 @@ const WORK = mkdtempSync(join(DIST, '.build-'))
 const STAGE = join(WORK, 'stage')
 const LIB = '/usr/lib/lifeboat'
 
-/** Program → entry module and where its wrapper goes. */
+/**
+ * Program → entry module, where its wrapper goes, and the flags of its runtime. An idle service allocates little and
+ * rarely, so a small young generation keeps it small; the agent, one on every blade, also prefers size to speed.
+ */
 const PROGRAMS = {
-  'lifeboat-agent': { entry: 'agent/main.ts', directory: '/usr/sbin' },
-  'lifeboat-controller': { entry: 'controller/main.ts', directory: '/usr/sbin' },
-  lifeboat: { entry: 'controller/cli/main.ts', directory: '/usr/bin' },
+  'lifeboat-agent': {
+    entry: 'agent/main.ts',
+    directory: '/usr/sbin',
+    flags: '--max-semi-space-size=1 --optimize-for-size',
+  },
+  'lifeboat-controller': {
+    entry: 'controller/main.ts',
+    directory: '/usr/sbin',
+    flags: '--max-semi-space-size=2',
+  },
+  lifeboat: { entry: 'controller/cli/main.ts', directory: '/usr/bin', flags: '' },
 } as const
 
 function staged(path: string): string {
@@ -83,9 +94,10 @@ function installRuntime(): void {
 function installPrograms(): void {
   for (const [name, program] of Object.entries(PROGRAMS)) {
     const wrapper = staged(`${program.directory}/${name}`)
-    // The small young generation keeps an idle service small; none of them allocates in bursts.
-    const flags = '--max-semi-space-size=2'
-    writeFileSync(wrapper, `#!/bin/sh\nexec ${LIB}/bin/node ${flags} ${LIB}/${name}.mjs "$@"\n`)
+    writeFileSync(
+      wrapper,
+      `#!/bin/sh\nexec ${[`${LIB}/bin/node`, program.flags, `${LIB}/${name}.mjs`].filter(Boolean).join(' ')} "$@"\n`,
+    )
     chmodSync(wrapper, 0o755)
   }
 }
