@@ -33,8 +33,7 @@ import { createUplink, type Uplink } from './session/uplink.ts'
 import { createHostVolumes } from './storage/volumes-host.ts'
 import { AGENT_MIGRATIONS } from './store/tables.ts'
 
-export type { AgentSeams } from './seams.ts'
-
+/** A running agent. */
 export interface Agent {
   readonly blade: string
   /** host:port of the peer port as bound. */

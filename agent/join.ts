@@ -54,7 +54,7 @@ export async function joinFleet(options: JoinOptions): Promise<BladeIdentity> {
     controller,
     identity: { certificatePem: answer.certificatePem, privateKeyPem, authorityPem },
   }
-  await writeIdentity(options.stateDir, identity)
+  writeIdentity(options.stateDir, identity)
   return identity
 }
 

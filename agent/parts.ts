@@ -3,6 +3,7 @@ import type { CommandRecord } from '../shared/domain/operation.ts'
 import { formatErrorChain } from '../shared/errors.ts'
 import type { CommandRunner } from '../shared/exec.ts'
 import type { Logger } from '../shared/log.ts'
+import { formatAddress, splitAddress } from '../shared/rpc/address.ts'
 import { createSagaJournal } from '../shared/saga/journal.ts'
 import { createSagaRunner, type SagaRunner } from '../shared/saga/runner.ts'
 import type { AgentConfig } from './config.ts'
@@ -14,9 +15,9 @@ import type { Inventory } from './inventory/inventory.ts'
 import { DEFINITIONS } from './operations/definitions.ts'
 import { createOrderDesk, type OrderDesk } from './operations/order-desk.ts'
 import type { OperationServices } from './operations/services.ts'
-import { joinAddress, ownAddressTowards, splitAddress } from './peer/address.ts'
 import { createPeerClient } from './peer/client.ts'
 import { createIncoming } from './peer/incoming.ts'
+import { ownAddressTowards } from './peer/own-address.ts'
 import { createPeerServer, type PeerServer } from './peer/server.ts'
 import { makeSocketDirectories } from './peer/sockets.ts'
 import type { AgentSeams } from './seams.ts'
@@ -199,7 +200,7 @@ async function peerAddress(config: AgentConfig, controller: string, server: Peer
   if (/:\d+$/.test(config.peerAddress)) return config.peerAddress
   if (config.peerAddress !== '') return `${config.peerAddress}:${server.port}`
   const bound = splitAddress(config.peerListen).host
-  if (bound !== '0.0.0.0' && bound !== '::') return joinAddress(bound, server.port)
+  if (bound !== '0.0.0.0' && bound !== '::') return formatAddress(bound, server.port)
   const { host, port } = splitAddress(controller)
-  return joinAddress((await ownAddressTowards(host, port)) ?? '127.0.0.1', server.port)
+  return formatAddress((await ownAddressTowards(host, port)) ?? '127.0.0.1', server.port)
 }

@@ -2,6 +2,7 @@ import { type Clock, type IdSource, randomIds, systemClock } from '../shared/clo
 import { MINUTE_MS } from '../shared/domain/units.ts'
 import type { Service } from '../shared/lifecycle.ts'
 import { createLogger, type Logger } from '../shared/log.ts'
+import { formatAddress } from '../shared/rpc/address.ts'
 import { fingerprint } from '../shared/rpc/certificates.ts'
 import {
   createLocalCredentials,
@@ -22,12 +23,12 @@ import { createEnrolment } from './enrolment/enrolment-service.ts'
 import { localAddresses } from './enrolment/init.ts'
 import { automationOf } from './evacuation/automation.ts'
 import { createEvacuations } from './evacuation/evacuations.ts'
-import { createOperations } from './evacuation/operations.ts'
-import { createOrders } from './evacuation/orders.ts'
 import { createFleetState } from './fleet/fleet-state.ts'
 import { createAgentServices } from './fleet/intake-rpc.ts'
 import { createIntake } from './fleet/intake-service.ts'
 import { createSessions } from './fleet/sessions.ts'
+import { createOperations } from './operations/operations.ts'
+import { createOrders } from './operations/orders.ts'
 import { createReconciler, type Reconciler } from './reconciler.ts'
 import { openStore, type Store } from './store/store.ts'
 
@@ -93,7 +94,7 @@ export async function createController(
     log: log.child('api'),
     config,
     authorityFingerprint: fingerprint(pki.authority.certificatePem),
-    joinAddress: () => hostPort(pki.addresses[0] ?? 'localhost', port.number),
+    joinAddress: () => formatAddress(pki.addresses[0] ?? 'localhost', port.number),
     reconciler: () => parts.reconciler.view(),
     stopping: stopping.signal,
     nudge,
@@ -196,8 +197,4 @@ function configuredNotifiers(config: ControllerConfig, log: Logger): Notifier[] 
   const notifiers = [createLogNotifier(log.child('alerts'))]
   if (config.alerts.webhook !== '') notifiers.push(createWebhookNotifier(config.alerts.webhook))
   return notifiers
-}
-
-function hostPort(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }

@@ -5,6 +5,7 @@ export interface Changes {
   subscribe(id: string, onChange: () => void): () => void
 }
 
+/** A listener that was stopped during an `emit` may be called once more. */
 export function createChanges(): Changes {
   const listeners = new Map<string, Set<() => void>>()
   return {

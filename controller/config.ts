@@ -132,6 +132,7 @@ export function defaultControllerConfig(): ControllerConfig {
   return CONFIG.parse({})
 }
 
+/** The one SQLite file of the controller. */
 export function databasePath(config: ControllerConfig): string {
   return join(config.stateDir, 'controller.sqlite')
 }

@@ -11,11 +11,11 @@ import { updateCases } from './diagnosis/update-cases.ts'
 import { automationOf } from './evacuation/automation.ts'
 import { commonCause } from './evacuation/brakes.ts'
 import type { Evacuations } from './evacuation/evacuations.ts'
-import type { Operations } from './evacuation/operations.ts'
 import { decideEvacuations, type HeldBack } from './evacuation/policy.ts'
 import { fleetFindings } from './fleet/fleet-findings.ts'
 import type { FleetState } from './fleet/fleet-state.ts'
 import type { FleetSnapshot } from './fleet/snapshot.ts'
+import type { Operations } from './operations/operations.ts'
 import type { NPlusOne } from './placement/plan.ts'
 import { nPlusOne } from './placement/survives.ts'
 import type { AlertRecord } from './store/alerts.ts'
@@ -58,6 +58,7 @@ const COALESCE_MS = 50
 /** Stories, events, delivered messages and ended operations are kept a quarter of a year. */
 const KEEP_MS = 90 * 24 * HOUR_MS
 
+/** The first pass is made before it returns. */
 export function createReconciler(options: ReconcilerOptions): Reconciler {
   const { store, fleet, evacuations, outbox, config, clock, log } = options
   const listeningSince = clock.now()
@@ -142,7 +143,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       handled,
     })
     for (const order of decision.evacuate) {
-      evacuations.begin({ ...order, requestedBy: 'automation' })
+      // One blade that cannot be planned for must not hold up the others, nor what is under way.
+      part(`evacuation of ${order.blade}`, () => evacuations.begin({ ...order, requestedBy: 'automation' }))
     }
     const heldBack = [...decision.heldBack, ...evacuations.advance()]
     announceHeldBack(heldBack)

@@ -131,7 +131,7 @@ async function keepWatchdog(clock: Clock, stop: AbortSignal, log: Logger): Promi
  * Node has no datagram UNIX sockets, so systemd-notify speaks for us; the unit needs NotifyAccess=all.
  * Nothing happens outside systemd. A failure is logged and ends nothing: systemd itself acts on the missing message.
  */
-export function notifySystemd(variables: readonly string[], log: Logger): void {
+function notifySystemd(variables: readonly string[], log: Logger): void {
   if ((process.env.NOTIFY_SOCKET ?? '') === '') return
   const argv = ['systemd-notify', ...variables]
   createCommandRunner(systemClock)

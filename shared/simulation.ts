@@ -32,11 +32,13 @@ export function simulationRecordPath(env: Readonly<Record<string, string | undef
   return join(env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'lifeboat', 'simulation.json')
 }
 
+/** Readable by its user only; takes the place of an older one. */
 export function writeSimulationRecord(path: string, record: SimulationRecord): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   writeFileSync(path, `${JSON.stringify(record)}\n`, { mode: 0o600 })
 }
 
+/** At the end of a simulation; one that is gone is fine. */
 export function removeSimulationRecord(path: string): void {
   rmSync(path, { force: true })
 }

@@ -63,6 +63,8 @@ export interface MigrationSockets {
 export type MigrationChannel = keyof MigrationSockets
 
 export interface MigrateOptions {
+  /** Names inside the VM (vda) of the disks that travel. */
+  readonly disks: readonly string[]
   readonly timeoutMs: number
   readonly signal: AbortSignal
   readonly run: CommandRunner

@@ -5,7 +5,7 @@ import type { CommandRunner } from '../../shared/exec.ts'
 import type { Logger } from '../../shared/log.ts'
 import { type MigrationStanding, readMigrationStanding } from './domain-standing.ts'
 import type { MigrateOptions, MigrationSockets, MigrationStatistics } from './hypervisor.ts'
-import { migrateWords, parseJobInfo, progressOf, statisticsOf } from './migration.ts'
+import { canDetectZeroes, migrateWords, parseJobInfo, progressOf, statisticsOf } from './migration.ts'
 import { type Virsh, virshComplaint } from './virsh-command.ts'
 import { isMigratedAway, isOffForUnknownReason, isPausedByMigration, toVmState } from './virsh-text.ts'
 
@@ -74,6 +74,11 @@ async function requireExecuting(context: MigrationContext, id: string): Promise<
 
 type Stopped = 'aborted' | 'timeout'
 
+/** A copy without it is only longer, so not knowing is no failure. */
+async function detectsZeroes({ virsh }: MigrationContext): Promise<boolean> {
+  return canDetectZeroes(await virsh.text(['--version']).catch(() => ''))
+}
+
 /** Runs `virsh migrate` to its end. Abort and time limit go to libvirt: ending the client alone would stop nothing. */
 async function runClient(
   context: MigrationContext,
@@ -82,7 +87,8 @@ async function runClient(
   options: MigrateOptions,
 ): Promise<{ failure: unknown; stopped: Stopped | undefined }> {
   const { clock, virsh } = context
-  const words = migrateWords(context.uri, id, sockets)
+  const zeroDetected = (await detectsZeroes(context)) ? options.disks : []
+  const words = migrateWords(context.uri, id, sockets, zeroDetected)
   const kill = new AbortController()
   const ended = new AbortController()
   const client = options.run

@@ -4,7 +4,7 @@ import type { CommandRunner } from '../../shared/exec.ts'
 /** One line between the answers of a batch; no command we send prints it by itself. */
 const SECTION_MARK = 'lifeboat-section'
 /** A first call may start libvirtd and let it probe QEMU: 14 s were measured on a slow blade. */
-export const QUERY_TIMEOUT_MS = 30_000
+const QUERY_TIMEOUT_MS = 30_000
 /** Starting QEMU waits for storage and, with huge pages, for memory. */
 export const ACTION_TIMEOUT_MS = 120_000
 

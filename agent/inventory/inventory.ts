@@ -8,7 +8,7 @@ import { startLoop } from '../loop.ts'
 import type { Volumes } from '../storage/volumes.ts'
 import type { MoveStore } from '../store/move-store.ts'
 import type { VmMarks } from '../store/vm-marks.ts'
-import { type Inspected, joinCapacity, joinVms } from './join.ts'
+import { assembleCapacity, assembleVms, type Inspected } from './assemble.ts'
 
 /** What nobody announces (an `lvcreate` by hand, room in a pool) is seen within this time. */
 const REFRESH_EVERY_MS = 60_000
@@ -112,7 +112,7 @@ async function read(
   const problem = problems.join('; ')
   if (vms === undefined || bare === undefined)
     return { state: before && { ...before, complete: false }, problem }
-  const capacity = joinCapacity(bare, pools, options.reserveBytes)
+  const capacity = assembleCapacity(bare, pools, options.reserveBytes)
   return { state: { vms, capacity, complete: problem === '' }, problem }
 }
 
@@ -132,7 +132,7 @@ async function readVms(options: InventoryOptions): Promise<readonly Vm[]> {
   )
   options.onDirectories([...new Set(files.map(path => posix.dirname(path)))].sort())
   const arriving = options.moves.open().flatMap(move => (move.direction === 'in' ? [move.vmId] : []))
-  return joinVms({ vms, inspected, epochs: options.marks.epochs(), arriving: new Set(arriving) })
+  return assembleVms({ vms, inspected, epochs: options.marks.epochs(), arriving: new Set(arriving) })
 }
 
 /** One line for each state change, by whoever's hand. */

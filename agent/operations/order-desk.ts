@@ -1,5 +1,6 @@
 import type { Order, OrderStatus } from '../../proto/gen/lifeboat/v1/intake.ts'
 import type { Clock } from '../../shared/clock.ts'
+import { isEndedOrder } from '../../shared/domain/operation.ts'
 import { errorCode, formatErrorChain } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { SagaView } from '../../shared/saga/definition.ts'
@@ -9,7 +10,7 @@ import type { MoveStore } from '../store/move-store.ts'
 import type { OrderRow, OrderStore } from '../store/order-store.ts'
 import type { VmMarks } from '../store/vm-marks.ts'
 import { buildRefusal, buildStatus, orderStateOf } from './order-status.ts'
-import { decideOrder, isEnded, type Known, type OrderHeader } from './orders.ts'
+import { decideOrder, type Known, type OrderHeader } from './orders.ts'
 import { type ReadOrder, readOrder } from './read-order.ts'
 import type { OperationServices } from './services.ts'
 
@@ -55,7 +56,9 @@ export function createOrderDesk(options: OrderDeskOptions): OrderDesk {
 
   function statusOf(row: OrderRow): OrderStatus {
     const view = runner().view(row.orderId)
-    const progress = isEnded(row.state) ? { doneBytes: 0, totalBytes: 0 } : runner().progress(row.orderId)
+    const progress = isEndedOrder(row.state)
+      ? { doneBytes: 0, totalBytes: 0 }
+      : runner().progress(row.orderId)
     return buildStatus({ blade: options.blade, row, view, progress, commands: orders.commands(row.orderId) })
   }
 
@@ -81,6 +84,12 @@ export function createOrderDesk(options: OrderDeskOptions): OrderDesk {
     tellStatus(header.orderId)
   }
 
+  /** A full disk can leave a row without a saga, as a kill can: the order would never end, and hold its VM's lane. */
+  function startIfNot(row: OrderRow): void {
+    if (isEndedOrder(row.state) || runner().view(row.orderId) !== undefined) return
+    runner().start(row.kind, row.orderId, row.params, row.deadlineAt)
+  }
+
   return {
     take: order => {
       let read: ReadOrder
@@ -93,22 +102,27 @@ export function createOrderDesk(options: OrderDeskOptions): OrderDesk {
       const decision = decideOrder(read.header, readKnown(options, read.header), clock.now())
       if (decision.action === 'refuse') refuse(order, decision.code, decision.message)
       else if (decision.action === 'run') accept(read)
-      else tellStatus(order.orderId)
+      else {
+        const row = orders.load(order.orderId)
+        if (row !== undefined) startIfNot(row)
+        tellStatus(order.orderId)
+      }
     },
     abort: orderId => {
       const row = orders.load(orderId)
       if (row === undefined) {
         // Its order may still come, after a reconnect; it must find that it is not wanted any more.
         orders.refuseUnseen(orderId, clock.now())
-      } else if (!isEnded(row.state)) {
+      } else if (!isEndedOrder(row.state)) {
         log.info(`vm ${row.vmName}: ${row.kind} is to be aborted`, { order: orderId })
+        startIfNot(row)
         runner().abort(orderId)
       }
       tellStatus(orderId)
     },
     acknowledge: orderId => {
       const row = orders.load(orderId)
-      if (row === undefined || !isEnded(row.state)) return
+      if (row === undefined || !isEndedOrder(row.state)) return
       orders.acknowledge(orderId)
       if (options.journal.load(orderId) !== undefined) options.journal.forget(orderId)
     },
@@ -126,10 +140,10 @@ export function createOrderDesk(options: OrderDeskOptions): OrderDesk {
     resume: () => {
       runner().resume()
       for (const row of orders.unended()) {
+        startIfNot(row)
         const view = runner().view(row.orderId)
-        if (view === undefined) runner().start(row.kind, row.orderId, row.params, row.deadlineAt)
         // Killed between the saga's last entry and the row's end.
-        else if (view.endedAt > 0) recordSaga(options, view)
+        if (view !== undefined && view.endedAt > 0) recordSaga(options, view)
       }
     },
   }
@@ -147,9 +161,9 @@ function readKnown({ orders, moves, marks }: OrderDeskOptions, header: OrderHead
 /** Writes an order's end once, with its one line in the log. */
 function recordSaga({ orders, clock, log }: OrderDeskOptions, view: SagaView): void {
   const row = orders.load(view.id)
-  if (row === undefined || isEnded(row.state)) return
+  if (row === undefined || isEndedOrder(row.state)) return
   const state = orderStateOf(view)
-  if (!isEnded(state)) {
+  if (!isEndedOrder(state)) {
     if (row.state === 'accepted') orders.setRunning(view.id)
     return
   }

@@ -1,7 +1,7 @@
 import { OrderResult, OrderStatus } from '../../proto/gen/lifeboat/v1/intake.ts'
-import { Command } from '../../proto/gen/lifeboat/v1/types.ts'
 import type { CommandRecord, OrderState } from '../../shared/domain/operation.ts'
 import type { Json, SagaStepView, SagaView } from '../../shared/saga/definition.ts'
+import { commandToWire } from '../../shared/wire/convert.ts'
 import type { OrderRow } from '../store/order-store.ts'
 
 export interface StatusParts {
@@ -24,9 +24,7 @@ export function buildStatus(parts: StatusParts): OrderStatus {
     totalBytes: progress.totalBytes,
     result: row.state === 'done' ? buildResult(view?.results ?? {}) : undefined,
     error: row.errorCode === '' ? undefined : { code: row.errorCode, message: row.errorMessage },
-    commands: parts.commands.map(({ argv, ...rest }) =>
-      Command.fromPartial({ argv: [...argv], ...rest, blade: parts.blade }),
-    ),
+    commands: parts.commands.map(record => commandToWire(record, parts.blade)),
   })
 }
 

@@ -1,4 +1,4 @@
-import { ENDED_ORDER_STATES, type OrderState } from '../../shared/domain/operation.ts'
+import type { OrderState } from '../../shared/domain/operation.ts'
 import type { ErrorCode } from '../../shared/errors.ts'
 
 /** What an order says of itself before its contents matter. */
@@ -31,7 +31,15 @@ export type OrderKind = keyof typeof ORDER_KINDS
 /** What this agent remembers that bears on an order, read in one go. */
 export interface Known {
   /** The same order id, if it, or an abort of it, came before. */
-  readonly sameOrder: { readonly state: OrderState } | undefined
+  readonly sameOrder:
+    | {
+        readonly state: OrderState
+        readonly vmId: string
+        /** Empty for an abort that came before its order. */
+        readonly kind: string
+        readonly generation: number
+      }
+    | undefined
   readonly generation: number
   readonly epoch: number
   /** The order that works on this VM now. */
@@ -58,7 +66,16 @@ export type OrderDecision =
  * gets the same answer, and a `busy` one may be sent again.
  */
 export function decideOrder(order: OrderHeader, known: Known, now: number): OrderDecision {
-  if (known.sameOrder !== undefined) return { action: 'answer-existing' }
+  const { sameOrder } = known
+  if (sameOrder !== undefined) {
+    if (sameOrder.kind === '' || isSameOrder(order, sameOrder)) return { action: 'answer-existing' }
+    // A controller restored from a backup counts its operations anew. Answering with the end of the older order would
+    // tell it that a VM left, or was confirmed, when nothing of the kind was done.
+    return refuse(
+      'stale',
+      `order ${order.orderId} was another order once (${sameOrder.kind} of VM ${sameOrder.vmId}): the controller's database is older than what this blade has done`,
+    )
+  }
   // Rule 1: an order that was overtaken by a newer intention must not be carried out, however late it arrives.
   if (order.generation < known.generation) {
     return refuse(
@@ -84,9 +101,8 @@ export function decideOrder(order: OrderHeader, known: Known, now: number): Orde
   return decideHold(order, known.move)
 }
 
-/** Is it over, so that nothing more will be said of it but its end? */
-export function isEnded(state: OrderState): boolean {
-  return ENDED_ORDER_STATES.includes(state)
+function isSameOrder(order: OrderHeader, known: NonNullable<Known['sameOrder']>): boolean {
+  return order.kind === known.kind && order.vmId === known.vmId && order.generation === known.generation
 }
 
 /**

@@ -138,7 +138,7 @@ export async function letGo(context: Context, leftAt: number): Promise<number> {
 }
 
 /** State of the VM at the target, by its agent. Throws `not-found` when it expects no such move, `unavailable`. */
-export async function askTarget(
+async function askTarget(
   services: OperationServices,
   params: SendParams,
   signal?: AbortSignal,

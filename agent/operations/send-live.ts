@@ -11,7 +11,7 @@ import {
   stopAutostart,
   targetOf,
 } from './outgoing.ts'
-import { parseSendParams, type SendParams } from './params.ts'
+import { parseSendParams, parseVolumes, type SendParams } from './params.ts'
 import type { OperationServices } from './services.ts'
 import { isOff } from './vm-state.ts'
 
@@ -60,6 +60,7 @@ async function migrate(context: Context): Promise<Json> {
   services.log.info(`vm ${params.vmName}: running => leaving (move ${moveId}, to ${params.toBlade})`)
   try {
     const statistics = await hypervisor.migrate(vmId, sockets, {
+      disks: parseVolumes(fieldOf(context.results.check, 'volumes')).map(volume => volume.target),
       timeoutMs: Math.max(1000, params.deadlineAt - clock.now()),
       signal,
       run: services.run,
@@ -138,6 +139,11 @@ async function handOver(context: Context): Promise<Json> {
     }
   } catch (error) {
     if (errorCode(error) === 'refused' && !isOff(await services.hypervisor.state(params.vmId))) throw error
+    // Not let go yet: libvirt did not say that the VM is off here, or the row could not be written (disk full). Done
+    // without the row, the order would have the target run the VM and this blade refuse to release it for ever.
+    if (services.moves.load(params.moveId)?.state !== 'released') {
+      throw new LifeboatError('unavailable', `${params.vmName} could not be let go yet`, { cause: error })
+    }
     services.log.warn(`vm ${params.vmName}: ${params.toBlade} was not told; the controller will`, {
       error: formatErrorChain(error),
     })

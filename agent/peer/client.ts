@@ -1,8 +1,8 @@
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import type { Clock } from '../../shared/clock.ts'
 import { LifeboatError } from '../../shared/errors.ts'
+import { splitAddress } from '../../shared/rpc/address.ts'
 import type { Identity } from '../../shared/rpc/certificates.ts'
-import { splitAddress } from './address.ts'
 import { formatLine, MAX_LINE_BYTES, type PeerAnswer, type PeerHeader, parseAnswer } from './header.ts'
 import { readLine } from './streams.ts'
 

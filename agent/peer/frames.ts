@@ -8,7 +8,7 @@ import type { VolumeExtent } from '../storage/volumes.ts'
  * broke has no end frame, and a byte that changed on the way, or an offset, is seen.
  */
 export const FRAME_HEADER_BYTES = 12
-export const DIGEST_BYTES = 32
+const DIGEST_BYTES = 32
 /** An upper limit keeps a broken length from asking for gigabytes; larger extents are cut. */
 export const MAX_FRAME_BYTES = 1024 * 1024
 

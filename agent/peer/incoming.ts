@@ -30,7 +30,7 @@ export interface IncomingOptions {
 
 export interface Incoming {
   readonly handlers: PeerHandlers
-  /** Resolves when no copy writes to a volume of this move any more; its connections must have been closed. */
+  /** Resolves when nothing works on the move's volumes or VM any more; its connections must have been closed. */
   settled(move: MoveRow): Promise<void>
 }
 
@@ -152,6 +152,8 @@ export function createIncoming(options: IncomingOptions): Incoming {
     handlers,
     settled: async move => {
       await Promise.all(move.volumes.map(volume => writers.get(volume.path)?.ended))
+      // A definition that came just before the door was shut would otherwise appear after the VM was dropped.
+      await lanes.run(move.vmId, async () => {})
     },
   }
 }

@@ -3,6 +3,7 @@ export interface Lanes {
   run<T>(key: string, work: () => Promise<T>): Promise<T>
 }
 
+/** Lanes come and go with their work; an unused one takes nothing. */
 export function createLanes(): Lanes {
   const tails = new Map<string, Promise<unknown>>()
   return {

@@ -3,9 +3,9 @@ import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Clock } from '../../shared/clock.ts'
 import { errorCode, formatErrorChain, LifeboatError } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
+import { formatAddress, splitAddress } from '../../shared/rpc/address.ts'
 import type { Identity } from '../../shared/rpc/certificates.ts'
 import type { MoveRow, MoveStore } from '../store/move-store.ts'
-import { joinAddress, splitAddress } from './address.ts'
 import { decideDoor } from './door.ts'
 import {
   formatLine,
@@ -90,7 +90,7 @@ export async function createPeerServer(options: PeerServerOptions): Promise<Peer
   const { host, port } = await listen(server, options.listen)
 
   return {
-    address: joinAddress(host, port),
+    address: formatAddress(host, port),
     port,
     closeMove: moveId => {
       for (const socket of byMove.get(moveId) ?? []) socket.destroy()

@@ -11,6 +11,7 @@ export interface DueTable {
   clear(): void
 }
 
+/** An empty table; times are epoch ms. */
 export function createDueTable(): DueTable {
   const times = new Map<string, number>()
   return {

@@ -1,6 +1,8 @@
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { mkdirSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as z from 'zod'
+import { writeDurably } from '../../shared/durable-file.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { Identity } from '../../shared/rpc/certificates.ts'
 
@@ -56,40 +58,17 @@ export async function readIdentity(stateDir: string): Promise<BladeIdentity | un
   }
 }
 
-/** Replaces the file as a whole: mode 0600, fsync, rename, fsync of the directory. */
-export async function writeIdentity(stateDir: string, value: BladeIdentity): Promise<void> {
-  const path = identityPath(stateDir)
-  const directory = join(stateDir, 'identity')
-  // The parent may be shared with a controller on this host, which runs under a user of its own.
-  await mkdir(dirname(stateDir), { recursive: true })
-  await mkdir(directory, { recursive: true, mode: 0o700 })
-  const temporary = `${path}.new`
-  await rm(temporary, { force: true })
+/** Replaces the file as a whole; mode 0600. */
+export function writeIdentity(stateDir: string, value: BladeIdentity): void {
   const { certificatePem, privateKeyPem, authorityPem } = value.identity
-  const file = await open(temporary, 'wx', 0o600)
-  try {
-    await file.writeFile(
-      `${JSON.stringify(
-        {
-          blade: value.blade,
-          controller: value.controller,
-          certificate: certificatePem,
-          key: privateKeyPem,
-          authority: authorityPem,
-        },
-        null,
-        2,
-      )}\n`,
-    )
-    await file.sync()
-  } finally {
-    await file.close()
+  const content = {
+    blade: value.blade,
+    controller: value.controller,
+    certificate: certificatePem,
+    key: privateKeyPem,
+    authority: authorityPem,
   }
-  await rename(temporary, path)
-  const folder = await open(directory, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
+  // The parent may be shared with a controller on this host, which runs under a user of its own.
+  mkdirSync(dirname(stateDir), { recursive: true })
+  writeDurably(identityPath(stateDir), `${JSON.stringify(content, null, 2)}\n`, 0o600, 0o700)
 }

@@ -34,7 +34,7 @@ export function startRenewal(options: {
         const { notBefore, notAfter } = describeCertificate(current.identity.certificatePem)
         if (!needsRenewal(notBefore, notAfter, clock.now())) return
         const renewed = await renew(current)
-        await writeIdentity(options.stateDir, renewed)
+        writeIdentity(options.stateDir, renewed)
         options.onRenewed(renewed)
         const { notAfter: until } = describeCertificate(renewed.identity.certificatePem)
         log.info('certificate renewed', { until: new Date(until).toISOString() })

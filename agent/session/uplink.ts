@@ -1,8 +1,7 @@
 import type { ClientDuplexStream } from '@grpc/grpc-js'
 import type { FromAgent, OrderStatus, Report, ToAgent } from '../../proto/gen/lifeboat/v1/intake.ts'
 import type { Clock } from '../../shared/clock.ts'
-import type { OrderState } from '../../shared/domain/operation.ts'
-import { isEnded } from '../operations/orders.ts'
+import { isEndedOrder } from '../../shared/domain/operation.ts'
 import type { EventSpool } from '../store/event-spool.ts'
 import { createDueTable } from './due.ts'
 
@@ -44,10 +43,11 @@ export interface Uplink {
   run(call: SessionCall, reportIntervalMs: number, signal: AbortSignal): Promise<void>
 }
 
+/** One for the life of the agent: what is due outlives each connection. */
 export function createUplink(options: UplinkOptions): Uplink {
   const { clock, spool } = options
   const due = createDueTable()
-  /** Refusals have no row to be read again from; they wait here. */
+  /** Refusals have no row of their own to be read again from; they wait here. */
   const refusals = new Map<string, OrderStatus>()
   const lastSent = new Map<string, { at: number; doneBytes: number }>()
   let sentEvent = 0
@@ -62,7 +62,7 @@ export function createUplink(options: UplinkOptions): Uplink {
     const status = refusals.get(orderId) ?? options.status(orderId)
     refusals.delete(orderId)
     if (status === undefined) return
-    if (isEnded(status.state as OrderState)) lastSent.delete(orderId)
+    if (isEndedOrder(status.state)) lastSent.delete(orderId)
     else lastSent.set(orderId, { at: clock.now(), doneBytes: status.doneBytes })
     await write(call, { kind: { $case: 'orderStatus', value: status } })
   }
@@ -95,10 +95,12 @@ export function createUplink(options: UplinkOptions): Uplink {
     reportChanged: () => set(REPORT, clock.now() + GATHER_MS),
     statusChanged: status => {
       const { orderId } = status
-      if (options.status(orderId) === undefined) refusals.set(orderId, status)
+      // A refusal that was not sent yet must not be told of an order that was accepted when it came again.
+      if (status.state === 'refused') refusals.set(orderId, status)
+      else refusals.delete(orderId)
       const now = clock.now()
       const last = lastSent.get(orderId)?.at ?? 0
-      set(orderId, isEnded(status.state as OrderState) ? now : Math.max(now, last + STATUS_GAP_MS))
+      set(orderId, isEndedOrder(status.state) ? now : Math.max(now, last + STATUS_GAP_MS))
       due.set(PROGRESS, now + PROGRESS_EVERY_MS)
     },
     eventAdded: () => set(EVENTS, clock.now()),

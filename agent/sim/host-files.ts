@@ -35,7 +35,7 @@ export function soundHardware(): SimHardware {
 const MIRROR_SECTORS = 2_093_056
 
 /** /sys/block/md0 as kernel 6.x shows a raid1 (pure). */
-export function mirrorTree(hardware: SimHardware): Map<string, string> {
+function mirrorTree(hardware: SimHardware): Map<string, string> {
   const tree = new Map<string, string>()
   const md = '/sys/block/md0/md'
   const rebuilding = hardware.mirror.some(member => member.state === 'spare')
@@ -66,7 +66,7 @@ export function mirrorTree(hardware: SimHardware): Map<string, string> {
 }
 
 /** /sys/class/net of an active-backup bond over the NICs, and a bridge (pure). */
-export function networkTree(hardware: SimHardware): Map<string, string> {
+function networkTree(hardware: SimHardware): Map<string, string> {
   const tree = new Map<string, string>()
   const net = '/sys/class/net'
   const active = hardware.nics.find(nic => nic.link)

@@ -23,7 +23,7 @@ interface TargetOptions {
 }
 
 /** Listens on a UNIX socket; remains of an earlier run are removed, as QEMU does. */
-export async function listenOn(path: string, onConnection: (socket: Socket) => void): Promise<Server> {
+async function listenOn(path: string, onConnection: (socket: Socket) => void): Promise<Server> {
   await rm(path, { force: true })
   const server = createServer(socket => {
     // Whoever reads the socket sees its error; without a listener it would end the process.

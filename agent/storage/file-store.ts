@@ -17,14 +17,14 @@ import {
 import { describeImage, readImageDirectory } from './image-files.ts'
 import { checkMoveId } from './kept-names.ts'
 import { planDrops, toPool } from './room.ts'
-import { type Store, told } from './store.ts'
+import { told, type VolumeStore } from './volume-store.ts'
 import type { VolumeInfo } from './volumes.ts'
 
 /** An image in the making; linked to its name when it is whole, so that a crash leaves no half image there. */
 const draftOf = (path: string) => `${path}.lifeboat-draft`
 
 /** Volumes that are raw or qcow2 files in directories that hold disks of VMs. */
-export function createFileStore(options: { directories: () => readonly string[] }): Store {
+export function createFileStore(options: { directories: () => readonly string[] }): VolumeStore {
   const readDirectories = async () => {
     const found = await Promise.all([...new Set(options.directories())].map(readImageDirectory))
     return found.filter(directory => directory !== undefined)

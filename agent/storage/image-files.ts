@@ -4,7 +4,7 @@ import { LifeboatError } from '../../shared/errors.ts'
 import { IMAGE_HEADER_BYTES, parseImageHeader } from './image-header.ts'
 import { moveOfKeptFile } from './kept-names.ts'
 import type { KeptHolding, Room } from './room.ts'
-import type { DiskProblem } from './store.ts'
+import type { DiskProblem } from './volume-store.ts'
 import type { VolumeInfo } from './volumes.ts'
 
 /** File system types of statfs(2) whose files other hosts reach too. */

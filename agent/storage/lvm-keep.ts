@@ -52,6 +52,7 @@ export async function unkeepLv(lvm: Lvm, path: string, moveId: string, run: Comm
   if (tags.length > 0) await lvm.changeTags(name, { remove: tags }, run)
 }
 
+/** Removes a kept LV; gone already is fine. Throws `refused` when it is not kept, or has a classic snapshot. */
 export async function dropLv(lvm: Lvm, path: string, run: CommandRunner): Promise<void> {
   const report = await lvm.report('fresh')
   const volume = findLv(report, lvOfPathOrRefuse(path))

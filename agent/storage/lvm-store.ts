@@ -12,18 +12,18 @@ import { type LvName, lvOfPath, lvOfPathOrRefuse, lvPath, parsePoolName } from '
 import { lvmPools, thickRoom, thinRoom, writtenBytes } from './lvm-room.ts'
 import { isActive, isThinPool, type LogicalVolume, lvStorage, zeroesNewChunks } from './lvm-text.ts'
 import { planDrops, type Room } from './room.ts'
-import type { DiskProblem, Store } from './store.ts'
+import type { DiskProblem, VolumeStore } from './volume-store.ts'
 import type { VolumeInfo } from './volumes.ts'
 
 /**
  * Volumes that are LVs. What belongs to whom is written in LVM's own tags, set in the same command that makes the LV:
  * there is no second place that could disagree after a crash.
  */
-export function createLvmStore(options: { run: CommandRunner; clock: Clock }): Store {
+export function createLvmStore(options: { run: CommandRunner; clock: Clock }): VolumeStore {
   const { clock } = options
   const lvm = createLvm({ reader: options.run, clock })
 
-  const store: Store = {
+  const store: VolumeStore = {
     pools: async () => lvmPools(await lvm.report()),
     async inspect(paths) {
       if (paths.length === 0) return new Map()

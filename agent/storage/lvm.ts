@@ -11,7 +11,7 @@ import {
   VGS_COLUMNS,
   type VolumeGroup,
 } from './lvm-text.ts'
-import { told } from './store.ts'
+import { told } from './volume-store.ts'
 
 /** One inventory refresh asks for pools, disks and kept volumes: one look at LVM serves them all. */
 const REPORT_AGE_MS = 3 * SECOND_MS

@@ -3,7 +3,7 @@ import type { CommandRunner } from '../../shared/exec.ts'
 import type { Logger } from '../../shared/log.ts'
 import { createFileStore } from './file-store.ts'
 import { createLvmStore } from './lvm-store.ts'
-import type { Store } from './store.ts'
+import type { VolumeStore } from './volume-store.ts'
 import type { VolumeInfo, Volumes } from './volumes.ts'
 
 export interface HostVolumesOptions {
@@ -20,7 +20,7 @@ export function createHostVolumes(options: HostVolumesOptions): Volumes {
   const { log } = options
   const lvm = createLvmStore(options)
   const files = createFileStore(options)
-  const storeOf = (path: string): Store => (isDevice(path) ? lvm : files)
+  const storeOf = (path: string): VolumeStore => (isDevice(path) ? lvm : files)
   const oneAtATime = createLane()
 
   return {

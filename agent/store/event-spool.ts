@@ -12,7 +12,7 @@ export interface SpooledEvent {
 }
 
 /** A week of a busy blade; a controller that is away longer learns the present from reports anyway. */
-export const SPOOL_LIMIT = 10_000
+const SPOOL_LIMIT = 10_000
 
 export interface EventSpool {
   add(kind: string, vm: string, text: string): void

@@ -1,12 +1,16 @@
 import type { Case } from '../diagnosis/case.ts'
+import type { FleetSnapshot } from '../fleet/snapshot.ts'
 import type { AlertCause, AlertEntry } from './catalog.ts'
-import { vmsSentence } from './sentences.ts'
+import { vmsOf, vmsSentence } from './sentences.ts'
 
 /** Many blades at once are one matter; see controller/evacuation/brakes.ts. */
 const COMMON: AlertCause = { code: 'common-cause' }
 
 const showBlade = (each: Case) => `lifeboat blade show ${each.scopeName}`
 const showPlan = (each: Case) => `lifeboat evacuate ${each.scopeName} --plan`
+/** Nothing is left to plan on a blade without VMs. */
+const showPlanOrBlade = (each: Case, snapshot: FleetSnapshot) =>
+  vmsOf(each, snapshot).count === 0 ? showBlade(each) : showPlan(each)
 const newBaseline = (each: Case) => `\`lifeboat blade set ${each.scopeName} --new-baseline\``
 
 /** Disks, links and power: what a person repairs with his hands. */
@@ -14,18 +18,24 @@ export const HARDWARE_ALERTS = {
   'mirror-degraded': {
     title: each => `${each.scopeName}: mirror ${each.subject} has lost a disk`,
     vms: (each, snapshot) => vmsSentence(each, snapshot, 'run on; their data has one copy left'),
-    next: each =>
-      `Lifeboat empties the blade after the hold time unless automation is paused or held back (\`lifeboat status\` says which). Then replace the disk and add it to ${each.subject} with mdadm.`,
-    nextCommand: showPlan,
+    next: (each, snapshot) => {
+      const repair = `eplace the disk and add it to ${each.subject} with \`mdadm --add\`.`
+      return vmsOf(each, snapshot).count === 0
+        ? `R${repair}`
+        : `Lifeboat empties the blade after the hold time unless automation is paused or held back (\`lifeboat status\` says which). Then r${repair}`
+    },
+    nextCommand: showPlanOrBlade,
     dependsOn: [{ code: 'mirror-survivor-failing', sameSubject: true }, COMMON],
   },
   'mirror-survivor-failing': {
     title: each => `${each.scopeName}: the last disk of mirror ${each.subject} is failing`,
     vms: (each, snapshot) =>
       vmsSentence(each, snapshot, 'are in danger: their data has one copy left, and it cannot be trusted'),
-    next: () =>
-      'Lifeboat empties the blade at once unless automation is paused or held back (`lifeboat status` says which). Check that the backups are good; do not reboot the blade.',
-    nextCommand: showPlan,
+    next: (each, snapshot) =>
+      vmsOf(each, snapshot).count === 0
+        ? `Replace the disks of ${each.subject}.`
+        : 'Lifeboat empties the blade at once unless automation is paused or held back (`lifeboat status` says which). Check that the backups are good; do not reboot the blade.',
+    nextCommand: showPlanOrBlade,
     dependsOn: [COMMON],
   },
   'mirror-missing': {

@@ -13,9 +13,9 @@ export interface AlertEntry {
   /** Are the VMs safe? One or two sentences. */
   vms(each: Case, snapshot: FleetSnapshot): string
   /** What to do next, in words. */
-  next(each: Case): string
+  next(each: Case, snapshot: FleetSnapshot): string
   /** What to type next. */
-  nextCommand(each: Case): string
+  nextCommand(each: Case, snapshot: FleetSnapshot): string
   /** Quiet while one of these is open at the same place: the cause is told, not each of its effects. */
   readonly dependsOn: readonly AlertCause[]
 }
@@ -49,7 +49,7 @@ export function alertContent(each: Case, snapshot: FleetSnapshot): AlertContent 
   const sentences = [
     `${where(each)}: ${each.evidence.replace(/\.$/, '')} (since ${utcTime(each.openedAt)}).`,
     entry.vms(each, snapshot),
-    entry.next(each),
+    entry.next(each, snapshot),
   ]
   return {
     caseKey: each.key,
@@ -59,7 +59,7 @@ export function alertContent(each: Case, snapshot: FleetSnapshot): AlertContent 
     subject: each.subject === '' ? each.scopeName : each.subject,
     title: entry.title(each),
     text: sentences.filter(sentence => sentence !== '').join(' '),
-    nextCommand: entry.nextCommand(each),
+    nextCommand: entry.nextCommand(each, snapshot),
     blades: each.blades,
   }
 }

@@ -21,6 +21,7 @@ export function retryDelayMs(attempts: number): number {
 /** More than ever wait together, unless nobody has looked for weeks. */
 const BATCH = 500
 
+/** Notifiers are known by their names; what stands in the outbox for one that is not configured any more is dropped. */
 export function createOutbox(options: {
   store: Store
   notifiers: readonly Notifier[]

@@ -6,6 +6,7 @@ import { alertToWire } from './views.ts'
 
 const LIST_LIMIT = 500
 
+/** List, show, acknowledge. Unknown alerts are `not-found`. */
 export function alertHandlers(
   context: ApiContext,
 ): Pick<AdminHandlers, 'listAlerts' | 'getAlert' | 'acknowledgeAlert'> {

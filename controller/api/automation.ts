@@ -1,6 +1,7 @@
 import { automationOf } from '../evacuation/automation.ts'
 import type { AdminHandlers, ApiContext } from './context.ts'
 
+/** The pause of all automatic action: who, why, since when. */
 export function automationHandlers(
   context: ApiContext,
 ): Pick<AdminHandlers, 'getAutomation' | 'setAutomation'> {

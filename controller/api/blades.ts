@@ -17,6 +17,7 @@ type BladeHandlers = Pick<
 
 const LONGEST_TTL_MINUTES = 30 * 24 * 60
 
+/** Blades: list, show, add and remove, what is known of them, admin state. Unknown ones are `not-found`. */
 export function bladeHandlers(context: ApiContext): BladeHandlers {
   const { store, clock, fleet } = context
 

@@ -5,6 +5,7 @@ import { requireJoined } from './find.ts'
 import { operationToWire } from './operation-view.ts'
 import { planToWire } from './plan-view.ts'
 
+/** Plans, and the evacuation a person asks for. A blade that is not up is `unavailable`. */
 export function evacuationHandlers(
   context: ApiContext,
 ): Pick<AdminHandlers, 'planEvacuation' | 'evacuate' | 'getPlan'> {

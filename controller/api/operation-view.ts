@@ -1,5 +1,6 @@
 import { Operation, type Step } from '../../proto/gen/lifeboat/v1/admin.ts'
 import type { PlannedMove } from '../placement/plan.ts'
+import type { EvacuationRecord } from '../store/evacuations.ts'
 import type { OperationRecord } from '../store/operations.ts'
 import type { OrderRecord } from '../store/orders.ts'
 import type { ApiContext } from './context.ts'
@@ -12,6 +13,7 @@ export function operationToWire({ store, operations }: Sources, known: Operation
   const operation = store.operations.get(known.id) ?? known
   const orders = store.orders.ofOperation(operation.id)
   const progress = operation.endedAt === 0 ? operations.progress(operation.id) : operation
+  const evacuation = operation.kind === 'evacuate' ? store.evacuations.get(operation.id) : undefined
   return {
     id: operation.id,
     kind: operation.kind,
@@ -38,9 +40,22 @@ export function operationToWire({ store, operations }: Sources, known: Operation
     handoverMs: operation.handoverMs,
     doneBytes: progress.doneBytes,
     totalBytes: progress.totalBytes,
-    outcome: operation.outcome,
+    outcome: operation.outcome || (evacuation === undefined ? '' : soFar(evacuation)),
     nextCommand: operation.nextCommand,
   }
+}
+
+/** `1 of 4 VMs moved, moving now: web01 db01`: what a person watches for the minutes an evacuation takes. */
+function soFar({ moves }: EvacuationRecord): string {
+  const newest = [...new Map(moves.map(move => [move.vmId, move])).values()]
+  const moved = newest.filter(move => move.state === 'done').length
+  const failed = newest.filter(move => move.state === 'failed').map(move => move.vm)
+  const moving = newest.filter(move => move.state === 'running').map(move => move.vm)
+  return [
+    `${moved} of ${newest.length} VMs moved`,
+    ...(failed.length === 0 ? [] : [`failed: ${failed.join(' ')}`]),
+    ...(moving.length === 0 ? [] : [`moving now: ${moving.join(' ')}`]),
+  ].join(', ')
 }
 
 /** `send/migrate (blade01)`: what the agent was at within a step. An undo's order stands under the step it undoes. */

@@ -6,6 +6,7 @@ import { operationToWire } from './operation-view.ts'
 /** The newest; older ones are in the database and in the log. */
 const LIST_LIMIT = 500
 
+/** List, show, abort. An operation that has ended is `refused`. */
 export function operationHandlers(
   context: ApiContext,
 ): Pick<AdminHandlers, 'listOperations' | 'getOperation' | 'abortOperation'> {

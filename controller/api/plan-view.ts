@@ -54,15 +54,18 @@ function moveState(operation: OperationRecord): string {
   return operation.state === 'done' ? 'done' : 'failed'
 }
 
+/** How well a VM would sit on a blade, in its parts. */
 export function scoreToWire(score: BladeScore): wire.Score {
   return { blade: score.blade, total: score.total, parts: { ...score.parts } }
 }
 
+/** Which single blades the fleet could not lose. */
 export function nPlusOneToWire(nPlusOne: NPlusOne): wire.NPlusOne {
   const { kept, text, notSurvivable } = nPlusOne
   return { kept, text, notSurvivable: notSurvivable.map(each => each.blade) }
 }
 
+/** Refusals and obstacles, in their order. */
 export function reasonsToWire(reasons: readonly Reason[]): WireReason[] {
   return reasons.map(reasonToWire)
 }

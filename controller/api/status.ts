@@ -6,6 +6,7 @@ import { operationToWire } from './operation-view.ts'
 import { nPlusOneToWire } from './plan-view.ts'
 import { alertToWire } from './views.ts'
 
+/** The fleet on one page: what a person looks at first. */
 export function statusHandlers(context: ApiContext): Pick<AdminHandlers, 'getStatus'> {
   const { store, fleet, clock } = context
   return {

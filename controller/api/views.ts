@@ -1,5 +1,6 @@
 import type * as wire from '../../proto/gen/lifeboat/v1/admin.ts'
-import { capacityToWire, factToWire, volumeToWire } from '../../shared/wire/convert.ts'
+import { capacityToWire, volumeToWire } from '../../shared/wire/convert.ts'
+import { factToWire } from '../../shared/wire/facts.ts'
 import type { ControllerConfig } from '../config.ts'
 import { isQuarantined } from '../fleet/health.ts'
 import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
@@ -40,7 +41,8 @@ export function bladeToWire(
   }
 }
 
-export function vmToView(vm: VmView): wire.VmView {
+/** A VM as the fleet sees it. */
+export function vmViewToWire(vm: VmView): wire.VmView {
   return {
     name: vm.name,
     id: vm.id,

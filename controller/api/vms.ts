@@ -1,13 +1,14 @@
 import { LifeboatError } from '../../shared/errors.ts'
-import { VM_ACTIONS, type VmAction } from '../evacuation/vm-action-saga.ts'
 import type { VmView } from '../fleet/snapshot.ts'
+import { VM_ACTIONS, type VmAction } from '../operations/vm-action-saga.ts'
 import { admit } from '../placement/gate.ts'
 import { planMove } from '../placement/make-plan.ts'
 import type { AdminHandlers, ApiContext } from './context.ts'
 import { requireBlade, requireVm } from './find.ts'
 import { operationToWire, plannedOperation } from './operation-view.ts'
-import { vmToView } from './views.ts'
+import { vmViewToWire } from './views.ts'
 
+/** VMs: list, show, start, stop, pause, resume, migrate. What the gate refuses is `refused`, with every reason. */
 export function vmHandlers(
   context: ApiContext,
 ): Pick<AdminHandlers, 'listVms' | 'getVm' | 'changeVm' | 'migrateVm'> {
@@ -16,9 +17,9 @@ export function vmHandlers(
     listVms: ({ blade }) => {
       if (blade !== '') requireBlade(store, blade)
       const { vms } = fleet.snapshot(clock.now())
-      return { vms: vms.filter(vm => blade === '' || vm.blade === blade).map(vmToView) }
+      return { vms: vms.filter(vm => blade === '' || vm.blade === blade).map(vmViewToWire) }
     },
-    getVm: ({ name }) => vmToView(requireVm(fleet.snapshot(clock.now()), name)),
+    getVm: ({ name }) => vmViewToWire(requireVm(fleet.snapshot(clock.now()), name)),
     changeVm: ({ name, action, force }, caller) => {
       if (!Object.hasOwn(VM_ACTIONS, action)) {
         throw new LifeboatError('bad-input', `'${action}' is not something a VM can be told`)
@@ -52,7 +53,7 @@ export function vmHandlers(
 function refuseLost(vm: VmView): void {
   if (vm.state !== 'lost') return
   throw new LifeboatError(
-    'unavailable',
+    'refused',
     `${vm.name} was last seen on ${vm.blade}, which does not report; lifeboat blade show ${vm.blade}`,
   )
 }
@@ -81,12 +82,20 @@ function migrate(
     })
     const move = plan.moves[0]
     if (move === undefined || (move.method !== 'live' && move.method !== 'cold')) {
-      const reasons = plan.unplaced.flatMap(each => each.reasons.map(reason => reason.text))
+      // Of one blade that was named, "fits on none of 1 blade" says nothing.
+      const reasons = plan.unplaced
+        .flatMap(each => each.reasons)
+        .filter(reason => request.to === '' || reason.code !== 'no-blade-left')
+        .map(reason => reason.text)
+      const where = request.to === '' ? 'BLADE' : request.to
       throw new LifeboatError(
         'refused',
         `${vm.name} cannot move${request.to === '' ? '' : ` to ${request.to}`}`,
         {
-          details: [...reasons, `lifeboat why-not ${vm.name} BLADE explains a single blade`],
+          details: [
+            ...reasons,
+            `lifeboat why-not ${vm.name} ${where} explains ${request.to === '' ? 'a single blade' : 'it'}`,
+          ],
         },
       )
     }

@@ -9,6 +9,7 @@ import { reasonsToWire, scoreToWire } from './plan-view.ts'
 /** A month of decisions about one VM fits; more is in the log. */
 const STORY_LINES = 200
 
+/** Why a VM is where it is, and why it is not on a blade. Both decide anew on the fleet as it is now. */
 export function whyHandlers(context: ApiContext): Pick<AdminHandlers, 'why' | 'whyNot'> {
   const { store, fleet, clock } = context
   return {
@@ -23,7 +24,9 @@ export function whyHandlers(context: ApiContext): Pick<AdminHandlers, 'why' | 'w
         now,
         limits: context.config.evacuation,
       })
-      const story = store.stories.read('vm', vm.id, STORY_LINES).map(line => `${utcStamp(line.at)} ${line.text}`)
+      const story = store.stories
+        .read('vm', vm.id, STORY_LINES)
+        .map(line => `${utcStamp(line.at)} ${line.text}`)
       const seen = `now: ${vm.name} is ${vm.state} on ${vm.blade}, epoch ${vm.epoch}, seen ${formatDuration(now - vm.seenAt)} ago`
       return {
         vm: vm.name,

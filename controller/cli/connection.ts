@@ -1,20 +1,26 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type ChannelOptions, Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
-import { AdminService, type Operation } from '../../proto/gen/lifeboat/v1/admin.ts'
+import { type ChannelOptions, credentials, type ServiceError } from '@grpc/grpc-js'
+import { AdminClient, type Operation } from '../../proto/gen/lifeboat/v1/admin.ts'
 import { LifeboatError } from '../../shared/errors.ts'
-import { channelOptions, createChannelCredentials } from '../../shared/rpc/endpoint.ts'
+import { controllerAddress } from '../../shared/rpc/address.ts'
+import {
+  channelOptions,
+  createChannelCredentials,
+  type RequestOf,
+  type ResponseOf,
+  type UnaryNames,
+  unary,
+} from '../../shared/rpc/endpoint.ts'
 import { fromStatus } from '../../shared/rpc/status.ts'
 import { readSimulationRecord, simulationRecordPath } from '../../shared/simulation.ts'
 
-type Definitions = typeof AdminService
-type UnaryMethod = Exclude<keyof Definitions, 'watchOperation'>
-type RequestOf<M extends keyof Definitions> = Parameters<Definitions[M]['requestSerialize']>[0]
-type ResponseOf<M extends keyof Definitions> = ReturnType<Definitions[M]['responseDeserialize']>
-
 /** A connection to the controller's Admin service. Errors are LifeboatErrors. */
 export interface AdminConnection {
-  ask<M extends UnaryMethod>(method: M, request: RequestOf<M>): Promise<ResponseOf<M>>
+  ask<M extends UnaryNames<AdminClient>>(
+    method: M,
+    request: RequestOf<AdminClient[M]>,
+  ): Promise<ResponseOf<AdminClient[M]>>
   /** The operation each time it changes, until it has ended. */
   watch(operationId: string, signal: AbortSignal): AsyncIterable<Operation>
   close(): void
@@ -30,7 +36,7 @@ export interface Destination {
 
 const SYSTEM_SOCKET = '/run/lifeboat/controller.sock'
 /** An answer is a read of memory and SQLite, or the writing of an intent: 30 s is a controller in trouble. */
-const DEADLINE_MS = 30_000
+const ANSWER_LIMIT_MS = 30_000
 
 /**
  * Where the controller is: an explicit choice, else the socket of this host's controller, else that of a simulated
@@ -42,7 +48,7 @@ export function findController(
 ): Destination {
   const remote = options.controller ?? env.LIFEBOAT_CONTROLLER
   if (remote !== undefined) {
-    const address = remote.includes(':') ? remote : `${remote}:7420`
+    const address = controllerAddress(remote)
     const identityDirectory =
       options.identity ?? env.LIFEBOAT_IDENTITY ?? join(env.HOME ?? '', '.config/lifeboat')
     return { label: `the controller at ${address}`, address, identityDirectory }
@@ -60,10 +66,17 @@ function localSocket(env: Readonly<Record<string, string | undefined>>): string 
   return readSimulationRecord(simulationRecordPath(env))?.adminSocket ?? SYSTEM_SOCKET
 }
 
+/** Nothing is sent until something is asked. Throws `not-authenticated` when the certificate cannot be read. */
 export function connect(destination: Destination): AdminConnection {
-  const client = new Client(destination.address, ...transport(destination))
+  const client = new AdminClient(destination.address, ...transport(destination))
   return {
-    ask: (method, request) => ask(client, destination, method, request),
+    ask: async (method, request) => {
+      try {
+        return await unary(client, method, request, { timeoutMs: ANSWER_LIMIT_MS })
+      } catch (error) {
+        throw explain(error, destination)
+      }
+    },
     watch: (operationId, signal) => watch(client, destination, operationId, signal),
     close: () => client.close(),
   }
@@ -81,7 +94,7 @@ function transport(
     } catch (error) {
       throw new LifeboatError(
         'not-authenticated',
-        `cannot read ${path}: a remote controller wants a certificate of role admin`,
+        `cannot read ${path}: a remote controller wants a certificate of role admin; on its host, lifeboat-controller admin-certificate NAME --out DIR makes one, --identity DIR names it here`,
         { cause: error },
       )
     }
@@ -94,60 +107,42 @@ function transport(
   return [createChannelCredentials(identity), channelOptions('controller')]
 }
 
-function ask<M extends UnaryMethod>(
-  client: Client,
-  destination: Destination,
-  method: M,
-  request: RequestOf<M>,
-): Promise<ResponseOf<M>> {
-  const definition = AdminService[method]
-  return new Promise((resolve, reject) => {
-    client.makeUnaryRequest<RequestOf<M>, ResponseOf<M>>(
-      definition.path,
-      definition.requestSerialize as (value: RequestOf<M>) => Buffer,
-      definition.responseDeserialize as (value: Buffer) => ResponseOf<M>,
-      request,
-      new Metadata(),
-      { deadline: Date.now() + DEADLINE_MS },
-      (error, response) => {
-        if (error) reject(explain(error, destination))
-        else resolve(response as ResponseOf<M>)
-      },
-    )
-  })
-}
-
 async function* watch(
-  client: Client,
+  client: AdminClient,
   destination: Destination,
   id: string,
   signal: AbortSignal,
 ): AsyncIterable<Operation> {
-  const definition = AdminService.watchOperation
-  const stream = client.makeServerStreamRequest(
-    definition.path,
-    definition.requestSerialize,
-    definition.responseDeserialize,
-    { id },
-    new Metadata(),
-  )
+  const stream = client.watchOperation({ id })
   const cancel = () => stream.cancel()
   signal.addEventListener('abort', cancel, { once: true })
   try {
     for await (const operation of stream) yield operation as Operation
   } catch (error) {
-    if (!signal.aborted) throw explain(error as ServiceError, destination)
+    if (!signal.aborted) throw explain(fromStatus(error as ServiceError), destination)
   } finally {
     signal.removeEventListener('abort', cancel)
   }
 }
 
-function explain(error: ServiceError, destination: Destination): LifeboatError {
-  const failure = fromStatus(error)
-  if (failure.code !== 'unavailable') return failure
-  return new LifeboatError(
-    'unavailable',
-    `cannot reach ${destination.label}. Is it running (systemctl status lifeboat-controller), and are you root or in the group lifeboat?`,
-    { cause: failure },
-  )
+/**
+ * What the controller said stays as it is, even that something else is unavailable to it: only what comes from grpc-js
+ * has a cause. That the controller itself cannot be reached is told with what to look at.
+ */
+function explain(error: unknown, destination: Destination): unknown {
+  if (!(error instanceof LifeboatError) || error.code !== 'unavailable' || error.cause === undefined)
+    return error
+  const advice =
+    destination.identityDirectory === undefined
+      ? 'Is it running (systemctl status lifeboat-controller; npm start for a simulated one), and are you root or in the group lifeboat?'
+      : 'Is it running (systemctl status lifeboat-controller there), and is its port open?'
+  return new LifeboatError('unavailable', `cannot reach ${destination.label}. ${advice}`, {
+    cause: systemError(error.cause) ?? error,
+  })
+}
+
+/** `connect ENOENT /run/lifeboat/controller.sock` out of what grpc-js says around it. */
+function systemError(cause: unknown): Error | undefined {
+  const found = /\b(?:connect|getaddrinfo) E[A-Z]+ \S*[^\s.]/.exec(String(cause))?.[0]
+  return found === undefined ? undefined : new Error(found)
 }

@@ -26,6 +26,7 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   'needs-admin': EXIT_CODES.needsAdmin,
 }
 
+/** By the code of what was thrown; anything unforeseen counts as failed. */
 export function exitCodeOf(error: unknown): number {
   return (error instanceof LifeboatError ? BY_CODE[error.code] : undefined) ?? EXIT_CODES.failed
 }

@@ -5,6 +5,7 @@ import { type AdminConnection, connect, findController } from './connection.ts'
 import type { CliContext } from './context.ts'
 import { EXIT_CODES, exitCodeOf } from './exit-codes.ts'
 import { createProgram, type GlobalOptions } from './program.ts'
+import { cutToWidth } from './render.ts'
 
 async function main(): Promise<number> {
   let connection: AdminConnection | undefined
@@ -27,7 +28,8 @@ async function main(): Promise<number> {
       process.stderr.write(`${text}\n`)
     },
     progress: (phase, detail) => {
-      const text = live ? `${phase} ${detail}` : phase
+      // A line that wraps could not be rewritten: only its last row would be.
+      const text = live ? cutToWidth(`${phase} ${detail}`.trimEnd(), process.stderr.columns ?? 80) : phase
       if (text === lastProgress) return
       lastProgress = text
       process.stderr.write(live ? `\r\u001b[K${text}` : `${text}\n`)
@@ -68,7 +70,10 @@ function reportError(error: unknown, json: boolean): void {
     )
     return
   }
-  process.stderr.write(`lifeboat: ${formatErrorChain(error)}\n`)
+  // Nine blades that refuse are read one a line.
+  const isList = error instanceof LifeboatError && error.details.length > 2 && error.cause === undefined
+  const text = isList ? [`${error.message}:`, ...error.details].join('\n  ') : formatErrorChain(error)
+  process.stderr.write(`lifeboat: ${text}\n`)
 }
 
 process.exitCode = await main()

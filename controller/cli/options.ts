@@ -5,6 +5,7 @@ export function collect(value: string, previous: readonly string[]): string[] {
   return [...previous, value]
 }
 
+/** For options that take a number; commander turns the error into one of usage. */
 export function wholeNumber(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('a whole number is wanted.')
   return Number(text)

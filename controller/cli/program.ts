@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander'
+import { Command, Help, Option } from 'commander'
 import { VERSION } from '../../shared/version.ts'
 import { addAlertCommands } from './commands/alert.ts'
 import { addAutomationCommands } from './commands/automation.ts'
@@ -40,7 +40,6 @@ export function createProgram(context: CliContext): Command {
       'after',
       `\nExamples:\n  lifeboat status\n  lifeboat evacuate blade03 --plan\n  lifeboat why mail01\n\n${EXIT_CODES_HELP}`,
     )
-    .showHelpAfterError('(lifeboat --help shows the commands)')
   addStatusCommand(program, context)
   addBladeCommands(program, context)
   addVmCommands(program, context)
@@ -50,12 +49,21 @@ export function createProgram(context: CliContext): Command {
   addAutomationCommands(program, context)
   addWhyCommands(program, context)
   addSimulationCommands(program, context)
-  prepare(program)
+  prepare(program, program.name())
   return program
 }
 
-/** Children do not inherit these settings from their parent. */
-function prepare(command: Command): void {
-  command.exitOverride().configureHelp({ showGlobalOptions: true })
-  for (const child of command.commands) prepare(child)
+/** Children do not inherit these settings from their parent. `path` is what a person types up to here. */
+function prepare(command: Command, path: string): void {
+  command
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true, optionDescription })
+    .showHelpAfterError(`(${path} --help shows what there is)`)
+  for (const child of command.commands) prepare(child, `${path} ${child.name()}`)
+}
+
+/** Commander's text, without a default that means "not given". */
+function optionDescription(option: Option): string {
+  const isEmpty = ['', 0, '[]'].includes(Array.isArray(option.defaultValue) ? '[]' : option.defaultValue)
+  return isEmpty ? option.description : new Help().optionDescription(option)
 }

@@ -1,4 +1,5 @@
 /** Text for people: tables, ages, sizes. Pure; nothing here prints. */
+import type { NPlusOne } from '../../proto/gen/lifeboat/v1/admin.ts'
 import { formatBytes, formatDuration } from '../../shared/domain/units.ts'
 
 export interface Column<Row> {
@@ -58,6 +59,18 @@ export function renderProgress(doneBytes: number, totalBytes: number): string {
   const share = Math.min(1, doneBytes / totalBytes)
   const filled = Math.round(share * 20)
   return `[${'#'.repeat(filled)}${'-'.repeat(20 - filled)}] ${Math.round(share * 100)} % ${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`
+}
+
+/** Fits one row of a terminal of that many columns; what does not fit ends in `…`. */
+export function cutToWidth(text: string, columns: number): string {
+  // The last column stays free: some terminals wrap as soon as it is written.
+  return text.length < columns ? text : `${text.slice(0, Math.max(0, columns - 2))}…`
+}
+
+/** A sentence: could each blade be emptied? `when` stands before it: `afterwards `. */
+export function renderNPlusOne({ kept, text }: NPlusOne, when = ''): string {
+  const sentence = `${when}${kept ? '' : 'these blades '}${text}`
+  return `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}.`
 }
 
 /** Lines under a heading, each indented; nothing at all when there are none. */

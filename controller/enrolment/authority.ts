@@ -1,16 +1,7 @@
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { HOUR_MS } from '../../shared/domain/units.ts'
+import { writeDurably } from '../../shared/durable-file.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import {
   type Authority,
@@ -101,25 +92,4 @@ export async function ensurePki(
 function isOld(path: string, now: number): boolean {
   if (!existsSync(path)) return true
   return describeCertificate(readFileSync(path, 'utf8')).notAfter - now < RENEW_WHEN_LEFT_MS
-}
-
-/** Temp name, fsync, rename: a power cut leaves the old file or the new one, never half of a key. */
-export function writeDurably(path: string, text: string, mode: number): void {
-  mkdirSync(dirname(path), { recursive: true })
-  const temporary = `${path}.new`
-  const file = openSync(temporary, 'w', mode)
-  try {
-    writeSync(file, text)
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
-  chmodSync(temporary, mode)
-  renameSync(temporary, path)
-  const directory = openSync(dirname(path), 'r')
-  try {
-    fsyncSync(directory)
-  } finally {
-    closeSync(directory)
-  }
 }

@@ -25,6 +25,7 @@ export interface Enrolment {
   renew(blade: string, request: RenewCertificateRequest): Promise<JoinResponse>
 }
 
+/** `onJoined` is called when the blade is stored as joined, before it is answered. */
 export function createEnrolment(options: {
   store: Store
   authority: Authority

@@ -1,23 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { IdSource } from '../../shared/clock.ts'
 import { LifeboatError } from '../../shared/errors.ts'
+import { formatJoinToken } from '../../shared/rpc/join-token.ts'
 import type { TokenStore } from '../store/tokens.ts'
 
 export const DEFAULT_TOKEN_TTL_MINUTES = 60
 
-/** What a token carries. `authority` lets the agent know its controller before it trusts anything (sha256, hex). */
-export interface TokenContent {
-  readonly blade: string
-  readonly secret: string
-  readonly authority: string
-  readonly expiresAt: number
-}
-
-/** `lifeboat1.` and the content: one word that can be pasted. */
-export function tokenText(content: TokenContent): string {
-  return `lifeboat1.${Buffer.from(JSON.stringify(content)).toString('base64url')}`
-}
-
+/** What is kept of a secret: it cannot be read back from the database. */
 export function hashSecret(secret: string): string {
   return createHash('sha256').update(secret).digest('hex')
 }
@@ -36,7 +25,7 @@ export function issueToken(
   const expiresAt = now + ttlMs
   tokens.removeOf(blade)
   tokens.add({ secretHash: hashSecret(secret), blade, createdAt: now, expiresAt })
-  return { text: tokenText({ blade, secret, authority, expiresAt }), expiresAt }
+  return { text: formatJoinToken({ blade, secret, authority, expiresAt }), expiresAt }
 }
 
 /**

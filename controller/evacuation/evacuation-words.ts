@@ -38,6 +38,7 @@ export function summary(
   plan: Plan | undefined,
   snapshot: FleetSnapshot,
   now: number,
+  isOverdue = false,
 ): { state: 'done' | 'undone' | 'needs-admin'; outcome: string; nextCommand: string } {
   const last = new Map(evacuation.moves.map(move => [move.vmId, move]))
   const meant = [
@@ -58,14 +59,15 @@ export function summary(
   const took = formatDuration(now - evacuation.startedAt)
   const count = `${moved} of ${total} VMs moved in ${took}`
   const stay = left.map(each => `${each.vm} (${each.error})`).join(', ')
-  if (evacuation.state === 'aborting') {
+  // The deadline's abort is nobody's wish: what it left on a failing blade is somebody's to look at (rule 11).
+  if (evacuation.state === 'aborting' && !(isOverdue && left.length > 0)) {
     const outcome = `aborted: ${count}${left.length === 0 ? '' : `; on ${evacuation.blade} stay ${stay}`}`
     return { state: moved === 0 ? 'undone' : 'done', outcome, nextCommand: '' }
   }
   if (left.length === 0) return { state: 'done', outcome: count, nextCommand: '' }
   return {
     state: 'needs-admin',
-    outcome: `${count}; left on ${evacuation.blade}: ${stay}`,
+    outcome: `${isOverdue ? 'the deadline passed: ' : ''}${count}; left on ${evacuation.blade}: ${stay}`,
     nextCommand: `lifeboat evacuate ${evacuation.blade} --plan`,
   }
 }

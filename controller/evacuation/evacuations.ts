@@ -1,14 +1,14 @@
-import { LifeboatError } from '../../shared/errors.ts'
+import { errorCode, formatErrorChain, LifeboatError } from '../../shared/errors.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
+import type { Operations } from '../operations/operations.ts'
+import type { OperationServices } from '../operations/services.ts'
 import { recheckMove } from '../placement/gate.ts'
 import { planEvacuation, planMove } from '../placement/make-plan.ts'
 import type { Plan } from '../placement/plan.ts'
 import type { EvacuationMove, EvacuationRecord } from '../store/evacuations.ts'
 import type { OperationRecord } from '../store/operations.ts'
 import { summary, toMove, waiting } from './evacuation-words.ts'
-import type { Operations } from './operations.ts'
 import type { HeldBack } from './policy.ts'
-import type { MoveServices } from './services.ts'
 
 export interface NewEvacuation {
   readonly blade: string
@@ -38,13 +38,15 @@ export interface EvacuationLimits {
   readonly moveDeadlineMs: number
 }
 
+/** `isPaused` is asked once a pass, so that a pause holds for all of it. */
 export function createEvacuations(
-  services: Pick<MoveServices, 'store' | 'fleet' | 'clock' | 'log'>,
+  services: Pick<OperationServices, 'store' | 'fleet' | 'clock' | 'log'>,
   operations: Operations,
   limits: EvacuationLimits,
   isPaused: () => boolean,
 ): Evacuations {
   const { store, fleet, clock, log } = services
+  const toldToAbort = new Set<string>()
 
   const begin = (request: NewEvacuation) => {
     const under = store.evacuations.active().find(each => each.blade === request.blade)
@@ -105,13 +107,31 @@ export function createEvacuations(
     }
   }
 
-  const settleRunning = (evacuation: EvacuationRecord) => {
-    for (const move of evacuation.moves) {
+  /**
+   * The controller may have been killed between the start of an operation and the note of it here. Without this look a
+   * failed one would pass for never begun, and be tried again blindly (rule 10).
+   */
+  const adoptStarted = (evacuation: EvacuationRecord) => {
+    const planned = evacuation.moves.filter(move => move.state === 'planned')
+    if (planned.length === 0) return
+    const known = new Set(evacuation.moves.map(move => move.operation))
+    for (const operation of store.operations.children(evacuation.operation)) {
+      const move = planned.find(each => each.vmId === operation.vmId && each.plan === operation.plan)
+      if (move === undefined || known.has(operation.id)) continue
+      store.evacuations.updateMove(evacuation.operation, move.seq, {
+        state: 'running',
+        operation: operation.id,
+      })
+    }
+  }
+
+  const settleRunning = (id: string) => {
+    for (const move of store.evacuations.get(id)?.moves ?? []) {
       if (move.state !== 'running') continue
       const operation = store.operations.get(move.operation)
       if (operation === undefined || operation.endedAt === 0) continue
       const state = operation.state === 'done' ? 'done' : 'failed'
-      store.evacuations.updateMove(evacuation.operation, move.seq, { state, error: operation.outcome })
+      store.evacuations.updateMove(id, move.seq, { state, error: operation.outcome })
     }
   }
 
@@ -132,7 +152,19 @@ export function createEvacuations(
       if (reasons.some(reason => reason.code === 'vm-busy' || reason.code === 'facts-stale')) continue
       if (reasons.length > 0)
         replan(evacuation, move, snapshot, reasons.map(reason => reason.text).join('; '))
-      else start(evacuation, move, vm)
+      else startOrFail(evacuation, move, vm)
+    }
+  }
+
+  /** A move that cannot even begin is a failed one: it must keep no other VM on the blade (rule 10). */
+  const startOrFail: typeof start = (evacuation, move, vm) => {
+    try {
+      start(evacuation, move, vm)
+    } catch (error) {
+      if (errorCode(error) === 'busy') return
+      const why = formatErrorChain(error)
+      store.evacuations.updateMove(evacuation.operation, move.seq, { state: 'failed', error: why })
+      log.error(`vm ${move.vm}: its move cannot begin`, { error: why })
     }
   }
 
@@ -209,6 +241,7 @@ export function createEvacuations(
       store.plans.get(evacuation.plan),
       fleet.snapshot(now),
       now,
+      (store.operations.get(id)?.deadlineAt ?? 0) < now,
     )
     store.transaction(() => {
       store.evacuations.setState(id, 'ended', now)
@@ -223,7 +256,16 @@ export function createEvacuations(
     }
     store.evacuations.setState(id, 'aborting', 0)
     operations.setState(id, 'aborting', { outcome: `abort asked by ${by}` })
-    for (const move of evacuation.moves) if (move.state === 'running') operations.abort(move.operation, by)
+    abortRunning(evacuation, by)
+  }
+
+  /** Once in each life of the controller: one that was killed half way through an abort goes on with it. */
+  const abortRunning = (evacuation: EvacuationRecord, by: string) => {
+    for (const move of evacuation.moves) {
+      if (move.state !== 'running' || toldToAbort.has(move.operation)) continue
+      toldToAbort.add(move.operation)
+      operations.abort(move.operation, by)
+    }
   }
 
   return {
@@ -233,8 +275,11 @@ export function createEvacuations(
       const paused = isPaused()
       const heldBack: HeldBack[] = []
       for (const evacuation of store.evacuations.active()) {
-        settleRunning(evacuation)
+        adoptStarted(evacuation)
+        settleRunning(evacuation.operation)
         const operation = store.operations.get(evacuation.operation)
+        const settled = store.evacuations.get(evacuation.operation)
+        if (settled?.state === 'aborting') abortRunning(settled, 'the evacuation')
         if (evacuation.state === 'running' && (operation?.deadlineAt ?? 0) < clock.now()) {
           abort(evacuation.operation, 'its deadline')
         }

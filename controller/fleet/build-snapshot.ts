@@ -57,6 +57,7 @@ function vmViews(sources: SnapshotSources): VmView[] {
       epoch: Math.max(records.get(id)?.epoch ?? 0, home.vm.epoch),
       operation: operation?.id ?? '',
       seenAt: home.at,
+      ...(operation?.kind === 'start' && operation.reservation !== undefined ? { starting: true } : {}),
     })
   }
   return views.sort((a, b) => (a.name === b.name ? (a.id < b.id ? -1 : 1) : a.name < b.name ? -1 : 1))

@@ -48,7 +48,9 @@ function silentBlades({ snapshot, now, listeningSince, silentAfterMs }: FleetFin
 function refusedAgents({ blades, now }: FleetFindingSources): Finding[] {
   return blades
     .filter(blade => blade.refusal !== '')
-    .map(blade => bladeFinding(blade.name, 'agent-version', 'moderate', '', { evidence: blade.refusal, observedAt: now }))
+    .map(blade =>
+      bladeFinding(blade.name, 'agent-version', 'moderate', '', { evidence: blade.refusal, observedAt: now }),
+    )
 }
 
 /**
@@ -61,9 +63,8 @@ function vmsTwice({ blades, vms, snapshot, now }: FleetFindingSources): Finding[
   const up = new Set(snapshot.blades.filter(blade => blade.liveness === 'up').map(blade => blade.name))
   const found: Finding[] = []
   for (const [id, sightings] of sightingsByVm(blades, vms)) {
-    const running = sightings.filter(
-      each => each.vm.state === 'running' && !each.vm.incoming && up.has(each.blade),
-    )
+    // An arriving copy counts: it runs only once its source has let go, and no operation is under way any more.
+    const running = sightings.filter(each => each.vm.state === 'running' && up.has(each.blade))
     if (running.length < 2 || busy.has(id)) continue
     const where = running.map(each => each.blade).sort()
     const name = names.get(id) ?? id

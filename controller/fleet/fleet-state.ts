@@ -25,6 +25,7 @@ export interface FleetStateOptions {
   readonly limits: Pick<SnapshotSources, 'maxVmsPerBlade' | 'liveness'>
 }
 
+/** Generations go on above those of earlier runs, so that no two snapshots share one. */
 export function createFleetState({ store, log, limits }: FleetStateOptions): FleetState {
   let generation = store.settings.nextNumber('fleet-restarts') * 1_000_000
   const touch = () => {
@@ -63,7 +64,7 @@ export function createFleetState({ store, log, limits }: FleetStateOptions): Fle
 }
 
 /** An incomplete report is good in what it says; what it does not mention stays as it was last seen. */
-export function mergeReport(last: BladeReport | undefined, report: BladeReport): BladeReport {
+function mergeReport(last: BladeReport | undefined, report: BladeReport): BladeReport {
   if (report.complete || last === undefined) return report
   const mentioned = new Set(report.vms.map(vm => vm.id))
   const capacity = report.capacity.memoryBytes > 0 ? report.capacity : last.capacity
@@ -74,7 +75,7 @@ export function mergeReport(last: BladeReport | undefined, report: BladeReport):
  * The first complete report makes the baseline. A kind of hardware that could not be read then (a BMC that was set up
  * later) joins the baseline when it can; what is in it already only changes by a person's word.
  */
-export function baselineAfter(blade: BladeRecord, report: BladeReport, now: number): Baseline | undefined {
+function baselineAfter(blade: BladeRecord, report: BladeReport, now: number): Baseline | undefined {
   if (!report.complete) return undefined
   const seen = baselineOf(report.facts, now)
   const had = blade.baseline

@@ -5,9 +5,10 @@ import type { Logger } from '../../shared/log.ts'
 import type { Peer } from '../../shared/rpc/endpoint.ts'
 import { MIN_PROTOCOL_VERSION, PROTOCOL_VERSION, VERSION } from '../../shared/version.ts'
 import { reportFromWire } from '../../shared/wire/convert.ts'
-import type { Orders } from '../evacuation/orders.ts'
+import type { Orders } from '../operations/orders.ts'
 import type { Store } from '../store/store.ts'
 import type { FleetState } from './fleet-state.ts'
+import { reachable } from './peer-address.ts'
 import type { AgentLink, Session, Sessions } from './sessions.ts'
 
 /** One stream of an agent: messages in, until it is closed. */
@@ -36,6 +37,7 @@ export interface IntakeOptions {
   readonly nudge: () => void
 }
 
+/** Errors end the stream they come from and nothing else. */
 export function createIntake(options: IntakeOptions): Intake {
   const { store } = options
   const requireBlade = (peer: Peer): string => {
@@ -51,10 +53,17 @@ export function createIntake(options: IntakeOptions): Intake {
     }
     return peer.name
   }
-  return { requireBlade, open: (peer, link) => converse(options, requireBlade(peer), peer, link) }
+  const newest = new Map<string, AgentLink>()
+  return { requireBlade, open: (peer, link) => converse(options, newest, requireBlade(peer), peer, link) }
 }
 
-function converse(options: IntakeOptions, blade: string, peer: Peer, link: AgentLink): Conversation {
+function converse(
+  options: IntakeOptions,
+  newest: Map<string, AgentLink>,
+  blade: string,
+  peer: Peer,
+  link: AgentLink,
+): Conversation {
   const { store, fleet, sessions, orders, clock, log } = options
   let session: Session | undefined
   let lastSequence = -1
@@ -80,6 +89,7 @@ function converse(options: IntakeOptions, blade: string, peer: Peer, link: Agent
       refusal: '',
     })
     session = sessions.open(blade, link, now)
+    newest.set(blade, link)
     log.info(`blade ${blade}: connected from ${peer.address}, agent ${message.agentVersion}`)
     link.send({
       kind: {
@@ -140,6 +150,8 @@ function converse(options: IntakeOptions, blade: string, peer: Peer, link: Agent
         hello(kind.value)
         return
       }
+      // What a replaced session still has on its way is older than what the new one has said.
+      if (newest.get(blade) !== link) return
       if (kind?.$case === 'report') report(kind.value)
       else if (kind?.$case === 'event') event(kind.value)
       else if (kind?.$case === 'orderStatus') orders.received(blade, kind.value)
@@ -165,20 +177,4 @@ export function versionMismatch(
     return `the agent on ${blade} (${hello.agentVersion}) is newer than this controller (${VERSION}): it speaks protocol ${hello.protocol}, here ${PROTOCOL_VERSION} is the newest; upgrade Lifeboat on the controller`
   }
   return undefined
-}
-
-/** An agent that listens on every address does not know which one others see; the one it calls from is good. */
-export function reachable(peerAddress: string, seenFrom: string): string {
-  const port = /:(\d+)$/.exec(peerAddress)?.[1] ?? '7422'
-  const host = peerAddress.replace(/:\d+$/, '')
-  if (host !== '' && host !== '0.0.0.0' && host !== '[::]' && host !== '::') return peerAddress
-  return `${hostOf(seenFrom)}:${port}`
-}
-
-/** `10.0.0.3:41234` → `10.0.0.3`; `[fe80::1]:41234` keeps its brackets; an IPv4 address in IPv6 clothes sheds them. */
-function hostOf(address: string): string {
-  const bracketed = /^\[(.+)\](?::\d+)?$/.exec(address)?.[1]
-  const bare = bracketed ?? (address.split(':').length === 2 ? address.replace(/:\d+$/, '') : address)
-  const plain = bare.replace(/^::ffff:/, '')
-  return plain.includes(':') ? `[${plain}]` : plain
 }

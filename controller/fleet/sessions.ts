@@ -28,6 +28,7 @@ export interface Sessions {
   end(blade?: string): void
 }
 
+/** In memory only: after a restart the agents dial again. */
 export function createSessions(log: Logger): Sessions {
   const sessions = new Map<string, Session>()
   return {

@@ -75,13 +75,16 @@ function reportAt(blades: readonly BladeRecord[], name: string): number {
 }
 
 /**
- * Which blade has the VM when several speak of it. Not the arriving copy; then where it executes; then the highest
+ * Which blade has the VM when several speak of it. Where it runs: an arriving copy runs only once its source has let
+ * go, also when nobody has confirmed that yet. Else not the arriving copy; then where it is in memory; then the highest
  * epoch (a left-over definition has an older one); then the newest word; then the name, so that it is the same twice.
  */
 export function homeOf(sightings: readonly Sighting[]): Sighting | undefined {
   const executes = (vm: Vm) => (vm.state === 'running' ? 2 : vm.state === 'paused' ? 1 : 0)
+  const runs = (vm: Vm) => Number(vm.state === 'running')
   return [...sightings].sort(
     (a, b) =>
+      runs(b.vm) - runs(a.vm) ||
       Number(a.vm.incoming) - Number(b.vm.incoming) ||
       executes(b.vm) - executes(a.vm) ||
       b.vm.epoch - a.vm.epoch ||

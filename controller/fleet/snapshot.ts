@@ -53,4 +53,6 @@ export interface VmView extends Omit<Vm, 'state' | 'incoming'> {
   /** The operation that works on it; empty when none. */
   readonly operation: string
   readonly seenAt: number
+  /** Admitted to start, and not reported running yet: its memory is taken. */
+  readonly starting?: boolean
 }

@@ -83,8 +83,8 @@ function promisedVm(reservation: Reservation): RoomVm {
  * Not known counts as there (unknown, lost): the memory of a VM that may run is not free. Crashed and stopped ones
  * need none; their volumes and their place among the VMs count all the same.
  */
-export function isInMemory(vm: { readonly state: VmView['state'] }): boolean {
-  return vm.state !== 'stopped' && vm.state !== 'crashed'
+export function isInMemory(vm: Pick<VmView, 'state' | 'starting'>): boolean {
+  return vm.starting === true || (vm.state !== 'stopped' && vm.state !== 'crashed')
 }
 
 /** Memory VMs may use, in bytes. */

@@ -7,7 +7,7 @@ import { findPool, type Room, usableMemoryBytes, usedMemoryBytes, volumeNeeds, w
  * blade are few, disks are roomy. The last part keeps VMs off a chassis that has already lost a supply, as long as
  * there is another one; on its own it never beats two free places.
  */
-export const WEIGHTS = {
+const WEIGHTS = {
   /** Share of the blade's memory that stays free. */
   memory: 40,
   /** Share of its VM places that stay free. */

@@ -1,3 +1,4 @@
+import { createRowMap } from './row-map.ts'
 import type { Sql } from './sql.ts'
 import type { AlertTable } from './tables.ts'
 
@@ -34,40 +35,43 @@ export interface AlertStore {
   list(limit: number): AlertRecord[]
 }
 
-const COLUMNS: Record<keyof AlertRecord, keyof AlertTable> = {
-  id: 'id',
-  caseKey: 'case_key',
-  code: 'code',
-  severity: 'severity',
-  blade: 'blade',
-  subject: 'subject',
-  title: 'title',
-  text: 'text',
-  nextCommand: 'next_command',
-  blades: 'blades',
-  raisedAt: 'raised_at',
-  clearedAt: 'cleared_at',
-  acknowledgedBy: 'acknowledged_by',
-  acknowledgedAt: 'acknowledged_at',
-  acknowledgedNote: 'acknowledged_note',
-  deliveredAt: 'delivered_at',
-  revision: 'revision',
-}
-const FIELDS = Object.entries(COLUMNS) as [keyof AlertRecord, keyof AlertTable][]
+const ROWS = createRowMap<AlertRecord, AlertTable>(
+  {
+    id: 'id',
+    caseKey: 'case_key',
+    code: 'code',
+    severity: 'severity',
+    blade: 'blade',
+    subject: 'subject',
+    title: 'title',
+    text: 'text',
+    nextCommand: 'next_command',
+    blades: 'blades',
+    raisedAt: 'raised_at',
+    clearedAt: 'cleared_at',
+    acknowledgedBy: 'acknowledged_by',
+    acknowledgedAt: 'acknowledged_at',
+    acknowledgedNote: 'acknowledged_note',
+    deliveredAt: 'delivered_at',
+    revision: 'revision',
+  },
+  ['blades'],
+)
 
+/** Over the table `alerts`. */
 export function createAlertStore(sql: Sql): AlertStore {
   const select = () => sql.build.selectFrom('alerts').selectAll()
   return {
     add: alert => {
-      sql.run(sql.build.insertInto('alerts').values(toRow(alert) as unknown as AlertTable))
+      sql.run(sql.build.insertInto('alerts').values(ROWS.toRow(alert) as unknown as AlertTable))
     },
     get: id => {
       const row = sql.first(select().where('id', '=', id))
-      return row && fromRow(row)
+      return row && ROWS.fromRow(row)
     },
     update: (id, change) => {
       if (Object.keys(change).length === 0) return
-      sql.run(sql.build.updateTable('alerts').set(toRow(change)).where('id', '=', id))
+      sql.run(sql.build.updateTable('alerts').set(ROWS.toRow(change)).where('id', '=', id))
     },
     open: () =>
       sql
@@ -77,7 +81,7 @@ export function createAlertStore(sql: Sql): AlertStore {
             .orderBy('raised_at')
             .orderBy('rowid' as 'id'),
         )
-        .map(fromRow),
+        .map(ROWS.fromRow),
     list: limit =>
       sql
         .all(
@@ -85,22 +89,6 @@ export function createAlertStore(sql: Sql): AlertStore {
             .orderBy('rowid' as 'id', 'desc')
             .limit(limit),
         )
-        .map(fromRow),
+        .map(ROWS.fromRow),
   }
-}
-
-function toRow(change: Partial<AlertRecord>): Partial<AlertTable> {
-  const row: Record<string, unknown> = {}
-  for (const [field, column] of FIELDS) {
-    if (!(field in change)) continue
-    row[column] = field === 'blades' ? JSON.stringify(change.blades) : change[field]
-  }
-  return row as Partial<AlertTable>
-}
-
-function fromRow(row: AlertTable): AlertRecord {
-  const record: Record<string, unknown> = {}
-  for (const [field, column] of FIELDS) record[field] = row[column]
-  record.blades = JSON.parse(row.blades)
-  return record as unknown as AlertRecord
 }

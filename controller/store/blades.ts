@@ -1,5 +1,6 @@
 import type { AdminState, BladeReport } from '../../shared/domain/fleet.ts'
 import type { Baseline } from '../diagnosis/case.ts'
+import { createRowMap } from './row-map.ts'
 import type { Sql } from './sql.ts'
 import type { BladeTable } from './tables.ts'
 
@@ -40,35 +41,38 @@ export interface BladeStore {
   hasCertificate(name: string, fingerprint: string): boolean
 }
 
-const JSON_COLUMNS = new Set(['feeds', 'switches', 'baseline', 'report'])
-const COLUMNS: Record<keyof BladeRecord, keyof BladeTable> = {
-  name: 'name',
-  chassis: 'chassis',
-  slot: 'slot',
-  feeds: 'feeds',
-  switches: 'switches',
-  maxVms: 'max_vms',
-  admin: 'admin',
-  adminReason: 'admin_reason',
-  addedAt: 'added_at',
-  joinedAt: 'joined_at',
-  peerAddress: 'peer_address',
-  agentVersion: 'agent_version',
-  refusal: 'refusal',
-  baseline: 'baseline',
-  report: 'report',
-  reportAt: 'report_at',
-}
+const ROWS = createRowMap<BladeRecord, BladeTable>(
+  {
+    name: 'name',
+    chassis: 'chassis',
+    slot: 'slot',
+    feeds: 'feeds',
+    switches: 'switches',
+    maxVms: 'max_vms',
+    admin: 'admin',
+    adminReason: 'admin_reason',
+    addedAt: 'added_at',
+    joinedAt: 'joined_at',
+    peerAddress: 'peer_address',
+    agentVersion: 'agent_version',
+    refusal: 'refusal',
+    baseline: 'baseline',
+    report: 'report',
+    reportAt: 'report_at',
+  },
+  ['feeds', 'switches', 'baseline', 'report'],
+)
 
+/** Over the tables `blades` and `blade_certificates`. */
 export function createBladeStore(sql: Sql): BladeStore {
   const addCertificate: BladeStore['addCertificate'] = (blade, fingerprint, notAfter) => {
     sql.run(sql.build.insertInto('blade_certificates').values({ fingerprint, blade, not_after: notAfter }))
   }
   return {
-    list: () => sql.all(sql.build.selectFrom('blades').selectAll().orderBy('name')).map(fromRow),
+    list: () => sql.all(sql.build.selectFrom('blades').selectAll().orderBy('name')).map(ROWS.fromRow),
     get: name => {
       const row = sql.first(sql.build.selectFrom('blades').selectAll().where('name', '=', name))
-      return row && fromRow(row)
+      return row && ROWS.fromRow(row)
     },
     add: blade => {
       const record: BladeRecord = {
@@ -84,11 +88,11 @@ export function createBladeStore(sql: Sql): BladeStore {
         report: undefined,
         reportAt: 0,
       }
-      sql.run(sql.build.insertInto('blades').values(toRow(record) as unknown as BladeTable))
+      sql.run(sql.build.insertInto('blades').values(ROWS.toRow(record) as unknown as BladeTable))
     },
     update: (name, change) => {
       if (Object.keys(change).length === 0) return
-      sql.run(sql.build.updateTable('blades').set(toRow(change)).where('name', '=', name))
+      sql.run(sql.build.updateTable('blades').set(ROWS.toRow(change)).where('name', '=', name))
     },
     remove: name => {
       sql.run(sql.build.deleteFrom('blades').where('name', '=', name))
@@ -106,35 +110,5 @@ export function createBladeStore(sql: Sql): BladeStore {
           .where('blade', '=', blade)
           .where('fingerprint', '=', fingerprint),
       ) !== undefined,
-  }
-}
-
-function toRow(change: Partial<BladeRecord>): Partial<BladeTable> {
-  const row: Record<string, unknown> = {}
-  for (const [key, value] of Object.entries(change)) {
-    const column = COLUMNS[key as keyof BladeRecord]
-    row[column] = JSON_COLUMNS.has(column) ? (value === undefined ? '' : JSON.stringify(value)) : value
-  }
-  return row as Partial<BladeTable>
-}
-
-function fromRow(row: BladeTable): BladeRecord {
-  return {
-    name: row.name,
-    chassis: row.chassis,
-    slot: row.slot,
-    feeds: JSON.parse(row.feeds),
-    switches: JSON.parse(row.switches),
-    maxVms: row.max_vms,
-    admin: row.admin as AdminState,
-    adminReason: row.admin_reason,
-    addedAt: row.added_at,
-    joinedAt: row.joined_at,
-    peerAddress: row.peer_address,
-    agentVersion: row.agent_version,
-    refusal: row.refusal,
-    baseline: row.baseline === '' ? undefined : JSON.parse(row.baseline),
-    report: row.report === '' ? undefined : JSON.parse(row.report),
-    reportAt: row.report_at,
   }
 }

@@ -8,6 +8,7 @@ export interface CaseStore {
   get(id: string): Case | undefined
 }
 
+/** Over the table `cases`; a case lies there as JSON. */
 export function createCaseStore(sql: Sql): CaseStore {
   return {
     open: () =>

@@ -60,6 +60,7 @@ export interface EvacuationStore {
   ofPlan(plan: string): EvacuationRecord | undefined
 }
 
+/** Over the tables `evacuations` and `evacuation_moves`. */
 export function createEvacuationStore(sql: Sql): EvacuationStore {
   const select = () => sql.build.selectFrom('evacuations').selectAll()
   type Row = NonNullable<ReturnType<typeof firstRow>>

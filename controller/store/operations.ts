@@ -1,6 +1,7 @@
 import type { OperationState } from '../../shared/domain/operation.ts'
 import type { SagaStepView } from '../../shared/saga/definition.ts'
 import type { Reservation } from '../fleet/snapshot.ts'
+import { createRowMap } from './row-map.ts'
 import type { Sql } from './sql.ts'
 import type { OperationTable } from './tables.ts'
 
@@ -84,50 +85,53 @@ export interface OperationStore {
   remove(id: string): void
 }
 
-const COLUMNS: Record<keyof OperationRecord, keyof OperationTable> = {
-  id: 'id',
-  kind: 'kind',
-  state: 'state',
-  vmId: 'vm_id',
-  vm: 'vm',
-  from: 'source',
-  to: 'target',
-  method: 'method',
-  plan: 'plan',
-  parent: 'parent',
-  cause: 'cause',
-  requestedBy: 'requested_by',
-  startedAt: 'started_at',
-  endedAt: 'ended_at',
-  deadlineAt: 'deadline_at',
-  steps: 'steps',
-  downtimeMs: 'downtime_ms',
-  handoverMs: 'handover_ms',
-  doneBytes: 'done_bytes',
-  totalBytes: 'total_bytes',
-  error: 'error',
-  outcome: 'outcome',
-  nextCommand: 'next_command',
-  reservation: 'reservation',
-  settledAt: 'settled_at',
-}
-const FIELDS = Object.entries(COLUMNS) as [keyof OperationRecord, keyof OperationTable][]
+const ROWS = createRowMap<OperationRecord, OperationTable>(
+  {
+    id: 'id',
+    kind: 'kind',
+    state: 'state',
+    vmId: 'vm_id',
+    vm: 'vm',
+    from: 'source',
+    to: 'target',
+    method: 'method',
+    plan: 'plan',
+    parent: 'parent',
+    cause: 'cause',
+    requestedBy: 'requested_by',
+    startedAt: 'started_at',
+    endedAt: 'ended_at',
+    deadlineAt: 'deadline_at',
+    steps: 'steps',
+    downtimeMs: 'downtime_ms',
+    handoverMs: 'handover_ms',
+    doneBytes: 'done_bytes',
+    totalBytes: 'total_bytes',
+    error: 'error',
+    outcome: 'outcome',
+    nextCommand: 'next_command',
+    reservation: 'reservation',
+    settledAt: 'settled_at',
+  },
+  ['steps', 'reservation'],
+)
 
+/** Over the table `operations`, which itself refuses a second operation at work on a VM. */
 export function createOperationStore(sql: Sql): OperationStore {
   const select = () => sql.build.selectFrom('operations').selectAll()
   // rowid, not id: o10 sorts before o9 as text.
-  const many = (query: ReturnType<typeof select>) => sql.all(query).map(fromRow)
+  const many = (query: ReturnType<typeof select>) => sql.all(query).map(ROWS.fromRow)
   return {
     add: operation => {
-      sql.run(sql.build.insertInto('operations').values(toRow(operation) as unknown as OperationTable))
+      sql.run(sql.build.insertInto('operations').values(ROWS.toRow(operation) as unknown as OperationTable))
     },
     get: id => {
       const row = sql.first(select().where('id', '=', id))
-      return row && fromRow(row)
+      return row && ROWS.fromRow(row)
     },
     update: (id, change) => {
       if (Object.keys(change).length === 0) return
-      sql.run(sql.build.updateTable('operations').set(toRow(change)).where('id', '=', id))
+      sql.run(sql.build.updateTable('operations').set(ROWS.toRow(change)).where('id', '=', id))
     },
     list: filter => {
       const query = select()
@@ -143,7 +147,7 @@ export function createOperationStore(sql: Sql): OperationStore {
       ),
     activeOf: vmId => {
       const row = sql.first(select().where('vm_id', '=', vmId).where('ended_at', '=', 0))
-      return row && fromRow(row)
+      return row && ROWS.fromRow(row)
     },
     children: parent =>
       many(
@@ -179,24 +183,4 @@ export function createOperationStore(sql: Sql): OperationStore {
       )
     },
   }
-}
-
-function toRow(change: Partial<OperationRecord>): Partial<OperationTable> {
-  const row: Record<string, unknown> = {}
-  for (const [field, column] of FIELDS) {
-    if (!(field in change)) continue
-    const value = change[field]
-    if (field === 'steps' || field === 'reservation')
-      row[column] = value === undefined ? '' : JSON.stringify(value)
-    else row[column] = value
-  }
-  return row as Partial<OperationTable>
-}
-
-function fromRow(row: OperationTable): OperationRecord {
-  const record: Record<string, unknown> = {}
-  for (const [field, column] of FIELDS) record[field] = row[column]
-  record.steps = JSON.parse(row.steps)
-  record.reservation = row.reservation === '' ? undefined : JSON.parse(row.reservation)
-  return record as unknown as OperationRecord
 }

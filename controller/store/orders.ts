@@ -1,6 +1,7 @@
 import { OrderStatus } from '../../proto/gen/lifeboat/v1/intake.ts'
 import type { Command } from '../../proto/gen/lifeboat/v1/types.ts'
 import type { Sql } from './sql.ts'
+import type { OrderTable } from './tables.ts'
 
 /** One step an agent said it was at, and since when (by the controller's clock). */
 export interface AgentStep {
@@ -28,6 +29,7 @@ export interface OrderStore {
   removeOf(operation: string): void
 }
 
+/** Over the table `orders`. */
 export function createOrderStore(sql: Sql): OrderStore {
   return {
     get: id => {
@@ -68,16 +70,7 @@ export function createOrderStore(sql: Sql): OrderStore {
   }
 }
 
-function fromRow(row: {
-  id: string
-  operation: string
-  blade: string
-  state: string
-  status: string
-  agent_steps: string
-  commands: string
-  ended_at: number
-}): OrderRecord {
+function fromRow(row: OrderTable): OrderRecord {
   return {
     id: row.id,
     operation: row.operation,

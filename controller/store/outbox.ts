@@ -24,6 +24,7 @@ export interface OutboxStore {
   prune(deliveredBefore: number): number
 }
 
+/** Over the table `outbox`. */
 export function createOutboxStore(sql: Sql): OutboxStore {
   return {
     add: entry => {

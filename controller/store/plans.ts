@@ -8,6 +8,7 @@ export interface PlanStore {
   newest(): Plan | undefined
 }
 
+/** Over the table `plans`; a plan lies there as JSON and never changes. */
 export function createPlanStore(sql: Sql): PlanStore {
   const parse = (row: { json: string } | undefined) => row && (JSON.parse(row.json) as Plan)
   return {

@@ -15,6 +15,7 @@ export interface SettingStore {
   nextNumber(name: string): number
 }
 
+/** Over the tables `settings` and `counters`. */
 export function createSettingStore(sql: Sql): SettingStore {
   return {
     automation: () => {

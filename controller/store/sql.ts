@@ -25,6 +25,7 @@ export interface Sql {
   transaction<Result>(act: () => Result): Result
 }
 
+/** Statements are prepared once and kept by their text. */
 export function createSql(db: Database.Database): Sql {
   const build = new Kysely<Tables>({
     dialect: {

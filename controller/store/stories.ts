@@ -27,6 +27,7 @@ export interface StoryStore {
   prune(olderThan: number): number
 }
 
+/** Over the tables `stories` and `events`. */
 export function createStoryStore(sql: Sql): StoryStore {
   return {
     tell: (kind, subject, at, text) => {

@@ -19,6 +19,7 @@ export interface TokenStore {
   removeOf(blade: string): void
 }
 
+/** Over the table `tokens`. */
 export function createTokenStore(sql: Sql): TokenStore {
   return {
     add: token => {

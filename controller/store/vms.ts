@@ -28,6 +28,7 @@ export interface VmStore {
   place(id: string, blade: string, at: number, vm: Vm): void
 }
 
+/** Over the table `vms`. */
 export function createVmStore(sql: Sql): VmStore {
   const get = (id: string) => {
     const row = sql.first(sql.build.selectFrom('vms').selectAll().where('id', '=', id))

@@ -1,4 +1,4 @@
-/** States of an operation; every operation ends (rule 11). Changed by one function: controller/evacuation/operations. */
+/** States of an operation; every operation ends (rule 11). Changed by one function: controller/operations. */
 export const OPERATION_STATES = {
   running: 'works on its steps',
   aborting: 'was told to stop, undoes what it did',
@@ -9,6 +9,7 @@ export const OPERATION_STATES = {
 export type OperationState = keyof typeof OPERATION_STATES
 
 export const ORDER_STATES = {
+  sent: 'given by the controller, the agent has not said anything yet',
   accepted: 'written to the journal of the agent',
   running: 'works on its steps',
   done: 'ended as asked',
@@ -18,7 +19,17 @@ export const ORDER_STATES = {
 } as const
 export type OrderState = keyof typeof ORDER_STATES
 
-export const ENDED_ORDER_STATES: readonly OrderState[] = ['done', 'undone', 'refused', 'needs-admin']
+const ENDED_ORDER_STATES: readonly string[] = [
+  'done',
+  'undone',
+  'refused',
+  'needs-admin',
+] satisfies OrderState[]
+
+/** Is the order over, so that nothing more will be said of it but its end? `state` may be a word off the wire. */
+export function isEndedOrder(state: string): boolean {
+  return ENDED_ORDER_STATES.includes(state)
+}
 
 export const METHODS = {
   live: 'libvirt live migration with storage copy',

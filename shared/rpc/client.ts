@@ -17,11 +17,12 @@ type UnaryMethod<Request, Response> = (
   callback: (error: ServiceError | null, response: Response) => void,
 ) => ClientUnaryCall
 
-type UnaryNames<C> = {
+/** The unary methods of a generated client, by name. */
+export type UnaryNames<C> = {
   [Name in keyof C]: C[Name] extends UnaryMethod<infer _Request, infer _Response> ? Name : never
 }[Exclude<keyof C, keyof Client>]
-type RequestOf<Method> = Method extends UnaryMethod<infer Request, infer _Response> ? Request : never
-type ResponseOf<Method> = Method extends UnaryMethod<infer _Request, infer Response> ? Response : never
+export type RequestOf<Method> = Method extends UnaryMethod<infer Request, infer _Response> ? Request : never
+export type ResponseOf<Method> = Method extends UnaryMethod<infer _Request, infer Response> ? Response : never
 
 /**
  * One question, one answer: `await unary(client, 'getStatus', {}, { timeoutMs: 5000 })`.

@@ -1,6 +1,6 @@
 /** Both ends of a gRPC connection of Lifeboat: who may speak (credentials, peer), the server and the client side. */
 
-export { type RequestOptions, unary } from './client.ts'
+export { type RequestOf, type RequestOptions, type ResponseOf, type UnaryNames, unary } from './client.ts'
 export {
   channelOptions,
   createAnonymousChannelCredentials,

@@ -32,11 +32,13 @@ const FIRST_BACKOFF_MS = 1000
 const LAST_BACKOFF_MS = 30_000
 /** A step behind the point of no return gets this much even when the deadline is over: the VM is between two blades. */
 const LATE_STEP_MS = 60_000
+/** A timer's own limit is 24 days; a longer one would fire at once. */
+const LONGEST_TIMER_MS = 24 * 60 * 60_000
 /** 1+2+4+8+16 s: long enough for the other blade's agent to restart. */
 const PROBE_TRIES = 6
 
 /** Wait before try number `failures + 1`; doubles from 1 s to 30 s. */
-export function backoffMs(failures: number): number {
+function backoffMs(failures: number): number {
   return failures === 0 ? 0 : Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (failures - 1))
 }
 
@@ -98,8 +100,13 @@ class JournaledExecution<Params, Services> implements Execution {
   }
 
   async #watchDeadline(over: AbortSignal): Promise<void> {
-    await this.#options.clock.sleep(this.#options.record.deadlineAt - this.#options.clock.now(), over)
-    if (over.aborted) return
+    const { clock, record } = this.#options
+    // Looked at again after each sleep: timers run early by a millisecond, and a clock that was set back makes them
+    // hours early. A single look would miss the deadline for ever (rule 11).
+    for (let leftMs = record.deadlineAt - clock.now(); leftMs > 0; leftMs = record.deadlineAt - clock.now()) {
+      await clock.sleep(Math.min(leftMs, LONGEST_TIMER_MS), over)
+      if (over.aborted) return
+    }
     try {
       this.#checkDeadline()
     } catch (error) {

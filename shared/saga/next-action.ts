@@ -1,7 +1,7 @@
 import { lastToUndo, type SagaProgress } from './replay.ts'
 
 /** An undo that failed so often will not succeed by itself. */
-export const UNDO_TRIES = 3
+const UNDO_TRIES = 3
 
 export type SagaAction =
   /** `isUnknown`: it started and never finished, so probe before doing it (again). */

@@ -253,7 +253,7 @@ function haveSameNames(left: readonly { name: string }[], right: readonly { name
 }
 
 /** The view of any record, also of one whose events make no sense: that one needs an admin. */
-export function viewOfRecord(record: SagaRecord): SagaView {
+function viewOfRecord(record: SagaRecord): SagaView {
   try {
     return viewOf(record, replay(record.steps, record.events))
   } catch (error) {

@@ -1,3 +1,8 @@
+/**
+ * Wire ↔ domain. Towards the wire nothing can go wrong; from it everything is checked, and `bad-input` names every bad
+ * field. A newer agent's words are refused like wrong ones: the controller is upgraded first.
+ */
+
 import type { Report } from '../../proto/gen/lifeboat/v1/intake.ts'
 import type * as wire from '../../proto/gen/lifeboat/v1/types.ts'
 import {
@@ -15,21 +20,11 @@ import { REASON_CODES, type Reason } from '../domain/reason.ts'
 import { factToWire, readFact } from './facts.ts'
 import { FieldReader } from './reader.ts'
 
-/**
- * Wire ↔ domain. Towards the wire nothing can go wrong; from it everything is checked, and `bad-input` names every bad
- * field. A newer agent's words are refused like wrong ones: the controller is upgraded first.
- */
-export { factFromWire, factToWire } from './facts.ts'
-
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const FORMATS: readonly VolumeFormat[] = ['raw', 'qcow2']
 
 export function volumeToWire(volume: Volume): wire.Volume {
   return { ...volume }
-}
-
-export function volumeFromWire(volume: wire.Volume): Volume {
-  return read('volume', volume, readVolume)
 }
 
 export function reasonToWire(reason: Reason): wire.Reason {
@@ -42,11 +37,6 @@ export function reasonToWire(reason: Reason): wire.Reason {
   }
 }
 
-/** The wire has no "absent": an empty blade is none, and two zeros are no numbers (nothing needed, nothing there). */
-export function reasonFromWire(reason: wire.Reason): Reason {
-  return read('reason', reason, readReason)
-}
-
 export function vmToWire(vm: Vm): wire.Vm {
   return {
     ...vm,
@@ -56,10 +46,6 @@ export function vmToWire(vm: Vm): wire.Vm {
   }
 }
 
-export function vmFromWire(vm: wire.Vm): Vm {
-  return read('vm', vm, readVm)
-}
-
 export function capacityToWire(capacity: Capacity): wire.Capacity {
   return {
     ...capacity,
@@ -67,10 +53,6 @@ export function capacityToWire(capacity: Capacity): wire.Capacity {
     networks: [...capacity.networks],
     cpuModels: [...capacity.cpuModels],
   }
-}
-
-export function capacityFromWire(capacity: wire.Capacity): Capacity {
-  return read('capacity', capacity, readCapacity)
 }
 
 export function reportToWire(report: BladeReport): Report {
@@ -84,28 +66,17 @@ export function reportToWire(report: BladeReport): Report {
   }
 }
 
+/** Throws `bad-input` naming every bad field: a report is taken whole or not at all. */
 export function reportFromWire(report: Report): BladeReport {
-  return read('report', report, readReport)
+  const reader = new FieldReader()
+  const result = readReport(reader, 'report', report)
+  reader.finish('report')
+  return result
 }
 
+/** `blade`: who ran it; the controller shows the commands of both ends of a move together. */
 export function commandToWire(record: CommandRecord, blade: string): wire.Command {
   return { ...record, argv: [...record.argv], blade }
-}
-
-/** The blade of the message is dropped: who asks knows whose stream it came by. */
-export function commandFromWire(command: wire.Command): CommandRecord {
-  return read('command', command, readCommand)
-}
-
-function read<From, To>(
-  what: string,
-  value: From,
-  readValue: (reader: FieldReader, where: string, value: From) => To,
-): To {
-  const reader = new FieldReader()
-  const result = readValue(reader, what, value)
-  reader.finish(what)
-  return result
 }
 
 function readVolume(reader: FieldReader, where: string, volume: wire.Volume): Volume {
@@ -121,6 +92,7 @@ function readVolume(reader: FieldReader, where: string, volume: wire.Volume): Vo
   }
 }
 
+/** The wire has no "absent": an empty blade is none, and two zeros are no numbers (nothing needed, nothing there). */
 function readReason(reader: FieldReader, where: string, reason: wire.Reason): Reason {
   const needed = reader.whole(`${where}.needed`, reason.needed)
   const available = reader.whole(`${where}.available`, reason.available)
@@ -191,19 +163,5 @@ function readReport(reader: FieldReader, where: string, report: Report): BladeRe
     vms: reader.each(`${where}.vms`, report.vms, readVm),
     capacity: readCapacity(reader, `${where}.capacity`, report.capacity ?? NO_CAPACITY),
     complete: report.complete,
-  }
-}
-
-function readCommand(reader: FieldReader, where: string, command: wire.Command): CommandRecord {
-  if (!Number.isInteger(command.exitCode) || command.exitCode < -1) {
-    reader.problem(`${where}.exitCode`, `must be -1 or an exit code, got ${command.exitCode}`)
-  }
-  if (command.argv.length === 0) reader.problem(`${where}.argv`, 'is empty')
-  return {
-    argv: [...command.argv],
-    exitCode: command.exitCode,
-    startedAt: reader.whole(`${where}.startedAt`, command.startedAt),
-    durationMs: reader.whole(`${where}.durationMs`, command.durationMs),
-    stderrTail: command.stderrTail,
   }
 }

@@ -1,6 +1,6 @@
 import type * as wire from '../../proto/gen/lifeboat/v1/types.ts'
 import type { Fact, MirrorMemberState, PowerSupplyState, ProbeSubject } from '../domain/health.ts'
-import { FieldReader } from './reader.ts'
+import type { FieldReader } from './reader.ts'
 
 const MEMBER_STATES: readonly MirrorMemberState[] = ['in-sync', 'faulty', 'missing', 'rebuilding', 'spare']
 const SUPPLY_STATES: readonly PowerSupplyState[] = ['ok', 'failed', 'ac-lost', 'predictive-failure', 'absent']
@@ -8,6 +8,7 @@ const PROBE_SUBJECTS: readonly ProbeSubject[] = ['mirror', 'bond', 'power']
 const LINK_STATES = ['up', 'down'] as const
 const PARTNER_STATES = ['ok', 'short', 'none'] as const
 
+/** A fact as it is told to the controller and, by the controller, to the CLI. */
 export function factToWire(fact: Fact): wire.Fact {
   return { observedAt: fact.observedAt, kind: kindToWire(fact) }
 }
@@ -42,14 +43,7 @@ function kindToWire(fact: Fact): NonNullable<wire.Fact['kind']> {
   }
 }
 
-/** Throws `bad-input` naming every bad field. */
-export function factFromWire(fact: wire.Fact): Fact {
-  const reader = new FieldReader()
-  const result = readFact(reader, 'fact', fact)
-  reader.finish('fact')
-  return result
-}
-
+/** Reads one fact; problems go to the reader, and what cannot be read is handed out as an unreadable mirror. */
 export function readFact(reader: FieldReader, where: string, fact: wire.Fact): Fact {
   const observedAt = reader.whole(`${where}.observedAt`, fact.observedAt)
   switch (fact.kind?.$case) {

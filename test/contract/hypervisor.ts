@@ -180,6 +180,7 @@ function migrations(get: () => HypervisorsUnderTest): void {
     const id = await runningVm(get())
     const seen: [number, number][] = []
     const { promise, tunnel } = await beginMove(get(), id, {
+      disks: ['vda'],
       onProgress: (done, total) => seen.push([done, total]),
     })
     await promise
@@ -326,6 +327,7 @@ async function beginMove(
     timeoutMs: 120_000,
     signal: new AbortController().signal,
     run: world.run,
+    disks: ['vda'],
     onProgress: () => {},
     ...options,
   })

@@ -3,7 +3,8 @@ import { mkdirSync } from 'node:fs'
 import { createServer as createTcpServer } from 'node:net'
 import { join } from 'node:path'
 import type { ServerDuplexStream } from '@grpc/grpc-js'
-import { type Agent, type AgentSeams, createAgent } from '../../agent/bootstrap.ts'
+import { type Agent, createAgent } from '../../agent/bootstrap.ts'
+import type { AgentSeams } from '../../agent/seams.ts'
 import { writeIdentity } from '../../agent/session/identity-file.ts'
 import type { SimBlade, SimVmOptions } from '../../agent/sim/blade.ts'
 import { createSimRunner } from '../../agent/sim/runner.ts'
@@ -18,7 +19,7 @@ import {
   type ToAgent,
 } from '../../proto/gen/lifeboat/v1/intake.ts'
 import { randomIds, systemClock } from '../../shared/clock.ts'
-import { ENDED_ORDER_STATES, type OrderState } from '../../shared/domain/operation.ts'
+import { isEndedOrder } from '../../shared/domain/operation.ts'
 import { MIB } from '../../shared/domain/units.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
@@ -104,7 +105,7 @@ export async function createAgentWorld(): Promise<AgentWorld> {
       const dir = stateDir(blade.name)
       mkdirSync(dir, { recursive: true })
       const identity = await identityOf(blade.name)
-      await writeIdentity(dir, { blade: blade.name, controller: controller.address, identity })
+      writeIdentity(dir, { blade: blade.name, controller: controller.address, identity })
       const agent = await createAgent(
         {
           stateDir: dir,
@@ -201,7 +202,7 @@ async function startScriptedController(
   }
   const hearStatus = (stream: Stream, status: OrderStatus) => {
     controller.statuses.push(status)
-    if (!ENDED_ORDER_STATES.includes(status.state as OrderState)) return
+    if (!isEndedOrder(status.state)) return
     open.delete(status.orderId)
     if (controller.acknowledge) {
       stream.write({ kind: { $case: 'orderEndSeen', value: { orderId: status.orderId } } })
@@ -262,9 +263,7 @@ async function startScriptedController(
       void streams.get(blade)?.write({ kind: { $case: 'abortOrder', value: { orderId } } }),
     end: async orderId => {
       const ended = () =>
-        controller.statuses.findLast(
-          status => status.orderId === orderId && ENDED_ORDER_STATES.includes(status.state as OrderState),
-        )
+        controller.statuses.findLast(status => status.orderId === orderId && isEndedOrder(status.state))
       await waiters.until(() => ended() !== undefined)
       return ended() as OrderStatus
     },

@@ -16,6 +16,7 @@ import {
   createChannelCredentials,
   unary,
 } from '../../shared/rpc/endpoint.ts'
+import { formatJoinToken } from '../../shared/rpc/join-token.ts'
 import { reportToWire } from '../../shared/wire/convert.ts'
 import { soundCapacity, soundFacts, vm } from '../fakes/agent-reports.ts'
 import { until } from '../fakes/until.ts'
@@ -68,8 +69,8 @@ describe('at the door of the controller', () => {
   })
 
   it('an unknown token joins nothing', async () => {
-    const content = { blade: 'blade05', secret: 'guessed', authority: '', expiresAt: 0 }
-    const token = `lifeboat1.${Buffer.from(JSON.stringify(content)).toString('base64url')}`
+    const authority = 'a'.repeat(64)
+    const token = formatJoinToken({ blade: 'blade05', secret: 'guessed', authority, expiresAt: 0 })
     await assert.rejects(joinWithToken(fixture, token), /this token is not known here/)
     logged(/not known here/)
   })

@@ -14,7 +14,7 @@ import type { Fact } from '../../shared/domain/health.ts'
 import type { CommandRecord } from '../../shared/domain/operation.ts'
 import { REASON_CODES, type Reason } from '../../shared/domain/reason.ts'
 import { LifeboatError } from '../../shared/errors.ts'
-import { commandFromWire, commandToWire, reportFromWire, reportToWire } from '../../shared/wire/convert.ts'
+import { commandToWire, reportFromWire, reportToWire } from '../../shared/wire/convert.ts'
 
 const SEED = 20_260_801
 const RUNS = { seed: SEED, numRuns: 300 }
@@ -177,9 +177,7 @@ test('a command arrives as it was run', () => {
   fc.assert(
     fc.property(command, original => {
       const bytes = Command.encode(commandToWire(original, 'blade03')).finish()
-      const message = Command.decode(bytes)
-      assert.equal(message.blade, 'blade03')
-      assert.deepEqual(plain(commandFromWire(message)), plain(original))
+      assert.deepEqual(plain(Command.decode(bytes)), plain({ ...original, blade: 'blade03' }))
     }),
     RUNS,
   )

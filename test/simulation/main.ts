@@ -24,9 +24,25 @@ const BYTES_PER_SECOND = 1_500_000
 
 const startedAt = systemClock.now()
 
-function say(line: string): void {
+function say(text: string): void {
   const seconds = ((systemClock.now() - startedAt) / 1000).toFixed(1).padStart(6)
-  process.stdout.write(`${seconds} s  ${line}\n`)
+  const margin = `${seconds} s  `
+  const width = (process.stdout.columns ?? Number.POSITIVE_INFINITY) - margin.length
+  const rows = text.split('\n').flatMap(line => wrap(line, width))
+  process.stdout.write(`${margin}${rows.join(`\n${' '.repeat(margin.length)}`)}\n`)
+}
+
+/** Breaks at words, so that on a terminal the times stand alone at the left. A longer word keeps a row of its own. */
+function wrap(line: string, width: number): string[] {
+  const rows: string[] = []
+  let rest = line
+  while (rest.length > width) {
+    const cut = rest.lastIndexOf(' ', width - 1)
+    if (cut <= 0) break
+    rows.push(rest.slice(0, cut))
+    rest = rest.slice(cut + 1)
+  }
+  return [...rows, rest]
 }
 
 /**
@@ -55,7 +71,9 @@ function createControl(fleet: SimFleet): SimulationControl {
     if (broken) blade.fail(fault)
     else blade.heal(fault)
     say(`--- ${name}: ${fault} ${broken ? 'fails' : 'is mended'} ---`)
-    return broken ? `${name}: ${SIM_FAULTS[fault]}` : `${name}: ${what} is mended`
+    return broken
+      ? `${name}: ${SIM_FAULTS[fault]}; the alert comes within half a minute: lifeboat alert list`
+      : `${name}: ${what} is mended`
   }
 }
 
@@ -78,7 +96,7 @@ async function stayUp(fleet: SimFleet, recordPath: string, signal: AbortSignal):
       'status',
       'sim fail blade05 psu',
       'sim fail blade07 nic-a',
-      'why web01',
+      'why web03',
       '--help',
     ]) {
       say(`    npx lifeboat ${command}`)

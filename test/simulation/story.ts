@@ -8,12 +8,11 @@ import { judge } from './verdict.ts'
 const FAILING = 'blade03'
 const NOTHING = { limitMs: 120_000 }
 
-/** How many VMs each blade has: `blade01 ###  blade02 ####`. */
+/** How many VMs each blade has, five blades a row: `blade01 ###.  blade02 ####`. */
 async function loadLine(fleet: SimFleet): Promise<string> {
   const { blades } = await fleet.admin.ask('listBlades', {})
-  return blades
-    .map(blade => `${blade.name} ${'#'.repeat(blade.vms.length).padEnd(blade.maxVms, '.')}`)
-    .join('  ')
+  const cells = blades.map(blade => `${blade.name} ${'#'.repeat(blade.vms.length).padEnd(blade.maxVms, '.')}`)
+  return cells.map((cell, index) => (index === 0 ? '' : index % 5 === 0 ? '\n' : '  ') + cell).join('')
 }
 
 async function planOf(fleet: SimFleet, blade: string): Promise<Plan> {

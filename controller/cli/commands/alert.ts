@@ -3,6 +3,7 @@ import type { Alert } from '../../../proto/gen/lifeboat/v1/admin.ts'
 import { type CliContext, show } from '../context.ts'
 import { renderAge, renderTable, renderTime } from '../render.ts'
 
+/** `lifeboat alert list|show|ack` */
 export function addAlertCommands(program: Command, context: CliContext): void {
   const alert = program.command('alert').description('what people are told')
   alert
@@ -13,7 +14,7 @@ export function addAlertCommands(program: Command, context: CliContext): void {
     .action(async (options: { all?: boolean }) => {
       const { alerts } = await context.admin().ask('listAlerts', { all: options.all ?? false })
       if (context.json()) context.print(JSON.stringify(alerts, undefined, 2))
-      else context.print(renderAlerts(alerts, context.now()))
+      else context.print(renderAlerts(alerts, context.now(), options.all ? 'No alerts.' : undefined))
     })
   alert
     .command('show <alert>')
@@ -36,12 +37,13 @@ export function addAlertCommands(program: Command, context: CliContext): void {
     })
 }
 
-export function renderAlerts(alerts: readonly Alert[], now: number): string {
+/** A table; ages by `now`, epoch ms. */
+export function renderAlerts(alerts: readonly Alert[], now: number, empty = 'No open alerts.'): string {
   return renderTable<Alert>(
     [
       { title: 'ALERT', value: alert => alert.id },
       { title: 'SEVERITY', value: alert => alert.severity },
-      { title: 'WHERE', value: alert => alert.blade || alert.subject },
+      { title: 'WHERE', value: alert => alert.blade || alert.subject || 'the fleet' },
       { title: 'SINCE', value: alert => renderAge(alert.since, now) },
       {
         title: 'STATE',
@@ -50,7 +52,7 @@ export function renderAlerts(alerts: readonly Alert[], now: number): string {
       { title: 'TITLE', value: alert => alert.title },
     ],
     alerts,
-    'No open alerts.',
+    empty,
   )
 }
 
@@ -60,7 +62,7 @@ function renderAlert(alert: Alert): string {
     '',
     alert.text,
     '',
-    `Since ${renderTime(alert.since)}`,
+    `Told since ${renderTime(alert.since)} (time of this terminal)`,
   ]
   if (alert.clearedAt > 0) lines.push(`Over since ${renderTime(alert.clearedAt)}`)
   if (alert.acknowledgedAt > 0)

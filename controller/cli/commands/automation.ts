@@ -3,6 +3,7 @@ import type { Automation } from '../../../proto/gen/lifeboat/v1/admin.ts'
 import { type CliContext, show } from '../context.ts'
 import { renderTime } from '../render.ts'
 
+/** `lifeboat automation status|pause|resume` */
 export function addAutomationCommands(program: Command, context: CliContext): void {
   const automation = program.command('automation').description('what Lifeboat does by itself')
   automation
@@ -11,15 +12,20 @@ export function addAutomationCommands(program: Command, context: CliContext): vo
     .addHelpText('after', '\nExample:\n  lifeboat automation status')
     .action(async () => show(context, await context.admin().ask('getAutomation', {}), renderAutomation))
   const verbs = [
-    { verb: 'pause', paused: true, text: 'stop all automatic action; alerts go on' },
-    { verb: 'resume', paused: false, text: 'allow automatic action again' },
+    {
+      verb: 'pause',
+      paused: true,
+      text: 'stop all automatic action; alerts go on',
+      why: 'new switch tonight',
+    },
+    { verb: 'resume', paused: false, text: 'allow automatic action again', why: 'the switch is in' },
   ]
-  for (const { verb, paused, text } of verbs) {
+  for (const { verb, paused, text, why } of verbs) {
     automation
       .command(verb)
       .description(text)
       .option('--reason <text>', 'shown in `lifeboat status`', '')
-      .addHelpText('after', `\nExample:\n  lifeboat automation ${verb} --reason "new switch tonight"`)
+      .addHelpText('after', `\nExample:\n  lifeboat automation ${verb} --reason "${why}"`)
       .action(async (options: { reason: string }) => {
         show(
           context,
@@ -30,6 +36,7 @@ export function addAutomationCommands(program: Command, context: CliContext): vo
   }
 }
 
+/** One line: on, or paused by whom, why and since when. */
 export function renderAutomation(automation: Automation | undefined): string {
   if (!automation?.paused) return 'Automation is on.'
   const why = automation.reason === '' ? '' : `: ${automation.reason}`

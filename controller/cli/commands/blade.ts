@@ -2,10 +2,12 @@ import type { Command } from 'commander'
 import type { Blade, BladeList } from '../../../proto/gen/lifeboat/v1/admin.ts'
 import type { Fact } from '../../../proto/gen/lifeboat/v1/types.ts'
 import { formatBytes } from '../../../shared/domain/units.ts'
+import { LifeboatError } from '../../../shared/errors.ts'
 import { type CliContext, show } from '../context.ts'
 import { collect, wholeNumber } from '../options.ts'
 import { renderAge, renderSection, renderShare, renderTable, renderTime } from '../render.ts'
 
+/** `lifeboat blade …`: enrolment, admin state, what a blade has and how it is. */
 export function addBladeCommands(program: Command, context: CliContext): void {
   const blade = program.command('blade').description('the machines that run VMs')
   addReading(blade, context)
@@ -42,7 +44,7 @@ function addEnrolling(blade: Command, context: CliContext): void {
     .option('--slot <number>', 'its slot', wholeNumber, 0)
     .option('--feed <name>', 'a power feed of it (repeat)', collect, [])
     .option('--switch <name>', 'a switch it is connected to (repeat)', collect, [])
-    .option('--token-ttl <minutes>', 'how long the token is good', wholeNumber, 0)
+    .option('--token-ttl <minutes>', 'how long the token is good (an hour, unless given)', wholeNumber, 0)
     .addHelpText(
       'after',
       '\nExample:\n  lifeboat blade add blade03 --chassis chassis1 --slot 3 --feed A --feed B --switch swA --switch swB',
@@ -68,7 +70,7 @@ function addEnrolling(blade: Command, context: CliContext): void {
   blade
     .command('set <blade>')
     .description('change what is known of a blade')
-    .option('--chassis <name>')
+    .option('--chassis <name>', 'the chassis it sits in')
     .option('--slot <number>', 'its slot', wholeNumber)
     .option('--feed <name>', 'a power feed of it (repeat; replaces the list)', collect, [])
     .option('--switch <name>', 'a switch (repeat; replaces the list)', collect, [])
@@ -81,6 +83,9 @@ function addEnrolling(blade: Command, context: CliContext): void {
     .action(async (name: string, options: SetOptions) => {
       const { chassis, slot, maxVms, feed, newBaseline = false } = options
       const request = { name, chassis, slot, maxVms, feeds: feed, switches: options.switch, newBaseline }
+      if (Object.values({ ...request, name: '' }).every(isNothing)) {
+        throw new LifeboatError('bad-input', `nothing to set; lifeboat blade set --help shows the options`)
+      }
       show(context, await context.admin().ask('setBlade', request), found =>
         renderBlade(found, context.now()),
       )
@@ -96,6 +101,12 @@ function addEnrolling(blade: Command, context: CliContext): void {
         () => `${name} is removed; on it, type: systemctl disable --now lifeboat-agent`,
       )
     })
+}
+
+function isNothing(value: unknown): boolean {
+  return (
+    value === undefined || value === false || value === '' || (Array.isArray(value) && value.length === 0)
+  )
 }
 
 interface AddOptions {
@@ -116,20 +127,21 @@ interface SetOptions {
 
 function addAdminStates(blade: Command, context: CliContext): void {
   const states = [
-    { verb: 'cordon', admin: 'cordoned', text: 'keep its VMs, place no new one on it' },
-    { verb: 'uncordon', admin: 'in-service', text: 'let it take VMs again' },
+    { verb: 'cordon', admin: 'cordoned', text: 'keep its VMs, place no new one on it', why: 'new disk' },
+    { verb: 'uncordon', admin: 'in-service', text: 'let it take VMs again', why: 'disk is in' },
     {
       verb: 'maintenance',
       admin: 'maintenance',
       text: 'somebody works on it: cordoned, and its silence is no alert; uncordon ends it',
+      why: 'new memory',
     },
   ]
-  for (const { verb, admin, text } of states) {
+  for (const { verb, admin, text, why } of states) {
     blade
       .command(`${verb} <blade>`)
       .description(text)
       .option('--reason <text>', 'kept with the change', '')
-      .addHelpText('after', `\nExample:\n  lifeboat blade ${verb} blade03 --reason "new disk"`)
+      .addHelpText('after', `\nExample:\n  lifeboat blade ${verb} blade03 --reason "${why}"`)
       .action(async (name: string, options: { reason: string }) => {
         const changed = await context.admin().ask('setBladeAdmin', { name, admin, reason: options.reason })
         show(context, changed, found => `${found.name} is ${found.admin}`)

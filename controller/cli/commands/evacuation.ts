@@ -3,10 +3,11 @@ import type { BladeLoad, Move, Plan } from '../../../proto/gen/lifeboat/v1/admin
 import { formatBytes, formatDuration } from '../../../shared/domain/units.ts'
 import { type CliContext, show } from '../context.ts'
 import { EXIT_CODES } from '../exit-codes.ts'
-import { followOperation } from '../follow.ts'
-import { renderSection, renderShare, renderTable, renderTime } from '../render.ts'
+import { followOperation, isRunning } from '../follow.ts'
+import { renderNPlusOne, renderSection, renderShare, renderTable, renderTime } from '../render.ts'
 import { renderOperation } from './operation.ts'
 
+/** `lifeboat evacuate BLADE` and `lifeboat plan show` */
 export function addEvacuationCommands(program: Command, context: CliContext): void {
   program
     .command('evacuate <blade>')
@@ -33,7 +34,10 @@ async function evacuate(context: CliContext, blade: string, wait: boolean): Prom
   if (plan !== undefined && !context.json()) context.print(renderPlan(plan))
   if (operation === undefined) return
   const latest = wait ? await followOperation(context, operation) : operation
+  if (wait && isRunning(latest) && !context.json()) return
   show(context, latest, found => `\n${renderOperation(found)}`)
+  // On standard error, so that JSON stays JSON.
+  context.note(`${blade} is cordoned. When it shall take VMs again: lifeboat blade uncordon ${blade}`)
   if (latest.state === 'done' && (plan?.unplaced.length ?? 0) > 0) context.exitWith(EXIT_CODES.failed)
 }
 
@@ -42,6 +46,7 @@ async function showPlan(context: CliContext, plan: Plan): Promise<void> {
   show(context, plan, renderPlan)
 }
 
+/** The whole plan for people: moves, what stays and why, the load afterwards. */
 export function renderPlan(plan: Plan): string {
   const head =
     plan.id === ''
@@ -93,6 +98,6 @@ export function renderPlan(plan: Plan): string {
       plan.after,
       'No blades.',
     ),
-    ...(plan.nPlusOne === undefined ? [] : ['', plan.nPlusOne.text]),
+    ...(plan.nPlusOne === undefined ? [] : ['', renderNPlusOne(plan.nPlusOne, 'afterwards ')]),
   ].join('\n')
 }

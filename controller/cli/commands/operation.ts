@@ -3,9 +3,12 @@ import type { Operation, Step } from '../../../proto/gen/lifeboat/v1/admin.ts'
 import type { Command as CommandRecord } from '../../../proto/gen/lifeboat/v1/types.ts'
 import { formatBytes, formatDuration } from '../../../shared/domain/units.ts'
 import { type CliContext, show } from '../context.ts'
-import { followOperation } from '../follow.ts'
+import { followOperation, isRunning } from '../follow.ts'
 import { renderSection, renderTable, renderTime } from '../render.ts'
 
+const NONE_RUNNING = 'Nothing is being worked on.'
+
+/** `lifeboat operation list|show|watch|abort` */
 export function addOperationCommands(program: Command, context: CliContext): void {
   const operation = program.command('operation').description('pieces of work, each with steps and an outcome')
   operation
@@ -23,7 +26,7 @@ export function addOperationCommands(program: Command, context: CliContext): voi
         .admin()
         .ask('listOperations', { all: options.all ?? false, blade: options.blade, vm: options.vm })
       if (context.json()) context.print(JSON.stringify(operations, undefined, 2))
-      else context.print(renderOperations(operations))
+      else context.print(renderOperations(operations, options.all ? 'No operations.' : NONE_RUNNING))
     })
   operation
     .command('show <operation>')
@@ -38,7 +41,7 @@ export function addOperationCommands(program: Command, context: CliContext): voi
     .addHelpText('after', '\nExample:\n  lifeboat operation watch o7')
     .action(async (id: string) => {
       const ended = await followOperation(context, await context.admin().ask('getOperation', { id }))
-      show(context, ended, renderOperation)
+      if (!isRunning(ended) || context.json()) show(context, ended, renderOperation)
     })
   operation
     .command('abort <operation>')
@@ -53,7 +56,8 @@ export function addOperationCommands(program: Command, context: CliContext): voi
     })
 }
 
-export function renderOperations(operations: readonly Operation[]): string {
+/** A table, one line each; `empty` when there is none. */
+export function renderOperations(operations: readonly Operation[], empty = NONE_RUNNING): string {
   return renderTable<Operation>(
     [
       { title: 'OPERATION', value: operation => operation.id },
@@ -66,10 +70,11 @@ export function renderOperations(operations: readonly Operation[]): string {
       { title: 'OUTCOME', value: operation => operation.outcome },
     ],
     operations,
-    'Nothing is being worked on.',
+    empty,
   )
 }
 
+/** One operation with its steps and every command that was run. */
 export function renderOperation(operation: Operation): string {
   const route = operation.to === '' ? operation.from : `${operation.from} → ${operation.to}`
   const took =

@@ -22,7 +22,9 @@ export function addSimulationCommands(program: Command, context: CliContext): vo
   for (const { action, text } of verbs) {
     simulation
       .command(`${action} <blade> <what>`)
-      .description(`${text}: mirror, nic-a, nic-b, psu (of the chassis; psu-2 names one), bmc`)
+      .description(
+        `${text}: mirror, disk-errors, mirror-unreadable, nic-a, nic-b, psu (of the chassis; psu-2 names one), bmc, psu-unreadable`,
+      )
       .addHelpText(
         'after',
         `\nExamples:\n  lifeboat sim ${action} blade05 psu\n  lifeboat sim ${action} blade03 mirror`,

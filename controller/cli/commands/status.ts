@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
 import type { Status } from '../../../proto/gen/lifeboat/v1/admin.ts'
 import { type CliContext, show } from '../context.ts'
-import { renderSection } from '../render.ts'
+import { renderNPlusOne, renderSection } from '../render.ts'
 import { renderAlerts } from './alert.ts'
 import { renderAutomation } from './automation.ts'
 import { renderOperations } from './operation.ts'
 
+/** `lifeboat status` */
 export function addStatusCommand(program: Command, context: CliContext): void {
   program
     .command('status')
@@ -20,7 +21,7 @@ function renderStatus(status: Status): string {
   return [
     `Blades: ${status.blades}, ${status.bladesUp} up, ${status.bladesHealthy} healthy. VMs: ${status.vms}, ${status.vmsRunning} running.`,
     renderAutomation(status.automation),
-    ...(status.nPlusOne === undefined ? [] : [status.nPlusOne.text]),
+    ...(status.nPlusOne === undefined ? [] : [renderNPlusOne(status.nPlusOne)]),
     ...renderSection('Held back:', status.heldBack),
     '',
     renderAlerts(status.alerts, status.nowAt),

@@ -2,10 +2,11 @@ import type { Command } from 'commander'
 import type { Operation, VmView } from '../../../proto/gen/lifeboat/v1/admin.ts'
 import { formatBytes } from '../../../shared/domain/units.ts'
 import { type CliContext, show } from '../context.ts'
-import { followOperation } from '../follow.ts'
+import { followOperation, isRunning } from '../follow.ts'
 import { renderAge, renderSection, renderTable } from '../render.ts'
 import { renderOperation } from './operation.ts'
 
+/** `lifeboat vm …`: list, show, start, stop, pause, resume, migrate. */
 export function addVmCommands(program: Command, context: CliContext): void {
   const vm = program.command('vm').description('virtual machines')
   addReading(vm, context)
@@ -21,7 +22,7 @@ function addReading(vm: Command, context: CliContext): void {
     .action(async (options: { blade: string }) => {
       const { vms } = await context.admin().ask('listVms', { blade: options.blade })
       if (context.json()) context.print(JSON.stringify(vms, undefined, 2))
-      else context.print(renderVms(vms))
+      else context.print(renderVms(vms, options.blade))
     })
   vm.command('show <vm>')
     .description('one VM: volumes, networks, epoch, and what stops it from moving')
@@ -70,10 +71,13 @@ function addMigrating(vm: Command, context: CliContext): void {
 }
 
 async function finish(context: CliContext, operation: Operation, wait: boolean): Promise<void> {
-  show(context, wait ? await followOperation(context, operation) : operation, renderOperation)
+  const latest = wait ? await followOperation(context, operation) : operation
+  // Who left by Ctrl-C has the note; half an operation below it would only push it out of sight.
+  if (wait && isRunning(latest) && !context.json()) return
+  show(context, latest, renderOperation)
 }
 
-function renderVms(vms: readonly VmView[]): string {
+function renderVms(vms: readonly VmView[], blade: string): string {
   return renderTable<VmView>(
     [
       { title: 'VM', value: vm => vm.name },
@@ -86,7 +90,9 @@ function renderVms(vms: readonly VmView[]): string {
       { title: 'CANNOT MOVE', value: vm => vm.obstacles.map(reason => reason.code).join(' ') },
     ],
     vms,
-    'No VMs. They appear by themselves as soon as a blade with libvirt domains has joined.',
+    blade === ''
+      ? 'No VMs. They appear by themselves as soon as a blade with libvirt domains has joined.'
+      : `No VM is on ${blade}.`,
   )
 }
 

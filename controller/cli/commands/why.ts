@@ -3,6 +3,7 @@ import type { Explanation } from '../../../proto/gen/lifeboat/v1/admin.ts'
 import { type CliContext, show } from '../context.ts'
 import { renderSection } from '../render.ts'
 
+/** `lifeboat why VM` and `lifeboat why-not VM BLADE` */
 export function addWhyCommands(program: Command, context: CliContext): void {
   program
     .command('why <vm>')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { startLoop } from '../../../agent/loop.ts'
-import { createManualClock, settle } from '../../crash/manual-clock.ts'
+import { createManualClock, settle } from '../../fakes/manual-clock.ts'
 
 function counting(bodyMs = 0) {
   const clock = createManualClock(0)

@@ -74,6 +74,7 @@ function world() {
       timeoutMs: 600_000,
       signal: new AbortController().signal,
       run,
+      disks: ['vda'],
       onProgress: () => {},
       ...options,
     })
@@ -98,6 +99,7 @@ describe('a live migration', () => {
     const { migrate, end, began } = world()
     const progress: number[] = []
     const statistics = migrate({
+      disks: ['vda'],
       onProgress: (done, total) => {
         progress.push(done, total)
         end(AWAY, 0)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import {
+  canDetectZeroes,
   isOutgoingMigration,
   migrateWords,
   parseJobInfo,
@@ -16,16 +17,31 @@ const MOVE = '7b0d1c52-3c11-4f1e-9e0a-52d5c1a0aa01'
 const DIRECTORY = '/run/libvirt/lifeboat'
 
 describe('the command of a migration', () => {
-  const words = migrateWords('qemu:///system', ID, {
-    control: '/run/c',
-    memory: "/run/m.db 01 'old'%",
-    disk: '/run/d',
-  })
+  const words = migrateWords(
+    'qemu:///system',
+    ID,
+    {
+      control: '/run/c',
+      memory: "/run/m.db 01 'old'%",
+      disk: '/run/d',
+    },
+    ['vda', 'vdb'],
+  )
 
   it('leaves the target paused and the source defined', () => {
     assert.ok(words.includes('--suspend'))
     assert.ok(words.includes('--persistent'))
     assert.ok(!words.includes('--undefinesource'))
+  })
+
+  it('has zeroes detected on the disks where libvirt can, and says nothing of it where it cannot', () => {
+    assert.equal(words[words.indexOf('--migrate-disks-detect-zeroes') + 1], 'vda,vdb')
+    const sockets = { control: '/run/c', memory: '/run/m', disk: '/run/d' }
+    assert.ok(!migrateWords('qemu:///system', ID, sockets, []).includes('--migrate-disks-detect-zeroes'))
+    for (const version of ['11.3.0\n', '10.9.0', '10.10.0'])
+      assert.equal(canDetectZeroes(version), true, version)
+    for (const version of ['9.0.0', '10.8.0', '', 'unknown'])
+      assert.equal(canDetectZeroes(version), false, version)
   })
 
   it('goes through the sockets only, whatever the name of the VM', () => {

@@ -221,6 +221,7 @@ describe('the life of a VM', () => {
   it('what is done already is done', async () => {
     const { hypervisor, run } = world([answer(['start', WEB01], refusal), stateIs(WEB01, 1)])
     await hypervisor.start(WEB01, run)
+    assert.equal(run.calls.filter(call => call.argv.includes('start')).length, 1)
   })
 
   it('what libvirt refuses for another reason is an error with its words', async () => {
@@ -301,6 +302,7 @@ describe('the life of a VM', () => {
   it('remains that had no definition yet are gone when they are destroyed', async () => {
     const { hypervisor, run } = world([stateIs(WEB01, 3, 2, 1), answer(['destroy', WEB01]), stateGone(WEB01)])
     await hypervisor.destroyIncoming(WEB01, run)
+    assert.equal(run.calls.filter(call => call.argv.includes('destroy')).length, 1)
   })
 
   it('a definition reaches virsh in a file that only its owner may read and that is gone afterwards', async () => {

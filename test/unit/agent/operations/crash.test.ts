@@ -14,6 +14,7 @@ import { systemClock } from '../../../../shared/clock.ts'
 import type { Volume } from '../../../../shared/domain/fleet.ts'
 import { HOUR_MS } from '../../../../shared/domain/units.ts'
 import { runSagaBattery } from '../../../crash/saga-battery.ts'
+import { preparedMove } from '../../../fakes/moves.ts'
 import { createTwoBlades, DISK, type TwoBlades, VM_ID } from './two-blades.ts'
 
 // Every order through the battery: each step fails, is repeated, is aborted, and the agent dies around each write of
@@ -36,18 +37,9 @@ const VOLUME: Volume = {
 function prepared(state: 'running' | 'stopped' = 'running'): TwoBlades {
   const world = createTwoBlades(state)
   world.target.volumes.set(DISK, { content: '', move: 'm1', kept: '' })
-  world.target.services.moves.put({
-    moveId: 'm1',
-    direction: 'in',
-    state: 'prepared',
-    vmId: VM_ID,
-    vmName: 'db01',
-    peerBlade: 'blade01',
-    peerAddress: '',
-    epoch: 1,
-    volumes: [VOLUME],
-    note: { autostart: true },
-  })
+  world.target.services.moves.put(
+    preparedMove({ vmId: VM_ID, vmName: 'db01', volumes: [VOLUME], note: { autostart: true } }),
+  )
   return world
 }
 

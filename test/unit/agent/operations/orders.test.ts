@@ -17,6 +17,7 @@ function order(change: Partial<OrderHeader> = {}): OrderHeader {
     ...change,
   }
 }
+const SAME = { state: 'done', vmId: 'vm-1', kind: 'start-vm', generation: 5 } as const
 const leaving = { moveId: 'm1', direction: 'out', state: 'released', epoch: 3, peerBlade: 'blade02' } as const
 const arriving = { moveId: 'm1', direction: 'in', state: 'prepared', epoch: 3, peerBlade: 'blade01' } as const
 
@@ -29,13 +30,28 @@ const CASES: readonly {
   { story: 'a first order is carried out', known: {}, expect: 'run' },
   {
     story: 'the same order again is answered',
-    known: { sameOrder: { state: 'done' } },
+    known: { sameOrder: SAME },
     expect: 'answer-existing',
   },
   {
     story: 'the same order is answered even when newer ones came since',
-    known: { sameOrder: { state: 'done' }, generation: 9, epoch: 9 },
+    known: { sameOrder: SAME, generation: 9, epoch: 9 },
     expect: 'answer-existing',
+  },
+  {
+    story: 'an order that was aborted before it came is answered',
+    known: { sameOrder: { state: 'refused', vmId: '', kind: '', generation: 0 } },
+    expect: 'answer-existing',
+  },
+  {
+    story: 'an order under the id of one for another VM gets no answer of that one',
+    known: { sameOrder: { ...SAME, vmId: 'vm-2' } },
+    expect: 'stale',
+  },
+  {
+    story: 'nor one under the id of an older intention for the same VM',
+    known: { sameOrder: { ...SAME, generation: 4 } },
+    expect: 'stale',
   },
   { story: 'an older generation is refused (rule 1)', known: { generation: 6 }, expect: 'stale' },
   { story: 'the same generation is the same intention', known: { generation: 5 }, expect: 'run' },

@@ -5,12 +5,14 @@ import { recover } from '../../../../agent/operations/recovery.ts'
 import { startVm } from '../../../../agent/operations/start-vm.ts'
 import { createOrderStore } from '../../../../agent/store/order-store.ts'
 import { AGENT_MIGRATIONS } from '../../../../agent/store/tables.ts'
+import { Order } from '../../../../proto/gen/lifeboat/v1/intake.ts'
 import { systemClock } from '../../../../shared/clock.ts'
 import { HOUR_MS } from '../../../../shared/domain/units.ts'
 import { silentLogger } from '../../../../shared/log.ts'
 import { createSagaJournal } from '../../../../shared/saga/journal.ts'
 import { createSagaRunner } from '../../../../shared/saga/runner.ts'
 import { openDatabase } from '../../../../shared/sqlite.ts'
+import { preparedMove } from '../../../fakes/moves.ts'
 import { createTwoBlades, VM_ID } from './two-blades.ts'
 
 /** An agent's order side over what an earlier process left in its database. */
@@ -55,18 +57,7 @@ function reborn(world: ReturnType<typeof createTwoBlades>, db = openDatabase(':m
 function incoming(world: ReturnType<typeof createTwoBlades>, state: 'prepared' | 'released') {
   world.source.vms.delete(VM_ID)
   world.target.vms.set(VM_ID, { state: 'paused', autostart: false, incoming: true })
-  world.target.services.moves.put({
-    moveId: 'm1',
-    direction: 'in',
-    state,
-    vmId: VM_ID,
-    vmName: 'db01',
-    peerBlade: 'blade01',
-    peerAddress: '',
-    epoch: 1,
-    volumes: [],
-    note: {},
-  })
+  world.target.services.moves.put(preparedMove({ state, vmId: VM_ID, vmName: 'db01' }))
 }
 
 test('killed between "the source let go" and the resume: the VM runs at the next start', async () => {
@@ -102,4 +93,23 @@ test('killed between the row of an order and its saga: the order is carried out,
   assert.equal(world.target.vms.get(VM_ID)?.state, 'running')
   assert.equal(agent.orders.load('o1')?.state, 'done')
   assert.equal(agent.told.at(-1), 'done')
+})
+
+test('an accepted order that a full disk left without a saga is taken up when it comes again', async () => {
+  const world = createTwoBlades()
+  world.target.vms.set(VM_ID, { state: 'stopped', autostart: false, incoming: false })
+  const { desk, orders, runner } = reborn(world)
+  const order = Order.fromPartial({
+    orderId: 'o1/start',
+    vmId: VM_ID,
+    generation: 1,
+    deadlineAt: systemClock.now() + HOUR_MS,
+    kind: { $case: 'start', value: {} },
+  })
+  const { orderId, vmId, generation, epoch, deadlineAt } = order
+  const params = { vmId, vmName: 'db01', generation, epoch, deadlineAt }
+  orders.accept({ ...params, orderId, kind: 'start-vm', params, acceptedAt: 1 })
+  desk.take(order)
+  assert.equal((await runner.whenEnded(orderId)).state, 'done')
+  assert.equal(world.target.vms.get(VM_ID)?.state, 'running')
 })

@@ -9,24 +9,14 @@ import { silentLogger } from '../../../../shared/log.ts'
 import { createSagaJournal, SAGA_TABLES_SQL } from '../../../../shared/saga/journal.ts'
 import { createSagaRunner } from '../../../../shared/saga/runner.ts'
 import { openDatabase } from '../../../../shared/sqlite.ts'
-import { createHastyClock } from '../../../crash/manual-clock.ts'
+import { createHastyClock } from '../../../fakes/manual-clock.ts'
+import { preparedMove } from '../../../fakes/moves.ts'
 import { createTwoBlades, DISK, type TwoBlades, VM_ID } from './two-blades.ts'
 
 function preparedWorld(): TwoBlades {
   const world = createTwoBlades()
   world.target.volumes.set(DISK, { content: '', move: 'm1', kept: '' })
-  world.target.services.moves.put({
-    moveId: 'm1',
-    direction: 'in',
-    state: 'prepared',
-    vmId: VM_ID,
-    vmName: 'db01',
-    peerBlade: 'blade01',
-    peerAddress: '',
-    epoch: 1,
-    volumes: [],
-    note: {},
-  })
+  world.target.services.moves.put(preparedMove({ vmId: VM_ID, vmName: 'db01' }))
   return world
 }
 
@@ -139,4 +129,28 @@ test('a target that expects nothing is found out before anything is touched', as
   assert.equal(view.errorCode, 'not-found')
   assert.equal(world.source.vms.get(VM_ID)?.autostart, true)
   assert.equal(world.source.services.moves.load('m1'), undefined)
+})
+
+test('libvirt does not answer at the hand-over: the VM is let go when it does, and not before', async () => {
+  const world = preparedWorld()
+  let hasLeft = false
+  let silences = 2
+  const view = await send(world, real => ({
+    migrate: async (...args) => {
+      const statistics = await real.migrate(...args)
+      hasLeft = true
+      return statistics
+    },
+    state: async id => {
+      if (hasLeft && silences > 0) {
+        silences -= 1
+        throw new LifeboatError('unavailable', 'libvirt restarts')
+      }
+      return real.state(id)
+    },
+  }))
+  assert.equal(view.state, 'done', view.error)
+  assert.equal(world.source.services.moves.load('m1')?.state, 'released')
+  assert.equal(world.target.vms.get(VM_ID)?.state, 'running')
+  assert.deepEqual(world.violations, [])
 })

@@ -2,40 +2,28 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { decideDoor } from '../../../../agent/peer/door.ts'
 import { PEER_CHANNELS, type PeerChannel, parseAnswer, parseHeader } from '../../../../agent/peer/header.ts'
-import type { MoveRow, MoveState } from '../../../../agent/store/move-store.ts'
+import type { MoveState } from '../../../../agent/store/move-store.ts'
+import { preparedMove } from '../../../fakes/moves.ts'
 
-const move = (change: Partial<MoveRow> = {}): MoveRow => ({
-  moveId: 'm1',
-  direction: 'in',
-  state: 'prepared',
-  vmId: 'vm-1',
-  vmName: 'web01',
-  peerBlade: 'blade01',
-  peerAddress: '',
-  epoch: 1,
-  volumes: [],
-  note: {},
-  ...change,
-})
 const header = (channel: PeerChannel) => ({ channel, moveId: 'm1', vmId: 'vm-1' })
 const code = (decision: ReturnType<typeof decideDoor>) => (decision.open ? 'open' : decision.code)
 
 test('the blade the controller named comes in by every channel while the move is prepared', () => {
   for (const channel of Object.keys(PEER_CHANNELS) as PeerChannel[]) {
-    assert.equal(code(decideDoor(header(channel), 'blade01', move())), 'open', channel)
+    assert.equal(code(decideDoor(header(channel), 'blade01', preparedMove())), 'open', channel)
   }
 })
 
 test('another blade comes in by none, with a certificate as good as it may be', () => {
   for (const channel of Object.keys(PEER_CHANNELS) as PeerChannel[]) {
-    assert.equal(code(decideDoor(header(channel), 'blade03', move())), 'not-allowed', channel)
+    assert.equal(code(decideDoor(header(channel), 'blade03', preparedMove())), 'not-allowed', channel)
   }
 })
 
 test('a move nobody announced, another VM, and a move that leaves from here are not found', () => {
   assert.equal(code(decideDoor(header('begin'), 'blade01', undefined)), 'not-found')
-  assert.equal(code(decideDoor(header('begin'), 'blade01', move({ vmId: 'vm-2' }))), 'not-found')
-  assert.equal(code(decideDoor(header('begin'), 'blade01', move({ direction: 'out' }))), 'not-found')
+  assert.equal(code(decideDoor(header('begin'), 'blade01', preparedMove({ vmId: 'vm-2' }))), 'not-found')
+  assert.equal(code(decideDoor(header('begin'), 'blade01', preparedMove({ direction: 'out' }))), 'not-found')
 })
 
 test('after the source let go nothing may drop or overwrite the VM, but the word may be repeated', () => {
@@ -46,7 +34,7 @@ test('after the source let go nothing may drop or overwrite the VM, but the word
   }
   for (const [state, allowed] of Object.entries(expected)) {
     const open = (Object.keys(PEER_CHANNELS) as PeerChannel[]).filter(
-      channel => decideDoor(header(channel), 'blade01', move({ state: state as MoveState })).open,
+      channel => decideDoor(header(channel), 'blade01', preparedMove({ state: state as MoveState })).open,
     )
     assert.deepEqual(open.sort(), [...allowed].sort(), state)
   }

@@ -4,7 +4,7 @@ import { type Duplex, duplexPair } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { joinStreams, readLine } from '../../../../agent/peer/streams.ts'
-import { createManualClock } from '../../../crash/manual-clock.ts'
+import { createManualClock } from '../../../fakes/manual-clock.ts'
 
 const LIMITS = { maxBytes: 64, timeoutMs: 1000 }
 

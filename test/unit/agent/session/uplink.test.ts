@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events'
 import { test } from 'node:test'
 import { createUplink, type SessionCall, type Uplink } from '../../../../agent/session/uplink.ts'
 import { type FromAgent, OrderStatus, Report } from '../../../../proto/gen/lifeboat/v1/intake.ts'
-import { createManualClock, settle } from '../../../crash/manual-clock.ts'
+import { createManualClock, settle } from '../../../fakes/manual-clock.ts'
 
 /** The part of a gRPC stream the uplink uses; `full` makes it say so, until `drain`. */
 class FakeCall extends EventEmitter {
@@ -150,5 +150,19 @@ test('a controller that reads slowly gets what is true when it reads on, not all
   await clock.advance(200)
   assert.equal(call.kinds().filter(kind => kind === 'report').length, 3)
   assert.equal(call.listenerCount('drain'), 0)
+  await stop()
+})
+
+test('a refusal that was never sent is forgotten when the same order comes again and is accepted', async () => {
+  const { call, uplink, tell, stop } = world()
+  uplink.statusChanged(OrderStatus.fromPartial({ orderId: 'o9', state: 'refused' }))
+  tell('o9', 'accepted')
+  await settle()
+  const states = call.sent.flatMap(({ kind }) => (kind?.$case === 'orderStatus' ? [kind.value.state] : []))
+  assert.ok(states.length > 0)
+  assert.ok(
+    states.every(state => state === 'accepted'),
+    states.join(' '),
+  )
   await stop()
 })

@@ -31,6 +31,7 @@ async function aboutToMove(world: SimWorld) {
       timeoutMs: 60_000,
       signal: new AbortController().signal,
       run,
+      disks: ['vda'],
       onProgress: () => {},
     })
   return { source, target, tunnel, migrate, paths: disks.map(disk => disk.path) }

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createMoveStore, type MoveRow } from '../../../../agent/store/move-store.ts'
+import { createMoveStore } from '../../../../agent/store/move-store.ts'
 import { COMMANDS_PER_ORDER, createOrderStore } from '../../../../agent/store/order-store.ts'
 import { AGENT_MIGRATIONS } from '../../../../agent/store/tables.ts'
 import { createVmMarks } from '../../../../agent/store/vm-marks.ts'
 import { openDatabase } from '../../../../shared/sqlite.ts'
 import { createManualClock } from '../../../fakes/manual-clock.ts'
+import { preparedMove } from '../../../fakes/moves.ts'
 
 const open = () => openDatabase(':memory:', AGENT_MIGRATIONS)
 const command = (name: string) => ({ argv: [name], exitCode: 0, startedAt: 1, durationMs: 1, stderrTail: '' })
@@ -78,18 +79,7 @@ test('marks of a VM rise and never fall', () => {
   assert.deepEqual({ ...marks.of('vm-2') }, { generation: 0, epoch: 0 })
 })
 
-const move: MoveRow = {
-  moveId: 'm1',
-  direction: 'in',
-  state: 'prepared',
-  vmId: 'vm-1',
-  vmName: 'web01',
-  peerBlade: 'blade01',
-  peerAddress: '',
-  epoch: 1,
-  volumes: [],
-  note: {},
-}
+const move = preparedMove()
 
 test('a move holds its VM until it is confirmed, and changes state only from where it is', () => {
   const moves = createMoveStore(open(), createManualClock(1))

@@ -24,7 +24,7 @@ test('the alert of a degraded mirror tells the person woken all there is to know
     blade: 'blade01',
     subject: 'md0',
     title: 'blade01: mirror md0 has lost a disk',
-    text: 'blade01: lost leg1 of md0, 1 of 2 disks left: leg0 (since 2026-03-01 02:14:00 UTC). 4 VMs (app01, db01, mail01, web01) run on; their data has one copy left. Lifeboat empties the blade after the hold time unless automation is paused or held back (`lifeboat status` says which). Then replace the disk and add it to md0 with mdadm.',
+    text: 'blade01: lost leg1 of md0, 1 of 2 disks left: leg0 (since 2026-03-01 02:14:00 UTC). 4 VMs (app01, db01, mail01, web01) run on; their data has one copy left. Lifeboat empties the blade after the hold time unless automation is paused or held back (`lifeboat status` says which). Then replace the disk and add it to md0 with `mdadm --add`.',
     nextCommand: 'lifeboat evacuate blade01 --plan',
     blades: ['blade01'],
   })
@@ -47,7 +47,9 @@ for (const code of Object.keys(CASE_CODES) as CaseCode[]) {
 }
 
 test('with no VM on the blade the alert says so', () => {
-  assert.match(alertContent(openCase('blade02'), WORLD).text, /No VM is on blade02\./)
+  const { text, nextCommand } = alertContent(openCase('blade02'), WORLD)
+  assert.match(text, /No VM is on blade02\. Replace the disk/)
+  assert.equal(nextCommand, 'lifeboat blade show blade02', 'there is nothing left to evacuate')
 })
 
 test('each case is one alert; with the edits carried out there is nothing left to do', () => {

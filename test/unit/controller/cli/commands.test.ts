@@ -137,6 +137,7 @@ test('Ctrl-C leaves the operation running and says how to come back to it', asyn
     run.noted.join(),
     /o7 goes on without you. Watch it: lifeboat operation watch o7; stop it: lifeboat operation abort o7/,
   )
+  assert.deepEqual(run.printed, [], 'nothing that pushes the note out of sight')
   assert.equal(run.exitCode, 0)
 })
 
@@ -146,6 +147,41 @@ test('an evacuation that leaves VMs behind does not end with 0', async () => {
     { ...operation, state: 'done' },
   ])
   assert.equal(run.exitCode, 1)
+})
+
+test('an evacuation is followed VM by VM, and says at its end that the blade is cordoned', async () => {
+  const operation = Operation.fromPartial({ id: 'o9', kind: 'evacuate', state: 'running', from: 'blade01' })
+  const steps = [{ ...operation, outcome: '1 of 2 VMs moved, moving now: mail01' }]
+  const run = await runCli(['evacuate', 'blade01'], { evacuate: { operation } }, [
+    ...steps,
+    { ...operation, state: 'done' },
+  ])
+  assert.ok(run.noted.includes('o9 evacuate blade01: 1 of 2 VMs moved, moving now: mail01'))
+  assert.match(run.noted.at(-1) ?? '', /blade01 is cordoned.*lifeboat blade uncordon blade01/)
+})
+
+test('an empty answer says of what it is empty', async () => {
+  const empty = async (argv: string[], answers: Record<string, unknown>) =>
+    (await runCli(argv, answers)).printed[0] ?? ''
+  assert.match(await empty(['vm', 'list'], { listVms: { vms: [] } }), /appear by themselves/)
+  assert.equal(
+    await empty(['vm', 'list', '--blade', 'blade03'], { listVms: { vms: [] } }),
+    'No VM is on blade03.',
+  )
+  assert.equal(
+    await empty(['operation', 'list', '--all'], { listOperations: { operations: [] } }),
+    'No operations.',
+  )
+  assert.equal(await empty(['alert', 'list', '--all'], { listAlerts: { alerts: [] } }), 'No alerts.')
+})
+
+test('blade set without anything to set asks the controller nothing', async () => {
+  await assert.rejects(runCli(['blade', 'set', 'blade01'], {}), {
+    code: 'bad-input',
+    message: /nothing to set/,
+  })
+  const run = await runCli(['blade', 'set', 'blade01', '--slot', '0'], { setBlade: blade })
+  assert.equal(run.asked.length, 1)
 })
 
 test('status says that automation is paused, by whom, and what is held back', async () => {

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { createEvacuations, type Evacuations } from '../../../../controller/evacuation/evacuations.ts'
-import type { NewMove, Operations } from '../../../../controller/evacuation/operations.ts'
 import { createFleetState, type FleetState } from '../../../../controller/fleet/fleet-state.ts'
-import type { OperationRecord } from '../../../../controller/store/operations.ts'
+import type { NewMove, Operations } from '../../../../controller/operations/operations.ts'
+import { EMPTY_OPERATION, type OperationRecord } from '../../../../controller/store/operations.ts'
 import { openStore, type Store } from '../../../../controller/store/store.ts'
 import type { Vm } from '../../../../shared/domain/fleet.ts'
 import { silentLogger } from '../../../../shared/log.ts'
-import { soundCapacity, vm } from '../../../integration/controller-values.ts'
+import { soundCapacity, vm } from '../../../fakes/agent-reports.ts'
 
 const CLOCK = { now: () => 1_000_000, sleep: async () => {} }
 
@@ -17,6 +17,8 @@ describe('an evacuation moves on pass by pass', () => {
   let evacuations: Evacuations
   let started: NewMove[]
   let isPaused: boolean
+  /** The VM whose operation cannot be started. */
+  let poisoned: string
 
   beforeEach(() => {
     store = openStore(':memory:')
@@ -24,6 +26,7 @@ describe('an evacuation moves on pass by pass', () => {
     fleet = createFleetState({ store, log: silentLogger, limits })
     started = []
     isPaused = false
+    poisoned = ''
     boot()
     for (const name of ['blade01', 'blade02', 'blade03']) {
       store.blades.add({ name, chassis: '', slot: 0, feeds: [], switches: [], addedAt: 1 })
@@ -68,38 +71,13 @@ describe('an evacuation moves on pass by pass', () => {
   const playedOperations = (): Operations => {
     const add = (fields: Partial<OperationRecord>) => {
       const id = `o${store.settings.nextNumber('operation')}`
-      const rest = { method: '', parent: '', error: '', outcome: '', nextCommand: '', reservation: undefined }
-      const zeros = {
-        startedAt: 1,
-        endedAt: 0,
-        deadlineAt: 9e12,
-        downtimeMs: 0,
-        handoverMs: 0,
-        doneBytes: 0,
-        totalBytes: 0,
-        settledAt: 0,
-      }
-      const operation = {
-        id,
-        kind: 'move',
-        state: 'running',
-        vmId: '',
-        vm: '',
-        from: '',
-        to: '',
-        plan: '',
-        cause: '',
-        requestedBy: '',
-        steps: [],
-        ...rest,
-        ...zeros,
-        ...fields,
-      } as OperationRecord
+      const operation: OperationRecord = { ...EMPTY_OPERATION, id, startedAt: 1, deadlineAt: 9e12, ...fields }
       store.operations.add(operation)
       return operation
     }
     return {
       startMove: move => {
+        if (move.vm.id === poisoned) throw new Error('the journal does not take it')
         started.push(move)
         return add({
           vmId: move.vm.id,
@@ -216,6 +194,43 @@ describe('an evacuation moves on pass by pass', () => {
     assert.equal(started.length, 2)
     assert.equal(store.operations.get(id)?.state, 'undone')
     assert.equal(store.evacuations.active().length, 0)
+  })
+
+  it('killed between the start of a move and the note of it, it knows the move again and does not repeat it', () => {
+    const id = begin()
+    evacuations.advance()
+    const lost = store.evacuations.get(id)?.moves.find(move => move.state === 'running')
+    assert.ok(lost)
+    store.operations.update(lost.operation, { plan: lost.plan })
+    store.evacuations.updateMove(id, lost.seq, { state: 'planned', operation: '' })
+    finish(lost.vm, 'undone')
+    boot()
+    evacuations.advance()
+    assert.equal(started.filter(move => move.vm.id === lost.vmId).length, 1)
+    assert.equal(store.evacuations.get(id)?.moves.find(move => move.seq === lost.seq)?.state, 'failed')
+  })
+
+  it('killed half way through an abort, it aborts what still works', () => {
+    const id = begin()
+    evacuations.advance()
+    store.evacuations.setState(id, 'aborting', 0)
+    boot()
+    evacuations.advance()
+    assert.ok(store.operations.active().every(operation => operation.kind === 'evacuate'))
+    evacuations.advance()
+    assert.equal(store.operations.get(id)?.state, 'undone')
+    assert.equal(started.length, 2)
+  })
+
+  it('goes on past a move that cannot even begin', () => {
+    const id = begin()
+    poisoned = store.evacuations.get(id)?.moves[0]?.vmId ?? ''
+    evacuations.advance()
+    assert.equal(started.length, 2)
+    assert.deepEqual(
+      store.evacuations.get(id)?.moves.map(move => move.state),
+      ['failed', 'running', 'running', 'planned'],
+    )
   })
 
   it('does not begin twice on one blade', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { summary } from '../../../../controller/evacuation/evacuation-words.ts'
-import { describeEnd } from '../../../../controller/evacuation/outcome.ts'
+import { describeEnd } from '../../../../controller/operations/outcome.ts'
 import type { EvacuationMove, EvacuationRecord } from '../../../../controller/store/evacuations.ts'
 import type { OperationRecord } from '../../../../controller/store/operations.ts'
 import type { SagaView } from '../../../../shared/saga/definition.ts'
@@ -20,7 +20,12 @@ function move(vm: string, state: EvacuationMove['state'], error = ''): Evacuatio
   return { ...rest, vmId: `id-${vm}`, vm, method: 'live', state, error }
 }
 
-function told(moves: EvacuationMove[], left: string[], state: EvacuationRecord['state'] = 'running') {
+function told(
+  moves: EvacuationMove[],
+  left: string[],
+  state: EvacuationRecord['state'] = 'running',
+  isOverdue = false,
+) {
   const evacuation: EvacuationRecord = {
     operation: 'o1',
     plan: 'p1',
@@ -35,7 +40,7 @@ function told(moves: EvacuationMove[], left: string[], state: EvacuationRecord['
   }
   const vms = left.map(name => ({ name, blade: 'blade01' }))
   const snapshot = fleet({ blades: [{ name: 'blade01' }, { name: 'blade02' }], vms })
-  return summary(evacuation, undefined, snapshot, NIGHT + 32_000)
+  return summary(evacuation, undefined, snapshot, NIGHT + 32_000, isOverdue)
 }
 
 test('an evacuation that left nothing behind is done', () => {
@@ -97,4 +102,13 @@ test('a move that stops half way says where the VM may be and what to look at', 
     at('release-source', { send: sent, 'confirm-target': sent }),
     /runs on blade02; blade01 still has/,
   )
+})
+
+test('an evacuation that its deadline ended with VMs left needs an admin; aborted by a person it does not', () => {
+  const moves = [move('db01', 'done'), move('web01', 'skipped', 'the evacuation was aborted')]
+  assert.equal(told(moves, ['web01'], 'aborting').state, 'done')
+  const late = told(moves, ['web01'], 'aborting', true)
+  assert.equal(late.state, 'needs-admin')
+  assert.match(late.outcome, /^the deadline passed: 1 of 2 VMs moved in 32 s; left on blade01: web01/)
+  assert.equal(late.nextCommand, 'lifeboat evacuate blade01 --plan')
 })

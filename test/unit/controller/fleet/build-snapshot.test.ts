@@ -7,7 +7,7 @@ import type { OperationRecord } from '../../../../controller/store/operations.ts
 import type { VmRecord } from '../../../../controller/store/vms.ts'
 import type { Vm } from '../../../../shared/domain/fleet.ts'
 import { GIB } from '../../../../shared/domain/units.ts'
-import { soundCapacity, soundFacts, vm } from '../../../integration/controller-values.ts'
+import { soundCapacity, soundFacts, vm } from '../../../fakes/agent-reports.ts'
 
 const NOW = 1_000_000
 const WEB = vm('web01', 1)
@@ -198,4 +198,12 @@ test('once the target counts the VM as its own, nothing is reserved beside it', 
     operations: [moving()],
   })
   assert.deepEqual(blades[1]?.reservations, [])
+})
+
+test('home is where the VM runs, also when its arrival was never confirmed; a paused arrival is not home', () => {
+  const source = blade('blade01', [{ ...WEB, state: 'stopped' }])
+  const arrived = (state: Vm['state']) => blade('blade02', [{ ...WEB, state, incoming: true }])
+  const home = (target: BladeRecord) => homeOf(sightingsByVm([source, target], []).get(WEB.id) ?? [])?.blade
+  assert.equal(home(arrived('running')), 'blade02')
+  assert.equal(home(arrived('paused')), 'blade01')
 })

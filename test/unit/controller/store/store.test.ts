@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { EMPTY_OPERATION, type OperationRecord } from '../../../../controller/store/operations.ts'
 import { openStore, type Store } from '../../../../controller/store/store.ts'
 import { OrderStatus } from '../../../../proto/gen/lifeboat/v1/intake.ts'
-import { vm } from '../../../integration/controller-values.ts'
+import { vm } from '../../../fakes/agent-reports.ts'
 
 function withStore(act: (store: Store) => void): void {
   const store = openStore(':memory:')

@@ -484,3 +484,17 @@ test('the journal lists the newest first, and forgets only what has ended', asyn
   assert.equal(bench.db.prepare("SELECT count(*) AS n FROM saga_events WHERE saga_id = 'b'").pluck().get(), 0)
   await runner.close()
 })
+
+test('a clock set back while a step hangs: its deadline comes later, and is not missed', async () => {
+  const bench = createBench()
+  const runner = bench.boot(saga(waitingStep('hang')))
+  runner.start('test', 'a', null, DEADLINE_AT)
+  await settle()
+  const now = bench.clock.now
+  bench.clock.now = () => now() - 5000
+  await bench.clock.advance(600_000)
+  assert.equal(runner.view('a')?.state, 'running', 'five seconds are left by the clock')
+  await bench.clock.advance(5000)
+  const view = await runner.whenEnded('a')
+  assert.deepEqual([view.state, view.errorCode], ['undone', 'timeout'])
+})

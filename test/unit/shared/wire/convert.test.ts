@@ -1,15 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Report } from '../../../../proto/gen/lifeboat/v1/intake.ts'
-import { Command, Fact, Reason } from '../../../../proto/gen/lifeboat/v1/types.ts'
+import { Reason } from '../../../../proto/gen/lifeboat/v1/types.ts'
 import { LifeboatError } from '../../../../shared/errors.ts'
-import {
-  commandFromWire,
-  factFromWire,
-  reasonFromWire,
-  reasonToWire,
-  reportFromWire,
-} from '../../../../shared/wire/convert.ts'
+import { commandToWire, reasonToWire, reportFromWire } from '../../../../shared/wire/convert.ts'
 
 function problemsOf(read: () => unknown): readonly string[] {
   try {
@@ -61,25 +55,28 @@ test('a bad report names every bad field with its place', () => {
 
 test('a fact with a number that is none is refused', () => {
   const mirror = { name: 'md0', activity: 'resync', progressPercent: Number.NaN }
-  const fact = Fact.fromPartial({ kind: { $case: 'mirror', value: mirror } })
-  assert.deepEqual(problemsOf(() => factFromWire(fact)).slice(1), [
-    'fact.progressPercent must be a number from 0 to 100, got NaN',
+  const report = Report.fromPartial({ capacity: {}, facts: [{ kind: { $case: 'mirror', value: mirror } }] })
+  assert.deepEqual(problemsOf(() => reportFromWire(report)).slice(1), [
+    'report.facts[0].progressPercent must be a number from 0 to 100, got NaN',
   ])
 })
 
 test('a reason without blade and numbers comes back without them', () => {
   const bare = { code: 'vm-busy', text: 'operation o17 works on it' } as const
-  assert.deepEqual(reasonFromWire(reasonToWire(bare)), bare)
   const full = { code: 'memory-short', text: 'x', blade: 'blade07', needed: 2, available: 0 } as const
-  assert.deepEqual(reasonFromWire(reasonToWire(full)), full)
-  assert.throws(() => reasonFromWire(Reason.fromPartial({ code: 'because', text: 'x' })), {
-    code: 'bad-input',
-  })
+  const vm = { id: '00000000-0000-4000-8000-000000000001', name: 'web01', state: 'running' }
+  const withReasons = (obstacles: Reason[]) =>
+    Report.fromPartial({ capacity: {}, vms: [{ ...vm, obstacles }] })
+  const read = reportFromWire(withReasons([bare, full].map(reasonToWire)))
+  assert.deepEqual(read.vms[0]?.obstacles, [bare, full])
+  assert.deepEqual(
+    problemsOf(() => reportFromWire(withReasons([Reason.fromPartial({ code: 'because', text: 'x' })])))
+      .length,
+    2,
+  )
 })
 
-test('a command without a program or with an impossible exit code is refused', () => {
-  assert.deepEqual(
-    problemsOf(() => commandFromWire(Command.fromPartial({ exitCode: -2 }))),
-    ['command: 2 problems', 'command.exitCode must be -1 or an exit code, got -2', 'command.argv is empty'],
-  )
+test('a command says which blade ran it', () => {
+  const record = { argv: ['virsh', 'list'], exitCode: 0, startedAt: 1, durationMs: 2, stderrTail: '' }
+  assert.deepEqual(commandToWire(record, 'blade03'), { ...record, blade: 'blade03' })
 })

@@ -8,7 +8,7 @@ import { EMPTY_OPERATION, type OperationKind, type OperationRecord } from '../st
 import { type MoveParams, moveSaga } from './move-saga.ts'
 import { beginLine, stateLine } from './operation-lines.ts'
 import { describeEnd } from './outcome.ts'
-import type { MoveServices } from './services.ts'
+import type { OperationServices } from './services.ts'
 import { VM_ACTIONS, type VmAction, type VmActionParams, vmActionSaga } from './vm-action-saga.ts'
 
 export interface NewMove {
@@ -55,7 +55,7 @@ export interface Operations {
 }
 
 export interface OperationsOptions {
-  readonly services: MoveServices
+  readonly services: OperationServices
   readonly graceMs: number
   readonly moveDeadlineMs: number
   /** Start, stop, pause and resume. */
@@ -64,11 +64,12 @@ export interface OperationsOptions {
   readonly onChange: (id: string) => void
 }
 
+/** Registers every saga; nothing runs until `resume` or the first start. */
 export function createOperations(options: OperationsOptions): Operations {
   const { services } = options
   const { store, clock, log, fleet } = services
   const journal = createSagaJournal(store.database)
-  const runner: SagaRunner<MoveServices> = createSagaRunner<MoveServices>({
+  const runner: SagaRunner<OperationServices> = createSagaRunner<OperationServices>({
     journal,
     clock,
     // Its "started" and "done" would say each state change a second time.
@@ -145,7 +146,13 @@ export function createOperations(options: OperationsOptions): Operations {
   }
   // The row first: should the process end between the two, `resume` ends an operation that has no saga.
   const beginSaga = (operation: OperationRecord, params: MoveParams | VmActionParams): OperationRecord => {
-    runner.start(operation.kind, operation.id, params as unknown as Json, operation.deadlineAt)
+    try {
+      runner.start(operation.kind, operation.id, params as unknown as Json, operation.deadlineAt)
+    } catch (error) {
+      // Without its saga nothing would ever end it, and the VM would be busy until the next start (rule 11).
+      setState(operation.id, 'undone', { outcome: 'it could not begin; nothing was done' })
+      throw error
+    }
     fleet.touch()
     options.onChange(operation.id)
     return operation

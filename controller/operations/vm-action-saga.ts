@@ -2,9 +2,10 @@ import * as z from 'zod'
 import type { Order } from '../../proto/gen/lifeboat/v1/intake.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { Json, SagaDefinition } from '../../shared/saga/definition.ts'
+import type { Reservation, VmView } from '../fleet/snapshot.ts'
 import { admit } from '../placement/gate.ts'
 import { runOrder } from './order-step.ts'
-import type { MoveServices } from './services.ts'
+import type { OperationServices } from './services.ts'
 
 export const VM_ACTIONS = {
   start: 'starts the VM where it is',
@@ -24,7 +25,7 @@ const PARAMS = z.object({
 export type VmActionParams = z.output<typeof PARAMS>
 
 /** start, stop, pause, resume: one order each, a saga all the same, so that it survives a restart and can be aborted. */
-export function vmActionSaga(action: VmAction): SagaDefinition<VmActionParams, MoveServices> {
+export function vmActionSaga(action: VmAction): SagaDefinition<VmActionParams, OperationServices> {
   return {
     kind: action,
     parseParams: json => {
@@ -37,16 +38,22 @@ export function vmActionSaga(action: VmAction): SagaDefinition<VmActionParams, M
         name: 'admit',
         probe: 'repeat',
         do: async ({ params, services, sagaId }): Promise<Json> => {
-          if (action === 'start') checkStart(params, services, sagaId)
-          return services.store.vms.raise(params.vmId, false)
+          const starts = action === 'start' ? checkStart(params, services, sagaId) : undefined
+          // In one synchronous piece with the check: the next start must see that this one takes the memory (rule 5).
+          return services.store.transaction(() => {
+            if (starts !== undefined) {
+              services.store.operations.update(sagaId, { reservation: reservationOf(sagaId, starts) })
+            }
+            return services.store.vms.raise(params.vmId, false)
+          })
         },
       },
       {
         name: action,
         probe: 'repeat',
-        do: context => {
+        do: async context => {
           const marks = context.results.admit as { epoch: number; generation: number }
-          return runOrder(context.services, {
+          const outcome = await runOrder(context.services, {
             blade: context.params.blade,
             operation: context.sagaId,
             step: action,
@@ -57,23 +64,43 @@ export function vmActionSaga(action: VmAction): SagaDefinition<VmActionParams, M
             again: false,
             signal: context.signal,
           })
+          if (action === 'start') noteRunning(context.params, context.services)
+          return outcome
         },
       },
     ],
   }
 }
 
-/** Rules 5 and 6 hold for a start too: a stopped VM takes no memory until then. */
-function checkStart(params: VmActionParams, services: MoveServices, operation: string): void {
+/** Rules 5 and 6 hold for a start too: a stopped VM takes no memory until then. Returns the VM when it is to start. */
+function checkStart(
+  params: VmActionParams,
+  services: OperationServices,
+  operation: string,
+): VmView | undefined {
   const snapshot = services.fleet.snapshot(services.clock.now(), operation)
   const vm = snapshot.vms.find(each => each.id === params.vmId)
   if (vm === undefined) throw new LifeboatError('not-found', `no blade reports ${params.vm} any more`)
-  if (vm.state === 'running') return
+  if (vm.state === 'running') return undefined
   const reasons = admit(snapshot, vm, params.blade, { purpose: 'start', override: params.force, operation })
-  if (reasons.length === 0) return
+  if (reasons.length === 0) return vm
   throw new LifeboatError('refused', `${params.vm} may not start on ${params.blade}`, {
     details: reasons.map(reason => reason.text),
   })
+}
+
+/** The order's word stands until the next report: a start right behind this one must not find the memory free. */
+function noteRunning({ vmId, blade }: VmActionParams, { store, fleet, clock }: OperationServices): void {
+  const found = fleet.snapshot(clock.now()).vms.find(each => each.id === vmId && each.blade === blade)
+  if (found === undefined) return
+  const { blade: _blade, operation: _operation, seenAt: _seenAt, starting: _starting, ...vm } = found
+  store.vms.place(vmId, blade, clock.now(), { ...vm, state: 'running', incoming: false })
+  fleet.touch()
+}
+
+/** Memory alone: its volumes are there already. */
+function reservationOf(operation: string, { id, name, memoryBytes }: VmView): Reservation {
+  return { operation, vmId: id, vmName: name, memoryBytes, volumes: [] }
 }
 
 function orderKind(action: VmAction, force: boolean): NonNullable<Order['kind']> {

@@ -1,7 +1,7 @@
 import { Order, type OrderStatus } from '../../proto/gen/lifeboat/v1/intake.ts'
 import { ERROR_CODES, type ErrorCode, LifeboatError } from '../../shared/errors.ts'
 import type { Json } from '../../shared/saga/definition.ts'
-import type { MoveServices } from './services.ts'
+import type { OperationServices } from './services.ts'
 
 export interface OrderRequest {
   readonly blade: string
@@ -31,7 +31,7 @@ export interface OrderOutcome {
 }
 
 /** Gives one order and waits for its end. Throws the agent's own error when it ended in anything but `done`. */
-export async function runOrder(services: MoveServices, request: OrderRequest): Promise<OrderOutcome> {
+export async function runOrder(services: OperationServices, request: OrderRequest): Promise<OrderOutcome> {
   const order = Order.fromPartial({
     orderId: nextOrderId(services, request),
     generation: request.generation,
@@ -54,7 +54,7 @@ export async function runOrder(services: MoveServices, request: OrderRequest): P
 }
 
 /** `o17/send`; when that was given and failed, and may be given again, `o17/send.2`. */
-function nextOrderId(services: MoveServices, request: OrderRequest): string {
+function nextOrderId(services: OperationServices, request: OrderRequest): string {
   const first = `${request.operation}/${request.step}`
   if (!request.again) return first
   for (let attempt = 1; ; attempt += 1) {

@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict'
-import { createOrders } from '../../../../controller/evacuation/orders.ts'
-import type { MoveServices } from '../../../../controller/evacuation/services.ts'
 import { createFleetState } from '../../../../controller/fleet/fleet-state.ts'
 import type { Sessions } from '../../../../controller/fleet/sessions.ts'
+import { createOrders } from '../../../../controller/operations/orders.ts'
+import type { OperationServices } from '../../../../controller/operations/services.ts'
+import { EMPTY_OPERATION } from '../../../../controller/store/operations.ts'
 import { openStore, type Store } from '../../../../controller/store/store.ts'
 import { type Order, OrderStatus, type ToAgent } from '../../../../proto/gen/lifeboat/v1/intake.ts'
 import type { Clock } from '../../../../shared/clock.ts'
 import type { Vm } from '../../../../shared/domain/fleet.ts'
 import { silentLogger } from '../../../../shared/log.ts'
-import { soundCapacity, soundFacts, vm } from '../../../integration/controller-values.ts'
+import { soundCapacity, soundFacts, vm } from '../../../fakes/agent-reports.ts'
 
 /** Where the copies of the one VM are. Rule 1 is a statement about this, at every instant. */
 interface Copies {
@@ -73,7 +74,7 @@ export function createMoveWorld(operation: string, clock: Clock) {
     },
   }
   const orders = createOrders({ store, sessions, clock, log: silentLogger, onStatus: () => {} })
-  const services: MoveServices = { store, orders, fleet, clock, log: silentLogger }
+  const services: OperationServices = { store, orders, fleet, clock, log: silentLogger }
   return {
     services,
     copies,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { moveSaga } from '../../../../controller/evacuation/move-saga.ts'
-import { createHastyClock } from '../../../fakes/manual-clock.ts'
+import { moveSaga } from '../../../../controller/operations/move-saga.ts'
 import { runSagaBattery } from '../../../crash/saga-battery.ts'
+import { createHastyClock } from '../../../fakes/manual-clock.ts'
 import { createMoveWorld, MOVED } from './move-world.ts'
 
 const PARAMS = {

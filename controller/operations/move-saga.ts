@@ -7,7 +7,7 @@ import { vmToWire } from '../../shared/wire/convert.ts'
 import type { FleetSnapshot, Reservation, VmView } from '../fleet/snapshot.ts'
 import { recheckMove } from '../placement/gate.ts'
 import { type OrderRequest, runOrder } from './order-step.ts'
-import type { MoveServices } from './services.ts'
+import type { OperationServices } from './services.ts'
 
 const PARAMS = z.object({
   vmId: z.string(),
@@ -24,16 +24,21 @@ export type MoveParams = z.output<typeof PARAMS>
 
 /** An undo has its own time: the deadline of the operation may be what caused it. */
 const UNDO_LIMIT_MS = 10 * MINUTE_MS
+/**
+ * What orders behind the point of no return get when the deadline is over or nearly so. The agents go on without the
+ * controller: it may have been away past the deadline and find the VM handed over, which then must still be confirmed.
+ */
+const LATE_LIMIT_MS = 2 * MINUTE_MS
 
-type Context = StepContext<MoveParams, MoveServices>
-type Step = SagaStep<MoveParams, MoveServices>
+type Context = StepContext<MoveParams, OperationServices>
+type Step = SagaStep<MoveParams, OperationServices>
 
 /**
  * One VM from one blade to another. The order of the steps is the safety:
  * room and epoch first, so that nobody else counts on the room and every older order is refused (rule 1); then the
  * target's volumes; then the one act that cannot be taken back; the source gives up its volumes last (rule 3).
  */
-export const moveSaga: SagaDefinition<MoveParams, MoveServices> = {
+export const moveSaga: SagaDefinition<MoveParams, OperationServices> = {
   kind: 'move',
   parseParams: json => {
     const result = PARAMS.safeParse(json)
@@ -130,6 +135,8 @@ function prepareTarget(): Step {
       })
     },
     undo: async context => {
+      // Never given (the target was away): nothing lies there, so the undo need not wait for it to come back.
+      if (context.services.store.orders.get(`${context.sagaId}/prepare-target`) === undefined) return
       await order(context, {
         blade: context.params.to,
         step: 'discard-target',
@@ -191,7 +198,8 @@ function isUnanswered({ services, sagaId }: Context, error: unknown): boolean {
  */
 function arrivedAnyway({ services, params }: Context): boolean {
   const report = services.store.blades.get(params.to)?.report
-  return report?.vms.some(vm => vm.id === params.vmId && vm.state === 'running') ?? false
+  // Still arriving by its own word: an older report, of a VM that once ran there, must not pass for this arrival.
+  return report?.vms.some(vm => vm.id === params.vmId && vm.incoming && vm.state === 'running') ?? false
 }
 
 function confirmTarget(): Step {
@@ -206,6 +214,7 @@ function confirmTarget(): Step {
         step: 'confirm-target',
         kind: { $case: 'confirmIncoming', value: { moveId: sagaId, running } },
         again: true,
+        deadlineAt: lateDeadline(context),
       })
       const { vm, epoch } = reserved(context)
       const arrived: Vm = {
@@ -237,9 +246,14 @@ function releaseSource(): Step {
           value: { moveId: context.sagaId, graceMs: context.params.graceMs },
         },
         again: true,
+        deadlineAt: lateDeadline(context),
       }),
     cannotUndoBecause: 'the source has renamed its volumes',
   }
+}
+
+function lateDeadline({ params, services }: Context): number {
+  return Math.max(params.deadlineAt, services.clock.now() + LATE_LIMIT_MS)
 }
 
 type MoveOrder = Pick<OrderRequest, 'blade' | 'step' | 'kind' | 'again'> & { readonly deadlineAt?: number }

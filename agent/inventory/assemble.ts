@@ -5,7 +5,7 @@ import { reservedMemoryBytes } from './reserve.ts'
 
 export type Inspected = Awaited<ReturnType<Volumes['inspect']>>
 
-/** What each part of the blade said, before it is joined. */
+/** What each part of the blade said, before it is put together. */
 export interface InventoryParts {
   readonly vms: readonly Vm[]
   readonly inspected: Inspected
@@ -18,18 +18,18 @@ export interface InventoryParts {
  * VMs as the fleet shall see them: volumes with what is really behind each path, the epoch this blade knows, and
  * every obstacle. Pure. Sorted by name, then id, so that equal inventories are equal texts.
  */
-export function joinVms(parts: InventoryParts): readonly Vm[] {
+export function assembleVms(parts: InventoryParts): readonly Vm[] {
   const usersOfPath = new Map<string, string[]>()
   for (const vm of parts.vms) {
     for (const { path } of vm.volumes) usersOfPath.set(path, [...(usersOfPath.get(path) ?? []), vm.name])
   }
   return parts.vms
-    .map(vm => joinVm(vm, parts, usersOfPath))
+    .map(vm => assembleVm(vm, parts, usersOfPath))
     .sort((a, b) => compare(a.name, b.name) || compare(a.id, b.id))
 }
 
 /** Capacity with pools and reserve filled in. */
-export function joinCapacity(
+export function assembleCapacity(
   capacity: Omit<Capacity, 'pools' | 'reservedMemoryBytes'>,
   pools: Capacity['pools'],
   configuredReserveBytes: number | undefined,
@@ -42,7 +42,7 @@ export function joinCapacity(
   }
 }
 
-function joinVm(vm: Vm, parts: InventoryParts, usersOfPath: ReadonlyMap<string, readonly string[]>): Vm {
+function assembleVm(vm: Vm, parts: InventoryParts, usersOfPath: ReadonlyMap<string, readonly string[]>): Vm {
   const obstacles: Reason[] = [...vm.obstacles]
   const volumes: Volume[] = []
   for (const volume of vm.volumes) {

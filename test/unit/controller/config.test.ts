@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { defaultControllerConfig, readControllerConfig } from '../../../../controller/config.ts'
+import { defaultControllerConfig, readControllerConfig } from '../../../controller/config.ts'
 
 function read(text: string) {
   const dir = mkdtempSync(join(tmpdir(), 'lifeboat-config-'))

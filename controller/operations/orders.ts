@@ -1,6 +1,6 @@
 import { type Order, OrderStatus } from '../../proto/gen/lifeboat/v1/intake.ts'
 import type { Clock } from '../../shared/clock.ts'
-import { ENDED_ORDER_STATES, type OrderState } from '../../shared/domain/operation.ts'
+import { isEndedOrder } from '../../shared/domain/operation.ts'
 import { MINUTE_MS, SECOND_MS } from '../../shared/domain/units.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
@@ -54,6 +54,7 @@ export interface OrdersOptions {
   readonly onStatus: (operation: string) => void
 }
 
+/** Waits are in memory, orders and their ends in the store: a saga that is taken up asks again. */
 export function createOrders({ store, sessions, clock, log, onStatus }: OrdersOptions): Orders {
   const waiting = new Map<string, Waiting>()
   let closing = false
@@ -115,25 +116,32 @@ export function createOrders({ store, sessions, clock, log, onStatus }: OrdersOp
     execute,
     received: (blade, status) => {
       const entry = waiting.get(status.orderId)
-      if (entry !== undefined && entry.blade !== blade) {
-        log.warn(`blade ${blade}: status of order ${status.orderId}, which is for ${entry.blade}: ignored`)
-        return
-      }
       const operation = operationOf(status.orderId)
       if (store.operations.get(operation) === undefined) {
         // From another controller's database, or removed: nobody will ever ask, so the agent may forget it.
         log.warn(`blade ${blade}: order ${status.orderId} belongs to no operation known here`)
-        if (isEnded(status.state)) sendEndSeen(sessions, blade, status.orderId)
+        if (isEndedOrder(status.state)) sendEndSeen(sessions, blade, status.orderId)
         else sendAbort(blade, status.orderId)
         return
       }
-      const record = fold(store.orders.get(status.orderId), operation, blade, status, clock.now())
+      // An order has its record before it goes out. A status without one, or from another blade, answers an order of
+      // that name from another life of this database (a restored backup), or is a lie: it must end nothing here.
+      const given = store.orders.get(status.orderId)
+      const isAnswer =
+        given?.blade === blade &&
+        (status.generation === given.status.generation || status.state === 'refused')
+      if (!isAnswer) {
+        log.warn(`blade ${blade}: status of order ${status.orderId}, which was not given to it: ignored`)
+        if (isEndedOrder(status.state)) sendEndSeen(sessions, blade, status.orderId)
+        return
+      }
+      const record = fold(given, operation, blade, status, clock.now())
       if (record !== undefined) store.orders.save(record)
       if (status.totalBytes > 0) {
         for (const tell of entry?.progress ?? []) tell(status.doneBytes, status.totalBytes)
       }
       onStatus(operation)
-      if (isEnded(status.state)) {
+      if (isEndedOrder(status.state)) {
         sendEndSeen(sessions, blade, status.orderId)
         entry?.done.resolve(
           OrderStatus.fromPartial({ ...status, commands: [...(record?.commands ?? status.commands)] }),
@@ -175,10 +183,6 @@ function operationOf(orderId: string): string {
   return orderId.split('/')[0] ?? ''
 }
 
-function isEnded(state: string): boolean {
-  return ENDED_ORDER_STATES.includes(state as OrderState)
-}
-
 function sendEndSeen(sessions: Sessions, blade: string, orderId: string): void {
   sessions.send(blade, { kind: { $case: 'orderEndSeen', value: { orderId } } })
 }
@@ -208,7 +212,7 @@ function fold(
     status,
     agentSteps: newStep ? [...steps, { name: status.step, startedAt: now }] : steps,
     commands,
-    endedAt: isEnded(status.state) ? now : 0,
+    endedAt: isEndedOrder(status.state) ? now : 0,
   }
 }
 

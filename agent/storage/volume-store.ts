@@ -12,7 +12,7 @@ export interface DiskProblem {
  * One kind of storage behind the Volumes seam: LVM, or files. volumes-host.ts asks the one a path belongs to; the
  * promises are those of Volumes.
  */
-export interface Store
+export interface VolumeStore
   extends Pick<
     Volumes,
     'inspect' | 'create' | 'adopt' | 'discard' | 'keep' | 'unkeep' | 'kept' | 'drop' | 'read' | 'write'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Inspected, joinCapacity, joinVms } from '../../../../agent/inventory/join.ts'
+import { assembleCapacity, assembleVms, type Inspected } from '../../../../agent/inventory/assemble.ts'
 import { reservedMemoryBytes } from '../../../../agent/inventory/reserve.ts'
 import type { Vm, Volume } from '../../../../shared/domain/fleet.ts'
 import { GIB, MIB } from '../../../../shared/domain/units.ts'
@@ -40,7 +40,7 @@ test('a volume is completed by what is really behind its path', () => {
     allocatedBytes: 64,
     format: 'raw',
   } as const
-  const [web] = joinVms({
+  const [web] = assembleVms({
     ...NOTHING,
     vms: [vm('web01', '/dev/vg0/web01')],
     inspected: new Map([['/dev/vg0/web01', info]]),
@@ -52,7 +52,7 @@ test('a volume is completed by what is really behind its path', () => {
 })
 
 test('a disk that two VMs use is an obstacle for each of them', () => {
-  const [a, b] = joinVms({ ...NOTHING, vms: [vm('a', '/disk'), vm('b', '/disk')] })
+  const [a, b] = assembleVms({ ...NOTHING, vms: [vm('a', '/disk'), vm('b', '/disk')] })
   const shared = (each: Vm | undefined) =>
     each?.obstacles.find(obstacle => obstacle.code === 'disk-shared')?.text
   assert.match(shared(a) ?? '', /of b$/)
@@ -61,13 +61,13 @@ test('a disk that two VMs use is an obstacle for each of them', () => {
 
 test('a disk that cannot be examined is said, never skipped', () => {
   const failure = { error: 'no such file', code: 'disk-unreadable' } as const
-  const [a] = joinVms({ ...NOTHING, vms: [vm('a', '/x')], inspected: new Map([['/x', failure]]) })
+  const [a] = assembleVms({ ...NOTHING, vms: [vm('a', '/x')], inspected: new Map([['/x', failure]]) })
   assert.deepEqual(a?.obstacles, [{ code: 'disk-unreadable', text: 'no such file' }])
 })
 
 test('equal inventories are equal texts, in whatever order the hypervisor lists', () => {
-  const one = joinVms({ ...NOTHING, vms: [vm('a'), vm('b')] })
-  const two = joinVms({ ...NOTHING, vms: [vm('b'), vm('a')] })
+  const one = assembleVms({ ...NOTHING, vms: [vm('a'), vm('b')] })
+  const two = assembleVms({ ...NOTHING, vms: [vm('b'), vm('a')] })
   assert.equal(JSON.stringify(one), JSON.stringify(two))
 })
 
@@ -76,6 +76,6 @@ test('the reserve is at least 512 MiB, grows with the blade, and an administrato
   assert.equal(reservedMemoryBytes(100 * GIB, undefined), 5 * GIB)
   assert.equal(reservedMemoryBytes(100 * GIB, 0), 0)
   const bare = { memoryBytes: GIB, cpus: 1, networks: ['b', 'a'], hypervisor: '', cpuModels: [] }
-  assert.deepEqual(joinCapacity(bare, [], 5).networks, ['a', 'b'])
-  assert.equal(joinCapacity(bare, [], 5).reservedMemoryBytes, 5)
+  assert.deepEqual(assembleCapacity(bare, [], 5).networks, ['a', 'b'])
+  assert.equal(assembleCapacity(bare, [], 5).reservedMemoryBytes, 5)
 })

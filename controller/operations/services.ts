@@ -5,7 +5,7 @@ import type { Store } from '../store/store.ts'
 import type { Orders } from './orders.ts'
 
 /** What the steps of the controller's sagas may use. */
-export interface MoveServices {
+export interface OperationServices {
   readonly store: Store
   readonly orders: Orders
   readonly fleet: FleetState

@@ -1,0 +1,27 @@
+import { LifeboatError } from '../errors.ts'
+
+/** gRPC of the controller: agents, and admin certificates. */
+const CONTROLLER_PORT = 7420
+/** Byte streams between the agents of two blades. */
+export const PEER_PORT = 7422
+
+/** `10.0.0.3:7422` or `[fd00::3]:7422`. Throws `bad-input`. */
+export function splitAddress(address: string): { host: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address)
+  const host = match?.[1] ?? match?.[2]
+  const port = Number(match?.[3])
+  if (host === undefined || !(port >= 0 && port <= 65535)) {
+    throw new LifeboatError('bad-input', `'${address}' is not an address of the form host:port`)
+  }
+  return { host, port }
+}
+
+/** Brackets around IPv6. */
+export function formatAddress(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/** As a person types it: `10.0.0.1` → `10.0.0.1:7420`, `[fd00::1]` → `[fd00::1]:7420`; with a port it stays. */
+export function controllerAddress(text: string): string {
+  return /^\[[^\]]+\]$|^[^:]+$/.test(text) ? `${text}:${CONTROLLER_PORT}` : text
+}

@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { connect, findController } from '../../../../controller/cli/connection.ts'
+import { exitCodeOf } from '../../../../controller/cli/exit-codes.ts'
+import { formatErrorChain } from '../../../../shared/errors.ts'
+
+test('without a controller a person reads where it was sought, why not, and what to look at; the exit code is 4', async () => {
+  const connection = connect(findController({ socket: '/nowhere/controller.sock' }, {}))
+  try {
+    await connection.ask('getStatus', {})
+    assert.fail('nothing listens there')
+  } catch (error) {
+    assert.match(
+      formatErrorChain(error),
+      /^cannot reach the controller's socket \/nowhere\/controller\.sock\. .*systemctl status lifeboat-controller.*: connect ENOENT \/nowhere\/controller\.sock$/,
+    )
+    assert.equal(exitCodeOf(error), 4)
+  } finally {
+    connection.close()
+  }
+})
+
+test('a remote controller without a certificate: the message says how to make one', () => {
+  const destination = findController({ controller: '192.0.2.10', identity: '/nowhere' }, {})
+  assert.equal(destination.address, '192.0.2.10:7420')
+  assert.throws(() => connect(destination), {
+    code: 'not-authenticated',
+    message: /admin-certificate NAME --out DIR/,
+  })
+})

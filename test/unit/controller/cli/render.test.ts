@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { cutToWidth, renderNPlusOne } from '../../../../controller/cli/render.ts'
+
+test('a progress line never fills its row: one that wraps could not be rewritten', () => {
+  assert.equal(cutToWidth('o7 move mail01', 80), 'o7 move mail01')
+  assert.equal(cutToWidth('123456789', 10), '123456789')
+  assert.equal(cutToWidth('1234567890', 10), '12345678…')
+  for (const columns of [1, 2, 20]) {
+    assert.ok(cutToWidth('x'.repeat(200), columns).length <= Math.max(1, columns - 1), String(columns))
+  }
+})
+
+test('whether each blade could be emptied is a sentence, now and after a plan', () => {
+  const kept = { kept: true, text: 'every blade could be emptied onto the others', notSurvivable: [] }
+  assert.equal(renderNPlusOne(kept), 'Every blade could be emptied onto the others.')
+  const lost = {
+    kept: false,
+    text: 'could not be emptied onto the others: b1 (no place for a)',
+    notSurvivable: ['b1'],
+  }
+  assert.equal(
+    renderNPlusOne(lost, 'afterwards '),
+    'Afterwards these blades could not be emptied onto the others: b1 (no place for a).',
+  )
+})

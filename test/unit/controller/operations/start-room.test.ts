@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, test } from 'node:test'
+import { createFleetState } from '../../../../controller/fleet/fleet-state.ts'
+import type { Orders } from '../../../../controller/operations/orders.ts'
+import type { OperationServices } from '../../../../controller/operations/services.ts'
+import { vmActionSaga } from '../../../../controller/operations/vm-action-saga.ts'
+import { EMPTY_OPERATION } from '../../../../controller/store/operations.ts'
+import { openStore, type Store } from '../../../../controller/store/store.ts'
+import { OrderStatus } from '../../../../proto/gen/lifeboat/v1/intake.ts'
+import type { Clock } from '../../../../shared/clock.ts'
+import type { Vm } from '../../../../shared/domain/fleet.ts'
+import { GIB } from '../../../../shared/domain/units.ts'
+import { silentLogger } from '../../../../shared/log.ts'
+import type { Json } from '../../../../shared/saga/definition.ts'
+import { soundCapacity, soundFacts, vm } from '../../../fakes/agent-reports.ts'
+
+// Each fits alone into the 15 GiB that VMs may use; together they do not.
+const WEB = vm('web01', 1, { state: 'stopped', memoryBytes: 9 * GIB })
+const DB = vm('db01', 2, { state: 'stopped', memoryBytes: 9 * GIB })
+const NOW = 1_000_000
+const CLOCK: Clock = { now: () => NOW + 1, sleep: async () => {} }
+const START = vmActionSaga('start')
+
+let store: Store
+let services: OperationServices
+
+beforeEach(() => {
+  store = openStore(':memory:')
+  const limits = { maxVmsPerBlade: 4, liveness: { suspectAfterMs: 1e9, silentAfterMs: 1e10 } }
+  const fleet = createFleetState({ store, log: silentLogger, limits })
+  const done: Orders = {
+    execute: async (_blade, { orderId }) => OrderStatus.fromPartial({ orderId, state: 'done' }),
+    received: () => {},
+    connected: () => {},
+    close: () => {},
+  }
+  services = { store, orders: done, fleet, clock: CLOCK, log: silentLogger }
+  store.blades.add({ name: 'blade01', chassis: '', slot: 0, feeds: [], switches: [], addedAt: 1 })
+  store.blades.update('blade01', { joinedAt: 1 })
+  fleet.accept(
+    'blade01',
+    {
+      sequence: 1,
+      observedAt: NOW,
+      facts: soundFacts(NOW),
+      vms: [WEB, DB],
+      capacity: soundCapacity(),
+      complete: true,
+    },
+    NOW,
+  )
+})
+afterEach(() => store.close())
+
+async function run(step: 'admit' | 'start', operation: string, which: Vm): Promise<Json | undefined> {
+  if (store.operations.get(operation) === undefined) {
+    store.operations.add({
+      ...EMPTY_OPERATION,
+      id: operation,
+      kind: 'start',
+      vmId: which.id,
+      from: 'blade01',
+    })
+  }
+  const definition = START.steps.find(each => each.name === step) ?? assert.fail(step)
+  return definition.do({
+    sagaId: operation,
+    params: { vmId: which.id, vm: which.name, blade: 'blade01', force: false, deadlineAt: NOW + 1 },
+    services,
+    results: { admit: { epoch: 0, generation: 1 } },
+    signal: new AbortController().signal,
+    progress: () => {},
+  })
+}
+
+test('two starts at once are not both admitted onto the memory of one (rule 5)', async () => {
+  await run('admit', 'o1', WEB)
+  await assert.rejects(run('admit', 'o2', DB), { code: 'refused' })
+})
+
+test('a start right behind another does not find its memory free before the report says so', async () => {
+  await run('admit', 'o1', WEB)
+  await run('start', 'o1', WEB)
+  store.operations.update('o1', { state: 'done', endedAt: NOW, reservation: undefined })
+  await assert.rejects(run('admit', 'o2', DB), { code: 'refused' })
+})
+
+test('a start that failed gives its memory back', async () => {
+  await run('admit', 'o1', WEB)
+  store.operations.update('o1', { state: 'undone', endedAt: NOW, reservation: undefined })
+  await run('admit', 'o2', DB)
+})
