@@ -48,20 +48,25 @@ function describeMove(operation: OperationRecord, view: SagaView, sent: OrderOut
   }
   if (sent !== undefined) {
     return {
-      outcome: `${vm} left ${from}, and ${to} does not confirm it: ${view.error}. It is not started elsewhere by itself`,
+      outcome: `${vm} left ${from}, and ${to} does not confirm it: ${view.error}. It is not started elsewhere by itself; if it runs nowhere, ${startAnyway(vm)}`,
       nextCommand: `lifeboat vm show ${vm}`,
     }
   }
   if (failed === 'send') {
     return {
-      outcome: `${vm} may be on ${from} or on ${to}: ${view.error}. Nothing was undone, so that no copy is lost`,
-      nextCommand: `lifeboat blade show ${from}`,
+      outcome: `${vm} may be on ${from} or on ${to}: ${view.error}. Nothing was undone, so that no copy is lost; if it runs nowhere, ${startAnyway(vm)}`,
+      nextCommand: `lifeboat vm show ${vm}`,
     }
   }
   return {
     outcome: `${vm} did not move, and ${failed} could not be undone: ${view.error}`,
     nextCommand: `lifeboat blade show ${to}`,
   }
+}
+
+/** The way out of a move that ended half way, once a person has looked. */
+function startAnyway(vm: string): string {
+  return `\`lifeboat vm start ${vm} --force\` starts it where \`vm show\` says it is`
 }
 
 const PAST: Readonly<Record<string, string>> = {

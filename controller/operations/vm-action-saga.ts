@@ -2,7 +2,7 @@ import * as z from 'zod'
 import type { Order } from '../../proto/gen/lifeboat/v1/intake.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { Json, SagaDefinition } from '../../shared/saga/definition.ts'
-import type { Reservation, VmView } from '../fleet/snapshot.ts'
+import type { FleetSnapshot, Reservation, VmView } from '../fleet/snapshot.ts'
 import { admit } from '../placement/gate.ts'
 import { runOrder } from './order-step.ts'
 import type { OperationServices } from './services.ts'
@@ -44,7 +44,7 @@ export function vmActionSaga(action: VmAction): SagaDefinition<VmActionParams, O
             if (starts !== undefined) {
               services.store.operations.update(sagaId, { reservation: reservationOf(sagaId, starts) })
             }
-            return services.store.vms.raise(params.vmId, false)
+            return services.store.vms.raise(params.vmId, starts !== undefined && params.force)
           })
         },
       },
@@ -72,7 +72,11 @@ export function vmActionSaga(action: VmAction): SagaDefinition<VmActionParams, O
   }
 }
 
-/** Rules 5 and 6 hold for a start too: a stopped VM takes no memory until then. Returns the VM when it is to start. */
+/**
+ * Rules 5 and 6 hold for a start too: a stopped VM takes no memory until then. Returns the VM when it is to start.
+ * A forced start is also the way out of a move that ended half way: its higher epoch overrules the hold which the
+ * source's agent keeps on the VM. So it needs to be known that the other end does not run it (rule 1).
+ */
 function checkStart(
   params: VmActionParams,
   services: OperationServices,
@@ -82,11 +86,31 @@ function checkStart(
   const vm = snapshot.vms.find(each => each.id === params.vmId)
   if (vm === undefined) throw new LifeboatError('not-found', `no blade reports ${params.vm} any more`)
   if (vm.state === 'running') return undefined
+  const unseen = params.force ? unseenEnd(snapshot, params, services) : undefined
+  if (unseen !== undefined) {
+    throw new LifeboatError(
+      'refused',
+      `${params.vm} may run on ${unseen}, where a move of it ended half way, and ${unseen} does not report; bring it back, or cut its power, first`,
+    )
+  }
   const reasons = admit(snapshot, vm, params.blade, { purpose: 'start', override: params.force, operation })
   if (reasons.length === 0) return vm
   throw new LifeboatError('refused', `${params.vm} may not start on ${params.blade}`, {
     details: reasons.map(reason => reason.text),
   })
+}
+
+/** The other end of an unsettled move of the VM, when nobody knows what runs there. */
+function unseenEnd(
+  snapshot: FleetSnapshot,
+  { vmId, blade }: VmActionParams,
+  { store }: OperationServices,
+): string | undefined {
+  const ends = store.operations
+    .unsettled()
+    .filter(each => each.vmId === vmId && each.kind === 'move')
+    .flatMap(each => [each.from, each.to])
+  return ends.find(end => end !== blade && snapshot.blades.find(each => each.name === end)?.liveness !== 'up')
 }
 
 /** The order's word stands until the next report: a start right behind this one must not find the memory free. */

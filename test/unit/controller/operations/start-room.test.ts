@@ -52,7 +52,12 @@ beforeEach(() => {
 })
 afterEach(() => store.close())
 
-async function run(step: 'admit' | 'start', operation: string, which: Vm): Promise<Json | undefined> {
+async function run(
+  step: 'admit' | 'start',
+  operation: string,
+  which: Vm,
+  force = false,
+): Promise<Json | undefined> {
   if (store.operations.get(operation) === undefined) {
     store.operations.add({
       ...EMPTY_OPERATION,
@@ -65,7 +70,7 @@ async function run(step: 'admit' | 'start', operation: string, which: Vm): Promi
   const definition = START.steps.find(each => each.name === step) ?? assert.fail(step)
   return definition.do({
     sagaId: operation,
-    params: { vmId: which.id, vm: which.name, blade: 'blade01', force: false, deadlineAt: NOW + 1 },
+    params: { vmId: which.id, vm: which.name, blade: 'blade01', force, deadlineAt: NOW + 1 },
     services,
     results: { admit: { epoch: 0, generation: 1 } },
     signal: new AbortController().signal,
@@ -89,4 +94,18 @@ test('a start that failed gives its memory back', async () => {
   await run('admit', 'o1', WEB)
   store.operations.update('o1', { state: 'undone', endedAt: NOW, reservation: undefined })
   await run('admit', 'o2', DB)
+})
+
+test('a forced start goes out under a higher epoch, which overrules what a move that ended half way left behind', async () => {
+  const plain = (await run('admit', 'o1', WEB)) as { epoch: number }
+  store.operations.update('o1', { state: 'undone', endedAt: NOW, reservation: undefined })
+  const forced = (await run('admit', 'o2', WEB, true)) as { epoch: number }
+  assert.equal(forced.epoch, plain.epoch + 1)
+})
+
+test('a forced start waits while the other end of a half-way move does not report (rule 1)', async () => {
+  store.blades.add({ name: 'blade02', chassis: '', slot: 0, feeds: [], switches: [], addedAt: 1 })
+  const move = { ...EMPTY_OPERATION, id: 'o1', kind: 'move', vmId: WEB.id, from: 'blade01', to: 'blade02' }
+  store.operations.add({ ...move, state: 'needs-admin', endedAt: NOW } as typeof EMPTY_OPERATION)
+  await assert.rejects(run('admit', 'o2', WEB, true), { code: 'refused', message: /may run on blade02/ })
 })
