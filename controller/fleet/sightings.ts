@@ -64,7 +64,8 @@ function afterMove(
   const isThatMove = known.vm.epoch === placed.epoch
   const home = isThatMove && known.vm.incoming ? { ...known, vm: { ...placed, incoming: false } } : known
   const others = elsewhere.filter(each => {
-    if (each.vm.epoch >= placed.epoch) return true
+    // The same epoch is no newer word: the source takes it over as it lets go, while it still has the definition.
+    if (each.vm.epoch > placed.epoch) return true
     return each.vm.state === 'running' && each.at >= placedAt + SETTLE_MS
   })
   return [home, ...others]

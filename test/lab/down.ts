@@ -29,11 +29,12 @@ export async function stopEverything(): Promise<string[]> {
   }
   if (await cutPower('seal')) stopped.push('seal')
   if (await stopBmc()) stopped.push('the chassis BMC')
-  // A killed kernel takes its user processes with it, but not in the same instant.
+  // A killed kernel takes its user processes with it, but not in the same instant:
+  // on a busy machine it takes seconds to give their memory back.
   await waitFor(
     'end of all processes in the lab',
     async () => (await processesInNetwork()).length === 0,
-    10_000,
+    60_000,
   ).catch(async cause => {
     const left = (await processesInNetwork()).join(' ')
     throw new LabError(`processes not started by the lab live in its namespace: ${left}`, {

@@ -3,7 +3,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:f
 import { cpus } from 'node:os'
 import { join, relative } from 'node:path'
 import { type Host, macOf, NAMESPACE, tapName } from '../hosts.ts'
-import { HOSTS_DIR, LAB_DIR } from '../place.ts'
+import { HOSTS_DIR, LAB_DIR, RUN_DIR } from '../place.ts'
 import { must } from '../run.ts'
 import { killProcess, liveProcess, recordProcess } from './process-record.ts'
 
@@ -12,7 +12,7 @@ const DISK_SIZE = '1G'
 
 export interface UmlStart {
   name: string
-  /** Which CPU it is pinned to: index modulo the number of CPUs. */
+  /** Which CPU it is pinned to, modulo the number of CPUs. */
   cpuIndex: number
   memoryMiB: number
   /** Folder with the kernel and its libraries. */
@@ -25,6 +25,8 @@ export interface UmlStart {
 export function startUml(start: UmlStart): void {
   const folder = join(HOSTS_DIR, start.name)
   mkdirSync(folder, { recursive: true })
+  // The kernel makes its uml_dir in there, one level and no more; without it, it panics.
+  mkdirSync(RUN_DIR, { recursive: true })
   const log = openSync(consoleLog(start.name), 'a')
   const kernelArgs = [
     `mem=${start.memoryMiB}M`,
@@ -74,7 +76,16 @@ export async function startHost(host: Host, imageDir: string): Promise<void> {
     }
   }
   const { name, memoryMiB } = host
-  startUml({ name, memoryMiB, cpuIndex: host.number, umlRoot: join(imageDir, 'uml'), args })
+  startUml({ name, memoryMiB, cpuIndex: cpuOf(host), umlRoot: join(imageDir, 'uml'), args })
+}
+
+/**
+ * blade01 has most of the guests and is the one that is emptied: it shares its CPU with nobody but the depot, which does
+ * little. The other blades share what is left.
+ */
+function cpuOf(host: Host): number {
+  if (host.role === 'depot' || host.number === 1) return 0
+  return 1 + ((host.number - 2) % Math.max(1, cpus().length - 1))
 }
 
 /** Power loss: the kernel's process is killed. What it had handed to its disk files stays. */

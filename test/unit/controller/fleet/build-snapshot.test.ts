@@ -133,6 +133,17 @@ test('reports on their way while a move ended do not bring the VM back to where 
   }
 })
 
+test('a VM that was moved while off is at its target, though the source still has a definition of it', () => {
+  const off = { ...WEB, state: 'stopped' as const, epoch: 1 }
+  const placed = record({ epoch: 1, placedOn: 'blade02', placedAt: NOW - 50, placedVm: off })
+  const blades = [blade('blade01', [off], NOW), blade('blade02', [off], NOW - 10)]
+  const { vms } = snapshot({ blades, vms: [placed] })
+  assert.deepEqual(
+    vms.map(each => [each.blade, each.state]),
+    [['blade02', 'stopped']],
+  )
+})
+
 test('an old copy that still runs when the reports have settled is not hidden', () => {
   const placed = record({
     epoch: 1,

@@ -1,0 +1,37 @@
+// `npm run bench -- agent|evacuation`: measurements on the lab that is up, printed against what is aimed at.
+import { Command, InvalidArgumentError } from 'commander'
+import { describeError, LabError } from '../lab/errors.ts'
+import { measureIdleAgents } from './agent.ts'
+import { compareEvacuations } from './evacuation.ts'
+
+const program = new Command('bench').description(
+  'Measurements on the lab that is up (npm run lab -- up), as ratios or against an aim.',
+)
+
+program
+  .command('agent')
+  .description('resident memory and CPU of the idle agent on every blade')
+  .option('--minutes <count>', 'how long to watch', positive, 5)
+  .action(({ minutes }: { minutes: number }) => measureIdleAgents(minutes))
+
+program
+  .command('evacuation')
+  .description(
+    'an evacuation of four VMs against the same moves by bare virsh migrate, alternating which is first',
+  )
+  .option('--rounds <count>', 'how often', positive, 3)
+  .action(({ rounds }: { rounds: number }) => compareEvacuations(Math.ceil(rounds)))
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (!(error instanceof LabError)) throw error
+  process.stderr.write(`bench: ${describeError(error)}\n`)
+  process.exitCode = 1
+}
+
+function positive(text: string): number {
+  const count = Number(text)
+  if (!(count > 0)) throw new InvalidArgumentError('more than 0')
+  return count
+}

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { build } from 'esbuild'
+import { bladesOf } from '../hosts.ts'
+import { openLab } from '../lab.ts'
+import { SHARE_DIR } from '../place.ts'
+import { calm, place, vm } from './support/fleet.ts'
+
+const lab = openLab()
+const LIMIT_MS = 540_000
+const NODE = '/usr/lib/lifeboat/bin/node'
+
+// The suites name their VM web01: it must live on neither of the two blades they use.
+const SOURCE = 'blade01'
+const TARGET = 'blade02'
+
+before(async () => {
+  await calm(lab)
+  await place(lab, { web01: 'blade03' })
+  await lab.trustBladesMutually()
+  mkdirSync(SHARE_DIR, { recursive: true })
+  await build({
+    entryPoints: ['volumes', 'hypervisor'].map(name =>
+      join(import.meta.dirname, `support/on-blade-${name}.ts`),
+    ),
+    outdir: SHARE_DIR,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    banner: {
+      js: "import { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);",
+    },
+    logLevel: 'warning',
+  })
+  // The suites speak with libvirt and LVM as the agents do; nobody else may do so meanwhile.
+  for (const host of [SOURCE, TARGET]) await lab.mustExec(host, ['systemctl', 'stop', 'lifeboat-agent'])
+})
+
+after(async () => {
+  for (const host of [SOURCE, TARGET]) await lab.mustExec(host, ['systemctl', 'start', 'lifeboat-agent'])
+  await calm(lab)
+})
+
+/** Runs a bundled suite on a blade, with the Node of the package; its report is printed when it failed. */
+async function runSuite(name: string, environment: Record<string, string>): Promise<void> {
+  const words = Object.entries(environment).map(([key, value]) => `${key}=${value}`)
+  const argv = ['env', ...words, NODE, `/run/lab-share/on-blade-${name}.mjs`]
+  const { code, stdout, stderr } = await lab.exec(SOURCE, argv, { timeoutMs: LIMIT_MS })
+  const report = stdout.toString('utf8')
+  const passed = Number(/^(?:#|ℹ) pass (\d+)/m.exec(report)?.[1] ?? 0)
+  console.log(`contract of ${name} on ${SOURCE}: ${passed} passed`)
+  assert.equal(code, 0, `${report}\n${stderr}`)
+  assert.ok(passed > 10, report)
+}
+
+test('the real volumes (thick and thin LVs, files) keep the contract of Volumes on a blade', async () => {
+  // A group on a file, and a configuration of LVM that shows nothing else: vg0 holds what earlier moves have kept.
+  const group = `set -e
+mkdir -p /root/contract-lvm
+echo 'devices { global_filter = [ "a|^/dev/loop|", "r|.*|" ] }' > /root/contract-lvm/lvm.conf
+truncate -s 400M /root/contract.img
+loop=$(losetup -f --show /root/contract.img)
+export LVM_SYSTEM_DIR=/root/contract-lvm
+vgcreate -q contract "$loop"
+lvcreate -qy -Zn -L 96M -T contract/pool`
+  await lab.mustExec(SOURCE, ['sh', '-c', group], { timeoutMs: 60_000 })
+  try {
+    await runSuite('volumes', { LIFEBOAT_TEST_VG: 'contract', LVM_SYSTEM_DIR: '/root/contract-lvm' })
+  } finally {
+    const remove = 'vgremove -qfy contract; losetup -D; rm -rf /root/contract.img /root/contract-lvm'
+    await lab.mustExec(SOURCE, ['sh', '-c', remove], { timeoutMs: 60_000 })
+  }
+})
+
+test('the real hypervisor keeps the contract of Hypervisor, between two blades', async () => {
+  assert.equal((await vm(lab, 'web01')).blade, 'blade03')
+  const address = bladesOf(9).find(blade => blade.name === TARGET)?.address ?? ''
+  await runSuite('hypervisor', { LIFEBOAT_TEST_TARGET: address })
+})

@@ -1,0 +1,64 @@
+// `npm run test:lab`: brings the lab up from new disks, runs the stories in the order of their names, takes it down.
+import { spawn } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { down } from './down.ts'
+import { describeError, LabError } from './errors.ts'
+import { requireLabRecord } from './place.ts'
+import { phase, say } from './say.ts'
+import { exclusively } from './uml/process-record.ts'
+import { up } from './up.ts'
+
+const STORIES = join(import.meta.dirname, 'stories')
+
+const words = process.argv.slice(2)
+/** Uses the lab that is up and leaves it up: for whoever writes a story. */
+const keep = words.includes('--keep')
+/** Only stories whose file name has one of these in it. */
+const only = words.filter(word => word !== '--keep')
+
+/** The stories are a process of their own, so that the lab goes down even when node:test itself breaks. */
+async function runStories(stopped: AbortSignal): Promise<boolean> {
+  const files = readdirSync(STORIES)
+    .filter(
+      name => name.endsWith('.test.ts') && (only.length === 0 || only.some(word => name.includes(word))),
+    )
+    .sort()
+  if (files.length === 0) throw new LabError(`no story has ${only.join(' or ')} in its name`)
+  const flags = ['--test', '--test-reporter=spec', '--test-concurrency=1']
+  const child = spawn(process.execPath, [...flags, ...files.map(name => join(STORIES, name))], {
+    stdio: 'inherit',
+  })
+  stopped.addEventListener('abort', () => child.kill('SIGTERM'), { once: true })
+  return await new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', code => resolve(code === 0))
+  })
+}
+
+async function main(): Promise<boolean> {
+  const stop = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort())
+  if (keep) {
+    requireLabRecord()
+    return await runStories(stop.signal)
+  }
+  let passed = false
+  try {
+    await exclusively(() => up({ blades: 3, product: true, fresh: true }))
+    if (!stop.signal.aborted) passed = await runStories(stop.signal)
+  } finally {
+    // After a failure the disks stay: `npm run lab -- up` brings the fleet back as it was for a closer look.
+    await exclusively(() => down({ all: passed }))
+  }
+  return passed
+}
+
+try {
+  const passed = await phase('test:lab', main)
+  if (!passed) say('failed')
+  process.exitCode = passed ? 0 : 1
+} catch (error) {
+  process.stderr.write(`test:lab: ${describeError(error)}\n`)
+  process.exitCode = 1
+}
