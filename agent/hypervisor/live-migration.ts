@@ -5,7 +5,7 @@ import type { CommandRunner } from '../../shared/exec.ts'
 import type { Logger } from '../../shared/log.ts'
 import { type MigrationStanding, readMigrationStanding } from './domain-standing.ts'
 import type { MigrateOptions, MigrationSockets, MigrationStatistics } from './hypervisor.ts'
-import { canDetectZeroes, migrateWords, parseJobInfo, progressOf, statisticsOf } from './migration.ts'
+import { migrateWords, parseJobInfo, progressOf, statisticsOf } from './migration.ts'
 import { type Virsh, virshComplaint } from './virsh-command.ts'
 import { isMigratedAway, isOffForUnknownReason, isPausedByMigration, toVmState } from './virsh-text.ts'
 
@@ -19,6 +19,8 @@ const CANCEL_LIMIT_MS = 60 * SECOND_MS
 const CANCEL_POLL_MS = SECOND_MS
 
 export interface MigrationContext {
+  /** Whether this libvirt can leave all-zero blocks out of a copy; without it a copy is only longer. */
+  detectsZeroes(): Promise<boolean>
   readonly virsh: Virsh
   readonly uri: string
   readonly clock: Clock
@@ -74,11 +76,6 @@ async function requireExecuting(context: MigrationContext, id: string): Promise<
 
 type Stopped = 'aborted' | 'timeout'
 
-/** A copy without it is only longer, so not knowing is no failure. */
-async function detectsZeroes({ virsh }: MigrationContext): Promise<boolean> {
-  return canDetectZeroes(await virsh.text(['--version']).catch(() => ''))
-}
-
 /** Runs `virsh migrate` to its end. Abort and time limit go to libvirt: ending the client alone would stop nothing. */
 async function runClient(
   context: MigrationContext,
@@ -87,7 +84,7 @@ async function runClient(
   options: MigrateOptions,
 ): Promise<{ failure: unknown; stopped: Stopped | undefined }> {
   const { clock, virsh } = context
-  const zeroDetected = (await detectsZeroes(context)) ? options.disks : []
+  const zeroDetected = (await context.detectsZeroes()) ? options.disks : []
   const words = migrateWords(context.uri, id, sockets, zeroDetected)
   const kill = new AbortController()
   const ended = new AbortController()

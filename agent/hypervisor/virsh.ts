@@ -11,6 +11,7 @@ import { parseCpuModels } from './domain-xml.ts'
 import { createEventStream } from './event-stream.ts'
 import type { Hypervisor } from './hypervisor.ts'
 import { cancelOutgoing, migrateLive } from './live-migration.ts'
+import { canDetectZeroes } from './migration.ts'
 import { incomingSockets, outgoingSockets, SOCKET_DIRECTORY, socketNameFits } from './sockets.ts'
 import { ACTION_TIMEOUT_MS, createVirsh, type Virsh } from './virsh-command.ts'
 import { parseAutostart, parseNetworkNames, parseNodeInfo, parseVersion } from './virsh-text.ts'
@@ -35,7 +36,13 @@ export function createVirshHypervisor(options: VirshHypervisorOptions): Hypervis
   const { run, uri, clock, log, runtimeDir = SOCKET_DIRECTORY } = options
   const virsh = createVirsh(run, uri)
   const events = createEventStream({ run, argv: virsh.argv, clock, log })
-  const migration = { virsh, uri, clock, log }
+  let zeroDetection: Promise<boolean> | undefined
+  const detectsZeroes = () => {
+    // Asked once: an upgrade of libvirt is known at the next start of the agent.
+    zeroDetection ??= virsh.text(['--version']).then(canDetectZeroes, () => false)
+    return zeroDetection
+  }
+  const migration = { virsh, uri, clock, log, detectsZeroes }
   const cpuModels = createCpuModels(virsh, log)
 
   return {

@@ -16,6 +16,12 @@ export interface Sighting {
  */
 const SETTLE_MS = 15 * SECOND_MS
 
+/**
+ * An agent's report carries the last look at its VMs, and it looks again within two seconds of an order's end: until
+ * then the end of the order is the newer word.
+ */
+const LOOK_MS = 3 * SECOND_MS
+
 /** Every sighting of every VM, by VM id, less what the end of the VM's last move has made history. */
 export function sightingsByVm(
   blades: readonly BladeRecord[],
@@ -62,7 +68,11 @@ function afterMove(
   if (atTarget === undefined && targetReportAt >= placedAt + SETTLE_MS) return elsewhere
   const known = atTarget ?? { blade: placedOn, vm: placed, at: placedAt }
   const isThatMove = known.vm.epoch === placed.epoch
-  const home = isThatMove && known.vm.incoming ? { ...known, vm: { ...placed, incoming: false } } : known
+  const isOlderLook = known.at < placedAt + LOOK_MS
+  const home =
+    isThatMove && (known.vm.incoming || isOlderLook)
+      ? { ...known, vm: { ...placed, incoming: false } }
+      : known
   const others = elsewhere.filter(each => {
     // The same epoch is no newer word: the source takes it over as it lets go, while it still has the definition.
     if (each.vm.epoch > placed.epoch) return true

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import type { Order } from '../../proto/gen/lifeboat/v1/intake.ts'
+import type { VmState } from '../../shared/domain/fleet.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { Json, SagaDefinition } from '../../shared/saga/definition.ts'
 import type { FleetSnapshot, Reservation, VmView } from '../fleet/snapshot.ts'
@@ -64,7 +65,7 @@ export function vmActionSaga(action: VmAction): SagaDefinition<VmActionParams, O
             again: false,
             signal: context.signal,
           })
-          if (action === 'start') noteRunning(context.params, context.services)
+          noteEnd(STATE_AFTER[action], context.params, context.services)
           return outcome
         },
       },
@@ -113,12 +114,21 @@ function unseenEnd(
   return ends.find(end => end !== blade && snapshot.blades.find(each => each.name === end)?.liveness !== 'up')
 }
 
-/** The order's word stands until the next report: a start right behind this one must not find the memory free. */
-function noteRunning({ vmId, blade }: VmActionParams, { store, fleet, clock }: OperationServices): void {
+const STATE_AFTER = { start: 'running', stop: 'stopped', pause: 'paused', resume: 'running' } as const
+
+/**
+ * The order's word stands until the agent has looked again: a start right behind this one must not find the memory
+ * free, an evacuation right behind a stop must not plan a live move.
+ */
+function noteEnd(
+  state: VmState,
+  { vmId, blade }: VmActionParams,
+  { store, fleet, clock }: OperationServices,
+): void {
   const found = fleet.snapshot(clock.now()).vms.find(each => each.id === vmId && each.blade === blade)
   if (found === undefined) return
   const { blade: _blade, operation: _operation, seenAt: _seenAt, starting: _starting, ...vm } = found
-  store.vms.place(vmId, blade, clock.now(), { ...vm, state: 'running', incoming: false })
+  store.vms.place(vmId, blade, clock.now(), { ...vm, state, incoming: false })
   fleet.touch()
 }
 

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { down } from './down.ts'
 import { describeError, LabError } from './errors.ts'
 import { requireLabRecord } from './place.ts'
@@ -11,13 +12,20 @@ import { up } from './up.ts'
 
 const STORIES = join(import.meta.dirname, 'stories')
 
-const words = process.argv.slice(2)
-/** Uses the lab that is up and leaves it up: for whoever writes a story. */
-const keep = words.includes('--keep')
-/** Only stories whose file name has one of these in it. */
-const only = words.filter(word => word !== '--keep')
+const { values: options, positionals: only } = parseArgs({
+  allowPositionals: true,
+  options: {
+    /** Uses the lab that is up and leaves it up: for whoever writes a story. */
+    keep: { type: 'boolean', default: false },
+    /** A package to install, instead of building one. */
+    deb: { type: 'string' },
+  },
+})
 
-/** The stories are a process of their own, so that the lab goes down even when node:test itself breaks. */
+/**
+ * Runs the stories, or those whose file name has one of the words of the command line in it. They are a process of their
+ * own, so that the lab goes down even when node:test itself breaks.
+ */
 async function runStories(stopped: AbortSignal): Promise<boolean> {
   const files = readdirSync(STORIES)
     .filter(
@@ -39,13 +47,13 @@ async function runStories(stopped: AbortSignal): Promise<boolean> {
 async function main(): Promise<boolean> {
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort())
-  if (keep) {
+  if (options.keep) {
     requireLabRecord()
     return await runStories(stop.signal)
   }
   let passed = false
   try {
-    await exclusively(() => up({ blades: 3, product: true, fresh: true }))
+    await exclusively(() => up({ blades: 3, product: true, fresh: true, deb: options.deb }))
     if (!stop.signal.aborted) passed = await runStories(stop.signal)
   } finally {
     // After a failure the disks stay: `npm run lab -- up` brings the fleet back as it was for a closer look.

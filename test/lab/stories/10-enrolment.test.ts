@@ -14,10 +14,13 @@ interface Added {
 }
 
 let startedAt = 0
+let shortLived: Added
 
 before(async () => {
   startedAt = Date.now()
   await calm(lab)
+  // A minute is the shortest; the other tests make use of it.
+  shortLived = await lab.cliJson<Added>(['blade', 'add', 'blade08', '--token-ttl', '1'])
 })
 
 /** Tries a token as a blade would, with a state of its own: the blade it runs on stays what it is. */
@@ -28,8 +31,10 @@ function joinWith(token: string) {
 }
 
 test('every blade has joined under its own name, is up, and reports its hardware', async () => {
-  for (const each of await blades(lab)) {
-    assert.equal(each.enrolment, 'joined')
+  const joined = (await blades(lab)).filter(each => each.enrolment === 'joined')
+  assert.deepEqual(joined.map(each => each.name).sort(), [...lab.blades])
+  for (const each of joined) {
+    assert.equal(each.liveness, 'up')
     const { facts } = await blade(lab, each.name)
     const kinds = facts.map(fact => fact.kind?.$case).sort()
     assert.deepEqual(kinds, ['bond', 'mirror', 'power'], each.name)
@@ -47,17 +52,6 @@ test('a token joins once: the second time it joins nothing', async () => {
   assert.match(second.stderr, /lifeboat blade add blade09/)
   const known = await lab.exec('blade03', ['test', '-e', '/run/stranger/identity/identity.json'])
   assert.notEqual(known.code, 0, 'an identity was written')
-})
-
-test('an expired token joins nothing, even if the blade’s clock says that it is good', async () => {
-  const { token, expiresAt } = await lab.cliJson<Added>(['blade', 'add', 'blade08', '--token-ttl', '1'])
-  await lab.waitFor('expiry of the token', async () => Date.now() > expiresAt, 90_000)
-  const polite = await joinWith(token)
-  assert.equal(polite.code, 1)
-  assert.match(polite.stderr, /expired/)
-  const rude = await tryCall({ call: 'join', secret: secretOf(token) })
-  assert.equal(rude.done, false)
-  assert.match(rude.refusal, /the token of blade08 has expired/)
 })
 
 test('the certificate of blade02 cannot report for blade03, nor ask what only people may ask', async () => {
@@ -80,6 +74,17 @@ test('a client without a certificate gets nothing', async () => {
   }
   const { done } = await tryCall({ call: 'join', secret: 'made-up' })
   assert.equal(done, false)
+})
+
+test('an expired token joins nothing, even if the blade’s clock says that it is good', async () => {
+  const { token, expiresAt } = shortLived
+  await lab.waitFor('expiry of the token', async () => Date.now() > expiresAt, 90_000)
+  const polite = await joinWith(token)
+  assert.equal(polite.code, 1)
+  assert.match(polite.stderr, /expired/)
+  const rude = await tryCall({ call: 'join', secret: secretOf(token) })
+  assert.equal(rude.done, false)
+  assert.match(rude.refusal, /the token of blade08 has expired/)
 })
 
 test('each refusal is in the log of the controller, with who and from where', async () => {
