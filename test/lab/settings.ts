@@ -15,8 +15,8 @@ cipher_suite = 3
 /** Configuration of the controller, written before `lifeboat-controller init`, which keeps an existing file. */
 export const CONTROLLER_TOML = `[evacuation]
 hold_s = 5
-# A copy takes seconds here, and the small commands around it take as long: three at once keep the blades busy.
-concurrent_per_source = 3
+# A copy takes seconds here, and the small commands around it as long: all of a blade at once keep the blades busy.
+concurrent_per_source = 4
 `
 
 /** Content of the agent's password_file, and the account of the simulated chassis controller. */

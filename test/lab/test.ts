@@ -44,6 +44,7 @@ async function runStories(stopped: AbortSignal): Promise<boolean> {
   })
 }
 
+/** Returns whether every story passed. The lab is down afterwards, whatever happened, unless it is to be kept. */
 async function main(): Promise<boolean> {
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort())
@@ -53,17 +54,21 @@ async function main(): Promise<boolean> {
   }
   let passed = false
   try {
-    await exclusively(() => up({ blades: 3, product: true, fresh: true, deb: options.deb }))
+    await up({ blades: 3, product: true, fresh: true, deb: options.deb })
     if (!stop.signal.aborted) passed = await runStories(stop.signal)
   } finally {
     // After a failure the disks stay: `npm run lab -- up` brings the fleet back as it was for a closer look.
-    await exclusively(() => down({ all: passed }))
+    await down({ all: passed })
   }
   return passed
 }
 
 try {
-  const passed = await phase('test:lab', main)
+  let passed = false
+  // The whole run, so that nobody takes the lab away under the stories, or runs them twice at a time.
+  await exclusively(async () => {
+    passed = await phase('test:lab', main)
+  })
   if (!passed) say('failed')
   process.exitCode = passed ? 0 : 1
 } catch (error) {

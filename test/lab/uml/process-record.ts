@@ -67,7 +67,9 @@ function readStat(pid: number): { state: string; startTicks: number } | undefine
 export async function exclusively(work: () => Promise<void>): Promise<void> {
   const other = liveProcess('command')
   if (other !== undefined) {
-    throw new LabError(`another lab command is bringing the lab up or down (pid ${other.pid})`)
+    throw new LabError(
+      `another command has the lab (pid ${other.pid}): up, down, or the lab's tests; ps ${other.pid} says which`,
+    )
   }
   recordProcess('command', process.pid)
   try {
