@@ -9,14 +9,18 @@ import {
   calm,
   describeOperation,
   ended,
+  move,
   OPERATION_LIMIT_MS,
   operation,
   place,
   vm,
 } from './support/fleet.ts'
-import { waitForMigration } from './support/migration.ts'
+import { limitSpeed, slowDown, waitForMigration } from './support/migration.ts'
 
 const lab = openLab()
+/** 48 MiB take most of a minute at it: the abort is there long before the end. */
+const SLOW_MIB_S = 1
+const FULL_MIB_S = 1000
 
 before(async () => {
   await calm(lab)
@@ -24,6 +28,8 @@ before(async () => {
 })
 
 test('a running move is aborted: everything is back, and the next one works', async () => {
+  const path = (await vm(lab, 'wiki01')).volumes[0]?.path ?? ''
+  await slowDown(lab, 'blade02', { name: 'wiki01', path, sizeMiB: 64 }, SLOW_MIB_S)
   const begun = await beginMove(lab, 'wiki01', 'blade03')
   await waitForMigration(lab, 'blade02', 'wiki01')
   await lab.cliJson(['operation', 'abort', begun.id])
@@ -35,6 +41,8 @@ test('a running move is aborted: everything is back, and the next one works', as
   const volumes = await lab.mustExec('blade03', ['lvs', '--noheadings', '-o', 'lv_name', 'vg0'])
   assert.ok(!volumes.split(/\s+/).includes('wiki01'), 'blade03 still has the volume')
   await assertSound(lab)
+  await limitSpeed(lab, 'blade02', 'wiki01', FULL_MIB_S)
+  await move(lab, 'wiki01', 'blade03')
 })
 
 /** The one LV of a VM, as it is on a blade's disk. */

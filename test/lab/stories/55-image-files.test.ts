@@ -4,7 +4,7 @@ import { checkRing } from '../guest/record.ts'
 import { checkSerial } from '../guest/serial.ts'
 import { openLab } from '../lab.ts'
 import { define, domainXml, fileDisk, undefine } from './support/domains.ts'
-import { calm, move, vm } from './support/fleet.ts'
+import { calm, leaveRoom, move, vm } from './support/fleet.ts'
 
 const lab = openLab()
 const FOLDER = '/var/lib/libvirt/images'
@@ -15,7 +15,10 @@ type Format = (typeof FORMATS)[number]
 
 const pathOf = (format: Format) => `${FOLDER}/${format}01.${format}`
 
-before(() => calm(lab))
+before(async () => {
+  await calm(lab)
+  await leaveRoom(lab, TO, FORMATS.length)
+})
 
 after(async () => {
   for (const host of [FROM, TO])

@@ -135,6 +135,18 @@ export async function place(lab: Lab, wanted: Readonly<Record<string, string>>):
   }
 }
 
+/** Moves VMs off a blade, each to the emptiest of the others, until it has that many free places for VMs. */
+export async function leaveRoom(lab: Lab, name: string, free: number): Promise<void> {
+  for (;;) {
+    const all = await blades(lab)
+    const full = all.find(each => each.name === name)
+    const leaving = full !== undefined && full.vms.length > full.maxVms - free ? full.vms[0] : undefined
+    if (leaving === undefined) return
+    const others = all.filter(each => each.name !== name).sort((a, b) => a.vms.length - b.vms.length)
+    await move(lab, leaving, others[0]?.name ?? name)
+  }
+}
+
 /**
  * The end of every story that moved something: each guest runs on exactly one blade, the controller says the same as
  * the libvirts of all blades, no step of a guest was lost or doubled, and no blade is over its limit.
