@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Clock } from './clock.ts'
 import type { CommandRecord } from './domain/operation.ts'
 import { LifeboatError } from './errors.ts'
-import type { CommandRunner, FollowOptions, RunOptions, RunResult } from './exec.ts'
+import type { CommandRunner, FollowedProgram, FollowOptions, RunOptions, RunResult } from './exec.ts'
 
 // A hundred VMs' dumpxml fit many times over; a tool that prints more has gone mad and must not take the agent along.
 const STDOUT_LIMIT_BYTES = 8 * 1024 * 1024
@@ -223,23 +223,41 @@ function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   }
 }
 
-function follow(clock: Clock, argv: readonly string[], options: FollowOptions): { stop(): void } {
-  const child = start(argv, 'ignore')
+function follow(clock: Clock, argv: readonly string[], options: FollowOptions): FollowedProgram {
+  const child = start(argv, 'pipe', options.env)
   const over = new AbortController()
+  const rest = readLines(child.stdout, options.onLine)
+  const errorRest = options.onErrorLine && readLines(child.stderr, options.onErrorLine)
+  if (errorRest === undefined) child.stderr?.resume()
+  // A program that has ended makes EPIPE here; its end is told by onEnd.
+  child.stdin?.on('error', () => {})
+  void whenOver(clock, child).then(last => {
+    over.abort()
+    rest()
+    errorRest?.()
+    options.onEnd(last.exitCode)
+  })
+  return {
+    write: line => void child.stdin?.write(`${line}\n`),
+    stop: () => {
+      child.stdin?.end()
+      void killInSteps(clock, child, over.signal)
+    },
+  }
+}
+
+/** Tells whole lines as they come; the returned function tells what is left at the end. */
+function readLines(stream: ChildProcess['stdout'], onLine: (line: string) => void): () => void {
   let pending = ''
-  child.stdout?.setEncoding('utf8')
-  child.stdout?.on('data', (chunk: string) => {
+  stream?.setEncoding('utf8')
+  stream?.on('data', (chunk: string) => {
     const lines = (pending + chunk).split('\n')
     pending = lines.pop() ?? ''
     // A program that never ends its line would grow this without limit; nothing we follow prints such lines.
     if (pending.length > STDOUT_LIMIT_BYTES) pending = ''
-    for (const line of lines) options.onLine(line)
+    for (const line of lines) onLine(line)
   })
-  child.stderr?.resume()
-  void whenOver(clock, child).then(last => {
-    over.abort()
-    if (pending !== '') options.onLine(pending)
-    options.onEnd(last.exitCode)
-  })
-  return { stop: () => void killInSteps(clock, child, over.signal) }
+  return () => {
+    if (pending !== '') onLine(pending)
+  }
 }

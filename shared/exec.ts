@@ -19,8 +19,17 @@ export interface RunResult {
 
 export interface FollowOptions {
   readonly onLine: (line: string) => void
+  /** Lines of its standard error; unread by default. */
+  readonly onErrorLine?: (line: string) => void
+  readonly env?: Readonly<Record<string, string>>
   /** The program ended, for whatever reason; the caller decides whether to start it again. */
   readonly onEnd: (exitCode: number) => void
+}
+
+export interface FollowedProgram {
+  /** One line to its standard input, which stays open until `stop`. What it no longer reads is dropped without a word. */
+  write(line: string): void
+  stop(): void
 }
 
 /**
@@ -30,8 +39,8 @@ export interface FollowOptions {
  */
 export interface CommandRunner {
   run(argv: readonly string[], options: RunOptions): Promise<RunResult>
-  /** A long-lived program that prints lines; `stop` ends it. */
-  follow(argv: readonly string[], options: FollowOptions): { stop(): void }
+  /** A long-lived program that prints lines, and may be written to. */
+  follow(argv: readonly string[], options: FollowOptions): FollowedProgram
   /** The same runner, telling every finished command to the observer: that is how an operation keeps its commands. */
   observed(observer: (record: CommandRecord) => void): CommandRunner
 }

@@ -17,7 +17,7 @@ export function createSimRunner(
       for (const observe of observers) observe(record)
       return { stdout: '', stderr: '', exitCode: 0, durationMs: 0 }
     },
-    follow: () => ({ stop: () => {} }),
+    follow: () => ({ write: () => {}, stop: () => {} }),
     observed: observer => createSimRunner(clock, [...observers, observer]),
   }
 }

@@ -31,6 +31,9 @@ export interface ScriptedCall {
 export interface FollowedProgram {
   readonly argv: readonly string[]
   readonly stopped: boolean
+  /** Lines it was given. */
+  readonly written: readonly string[]
+  complain(line: string): void
   print(line: string): void
   end(exitCode: number): void
 }
@@ -114,16 +117,25 @@ async function play(
   return { stdout, stderr, exitCode, durationMs: 0 }
 }
 
-function startFollowed(stage: Stage, argv: readonly string[], options: FollowOptions): { stop(): void } {
+function startFollowed(
+  stage: Stage,
+  argv: readonly string[],
+  options: FollowOptions,
+): { write(line: string): void; stop(): void } {
+  const written: string[] = []
   let stopped = false
   let ended = false
   stage.followed.push({
     argv,
+    written,
     get stopped() {
       return stopped
     },
     print: line => {
       if (!ended) options.onLine(line)
+    },
+    complain: line => {
+      if (!ended) options.onErrorLine?.(line)
     },
     end: exitCode => {
       if (ended) return
@@ -132,6 +144,7 @@ function startFollowed(stage: Stage, argv: readonly string[], options: FollowOpt
     },
   })
   return {
+    write: line => written.push(line),
     stop: () => {
       stopped = true
     },

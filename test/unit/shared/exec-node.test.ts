@@ -162,3 +162,27 @@ test('stop ends a followed program; a missing one ends at once', async () => {
   runner.follow(['no-such-program'], { onLine: () => {}, onEnd: missing.resolve })
   assert.equal(await missing.promise, -1)
 })
+
+test('a followed program is written to line by line, and its complaints are told apart', async () => {
+  const lines: string[] = []
+  const complaints: string[] = []
+  const end = Promise.withResolvers<number>()
+  const program = runner.follow(
+    ['sh', '-c', 'while read -r w; do echo "got $w"; echo "no $w" >&2; [ "$w" = end ] && exit 3; done'],
+    {
+      onLine: line => lines.push(line),
+      onErrorLine: line => complaints.push(line),
+      onEnd: end.resolve,
+    },
+  )
+  program.write('one')
+  program.write('end')
+  assert.equal(await end.promise, 3)
+  assert.deepEqual(
+    [lines, complaints],
+    [
+      ['got one', 'got end'],
+      ['no one', 'no end'],
+    ],
+  )
+})
