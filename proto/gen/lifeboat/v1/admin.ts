@@ -21,6 +21,15 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Capacity, Command, Fact, Reason, StoragePool, Volume } from "./types.ts";
+import {
+  CollectReport,
+  PointDetail,
+  PointList,
+  PointSummary,
+  PruneReport,
+  RetentionPolicy,
+  VaultStatus,
+} from "./vault.ts";
 
 export const protobufPackage = "lifeboat.v1";
 
@@ -178,6 +187,29 @@ export interface VmView {
   operation: string;
   seenAt: number;
   volumeBytes: number;
+  /** backup=pause, ... */
+  tags: string[];
+  backup: BackupStanding | undefined;
+}
+
+export interface SetVmTagsRequest {
+  name: string;
+  /** key=value */
+  set: string[];
+  /** key */
+  remove: string[];
+}
+
+export interface BackupStanding {
+  /** point, empty: none */
+  newest: string;
+  newestAt: number;
+  /** its moment: hashed again, or booted */
+  newestVerifiedAt: number;
+  /** of the newest boot test that ran */
+  recoveryMs: number;
+  overdue: boolean;
+  text: string;
 }
 
 export interface ChangeVmRequest {
@@ -290,7 +322,7 @@ export interface OperationName {
 
 export interface Operation {
   id: string;
-  /** move | evacuate | start | stop | pause | resume */
+  /** move | evacuate | start | stop | pause | resume | backup | restore | boot-test */
   kind: string;
   /** running | aborting | done | undone | needs-admin */
   state: string;
@@ -316,6 +348,12 @@ export interface Operation {
   outcome: string;
   /** what to type, when needs-admin */
   nextCommand: string;
+  /** of a backup, restore or boot test */
+  point: string;
+  /** of a backup: the guest stood still */
+  pauseMs: number;
+  /** of a boot test */
+  recoveryMs: number;
 }
 
 export interface Step {
@@ -381,6 +419,130 @@ export interface Explanation {
   /** newest last: what was decided for this VM and why */
   story: string[];
   scores: Score[];
+}
+
+export interface RunBackupsRequest {
+  /** empty with `all` */
+  vms: string[];
+  /** all of one blade */
+  blade: string;
+  all: boolean;
+  force: boolean;
+}
+
+export interface ListBackupsRequest {
+  /** empty: all */
+  vm: string;
+}
+
+/** VM by name or id; point empty: the newest whole one. */
+export interface BackupName {
+  vm: string;
+  point: string;
+}
+
+export interface TestBackupRequest {
+  backup:
+    | BackupName
+    | undefined;
+  /** empty: the best blade */
+  to: string;
+}
+
+export interface RestoreBackupRequest {
+  backup:
+    | BackupName
+    | undefined;
+  /** empty: the best blade */
+  to: string;
+  /** empty: its own; a new name gets a fresh id and MAC addresses */
+  newName: string;
+  /** target of the one disk to bring back as a volume */
+  onlyDisk: string;
+  start: boolean;
+  overrideRules: boolean;
+}
+
+export interface PruneBackupsRequest {
+  dryRun: boolean;
+  vm: string;
+}
+
+export interface BackupPolicy {
+  vm: string;
+  mode: string;
+  schedule: string;
+  keep: RetentionPolicy | undefined;
+  vault: string;
+  /** where each value comes from, and what it means, in words */
+  explanation: string[];
+}
+
+export interface BackupPlan {
+  /** the soonest first */
+  backups: PlannedBackup[];
+}
+
+export interface PlannedBackup {
+  vm: string;
+  blade: string;
+  vault: string;
+  mode: string;
+  /** 0: never */
+  nextAt: number;
+  /** from the last ones; 0: not known */
+  expectedMs: number;
+  expectedEndAt: number;
+  standing:
+    | BackupStanding
+    | undefined;
+  /** why never, why overdue */
+  text: string;
+}
+
+export interface AddVaultRequest {
+  name: string;
+  /** host[:port] of its door for the controller */
+  address: string;
+  tokenTtlMinutes: number;
+}
+
+export interface AddVaultResponse {
+  name: string;
+  token: string;
+  expiresAt: number;
+  joinCommand: string;
+}
+
+export interface VaultName {
+  name: string;
+}
+
+export interface VaultList {
+  vaults: VaultView[];
+}
+
+export interface VaultView {
+  name: string;
+  address: string;
+  /** waiting | joined */
+  enrolment: string;
+  reachable: boolean;
+  error: string;
+  /** of the last time it answered */
+  status: VaultStatus | undefined;
+  seenAt: number;
+}
+
+export interface ScrubVaultRequest {
+  /** empty: the only one */
+  name: string;
+  stop: boolean;
+}
+
+export interface CollectVaultRequest {
+  name: string;
+  dryRun: boolean;
 }
 
 function createBaseEmpty(): Empty {
@@ -1956,6 +2118,8 @@ function createBaseVmView(): VmView {
     operation: "",
     seenAt: 0,
     volumeBytes: 0,
+    tags: [],
+    backup: undefined,
   };
 }
 
@@ -1999,6 +2163,12 @@ export const VmView: MessageFns<VmView> = {
     }
     if (message.volumeBytes !== 0) {
       writer.uint32(104).int64(message.volumeBytes);
+    }
+    for (const v of message.tags) {
+      writer.uint32(114).string(v!);
+    }
+    if (message.backup !== undefined) {
+      BackupStanding.encode(message.backup, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -2120,6 +2290,22 @@ export const VmView: MessageFns<VmView> = {
             message.volumeBytes = longToNumber(reader.int64());
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.tags.push(reader.string());
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.backup = BackupStanding.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2150,6 +2336,204 @@ export const VmView: MessageFns<VmView> = {
     message.operation = object.operation ?? "";
     message.seenAt = object.seenAt ?? 0;
     message.volumeBytes = object.volumeBytes ?? 0;
+    message.tags = object.tags?.map((e) => e) || [];
+    message.backup = (object.backup !== undefined && object.backup !== null)
+      ? BackupStanding.fromPartial(object.backup)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSetVmTagsRequest(): SetVmTagsRequest {
+  return { name: "", set: [], remove: [] };
+}
+
+export const SetVmTagsRequest: MessageFns<SetVmTagsRequest> = {
+  encode(message: SetVmTagsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    for (const v of message.set) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.remove) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetVmTagsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetVmTagsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.set.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.remove.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SetVmTagsRequest>, I>>(base?: I): SetVmTagsRequest {
+    return SetVmTagsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SetVmTagsRequest>, I>>(object: I): SetVmTagsRequest {
+    const message = createBaseSetVmTagsRequest();
+    message.name = object.name ?? "";
+    message.set = object.set?.map((e) => e) || [];
+    message.remove = object.remove?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseBackupStanding(): BackupStanding {
+  return { newest: "", newestAt: 0, newestVerifiedAt: 0, recoveryMs: 0, overdue: false, text: "" };
+}
+
+export const BackupStanding: MessageFns<BackupStanding> = {
+  encode(message: BackupStanding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.newest !== "") {
+      writer.uint32(10).string(message.newest);
+    }
+    if (message.newestAt !== 0) {
+      writer.uint32(16).int64(message.newestAt);
+    }
+    if (message.newestVerifiedAt !== 0) {
+      writer.uint32(24).int64(message.newestVerifiedAt);
+    }
+    if (message.recoveryMs !== 0) {
+      writer.uint32(32).int64(message.recoveryMs);
+    }
+    if (message.overdue !== false) {
+      writer.uint32(40).bool(message.overdue);
+    }
+    if (message.text !== "") {
+      writer.uint32(50).string(message.text);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackupStanding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackupStanding();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.newest = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.newestAt = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.newestVerifiedAt = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.recoveryMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.overdue = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BackupStanding>, I>>(base?: I): BackupStanding {
+    return BackupStanding.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BackupStanding>, I>>(object: I): BackupStanding {
+    const message = createBaseBackupStanding();
+    message.newest = object.newest ?? "";
+    message.newestAt = object.newestAt ?? 0;
+    message.newestVerifiedAt = object.newestVerifiedAt ?? 0;
+    message.recoveryMs = object.recoveryMs ?? 0;
+    message.overdue = object.overdue ?? false;
+    message.text = object.text ?? "";
     return message;
   },
 };
@@ -3444,6 +3828,9 @@ function createBaseOperation(): Operation {
     totalBytes: 0,
     outcome: "",
     nextCommand: "",
+    point: "",
+    pauseMs: 0,
+    recoveryMs: 0,
   };
 }
 
@@ -3517,6 +3904,15 @@ export const Operation: MessageFns<Operation> = {
     }
     if (message.nextCommand !== "") {
       writer.uint32(186).string(message.nextCommand);
+    }
+    if (message.point !== "") {
+      writer.uint32(194).string(message.point);
+    }
+    if (message.pauseMs !== 0) {
+      writer.uint32(200).int64(message.pauseMs);
+    }
+    if (message.recoveryMs !== 0) {
+      writer.uint32(208).int64(message.recoveryMs);
     }
     return writer;
   },
@@ -3718,6 +4114,30 @@ export const Operation: MessageFns<Operation> = {
             message.nextCommand = reader.string();
             continue;
           }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.point = reader.string();
+            continue;
+          }
+          case 25: {
+            if (tag !== 200) {
+              break;
+            }
+
+            message.pauseMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 26: {
+            if (tag !== 208) {
+              break;
+            }
+
+            message.recoveryMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3758,6 +4178,9 @@ export const Operation: MessageFns<Operation> = {
     message.totalBytes = object.totalBytes ?? 0;
     message.outcome = object.outcome ?? "";
     message.nextCommand = object.nextCommand ?? "";
+    message.point = object.point ?? "";
+    message.pauseMs = object.pauseMs ?? 0;
+    message.recoveryMs = object.recoveryMs ?? 0;
     return message;
   },
 };
@@ -4505,6 +4928,1350 @@ export const Explanation: MessageFns<Explanation> = {
   },
 };
 
+function createBaseRunBackupsRequest(): RunBackupsRequest {
+  return { vms: [], blade: "", all: false, force: false };
+}
+
+export const RunBackupsRequest: MessageFns<RunBackupsRequest> = {
+  encode(message: RunBackupsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.vms) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.blade !== "") {
+      writer.uint32(18).string(message.blade);
+    }
+    if (message.all !== false) {
+      writer.uint32(24).bool(message.all);
+    }
+    if (message.force !== false) {
+      writer.uint32(32).bool(message.force);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RunBackupsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRunBackupsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vms.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.blade = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.all = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RunBackupsRequest>, I>>(base?: I): RunBackupsRequest {
+    return RunBackupsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RunBackupsRequest>, I>>(object: I): RunBackupsRequest {
+    const message = createBaseRunBackupsRequest();
+    message.vms = object.vms?.map((e) => e) || [];
+    message.blade = object.blade ?? "";
+    message.all = object.all ?? false;
+    message.force = object.force ?? false;
+    return message;
+  },
+};
+
+function createBaseListBackupsRequest(): ListBackupsRequest {
+  return { vm: "" };
+}
+
+export const ListBackupsRequest: MessageFns<ListBackupsRequest> = {
+  encode(message: ListBackupsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vm !== "") {
+      writer.uint32(10).string(message.vm);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListBackupsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListBackupsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vm = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListBackupsRequest>, I>>(base?: I): ListBackupsRequest {
+    return ListBackupsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListBackupsRequest>, I>>(object: I): ListBackupsRequest {
+    const message = createBaseListBackupsRequest();
+    message.vm = object.vm ?? "";
+    return message;
+  },
+};
+
+function createBaseBackupName(): BackupName {
+  return { vm: "", point: "" };
+}
+
+export const BackupName: MessageFns<BackupName> = {
+  encode(message: BackupName, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vm !== "") {
+      writer.uint32(10).string(message.vm);
+    }
+    if (message.point !== "") {
+      writer.uint32(18).string(message.point);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackupName {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackupName();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vm = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.point = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BackupName>, I>>(base?: I): BackupName {
+    return BackupName.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BackupName>, I>>(object: I): BackupName {
+    const message = createBaseBackupName();
+    message.vm = object.vm ?? "";
+    message.point = object.point ?? "";
+    return message;
+  },
+};
+
+function createBaseTestBackupRequest(): TestBackupRequest {
+  return { backup: undefined, to: "" };
+}
+
+export const TestBackupRequest: MessageFns<TestBackupRequest> = {
+  encode(message: TestBackupRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.backup !== undefined) {
+      BackupName.encode(message.backup, writer.uint32(10).fork()).join();
+    }
+    if (message.to !== "") {
+      writer.uint32(18).string(message.to);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TestBackupRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTestBackupRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.backup = BackupName.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<TestBackupRequest>, I>>(base?: I): TestBackupRequest {
+    return TestBackupRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TestBackupRequest>, I>>(object: I): TestBackupRequest {
+    const message = createBaseTestBackupRequest();
+    message.backup = (object.backup !== undefined && object.backup !== null)
+      ? BackupName.fromPartial(object.backup)
+      : undefined;
+    message.to = object.to ?? "";
+    return message;
+  },
+};
+
+function createBaseRestoreBackupRequest(): RestoreBackupRequest {
+  return { backup: undefined, to: "", newName: "", onlyDisk: "", start: false, overrideRules: false };
+}
+
+export const RestoreBackupRequest: MessageFns<RestoreBackupRequest> = {
+  encode(message: RestoreBackupRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.backup !== undefined) {
+      BackupName.encode(message.backup, writer.uint32(10).fork()).join();
+    }
+    if (message.to !== "") {
+      writer.uint32(18).string(message.to);
+    }
+    if (message.newName !== "") {
+      writer.uint32(26).string(message.newName);
+    }
+    if (message.onlyDisk !== "") {
+      writer.uint32(34).string(message.onlyDisk);
+    }
+    if (message.start !== false) {
+      writer.uint32(40).bool(message.start);
+    }
+    if (message.overrideRules !== false) {
+      writer.uint32(48).bool(message.overrideRules);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestoreBackupRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestoreBackupRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.backup = BackupName.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.newName = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.onlyDisk = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.start = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.overrideRules = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RestoreBackupRequest>, I>>(base?: I): RestoreBackupRequest {
+    return RestoreBackupRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RestoreBackupRequest>, I>>(object: I): RestoreBackupRequest {
+    const message = createBaseRestoreBackupRequest();
+    message.backup = (object.backup !== undefined && object.backup !== null)
+      ? BackupName.fromPartial(object.backup)
+      : undefined;
+    message.to = object.to ?? "";
+    message.newName = object.newName ?? "";
+    message.onlyDisk = object.onlyDisk ?? "";
+    message.start = object.start ?? false;
+    message.overrideRules = object.overrideRules ?? false;
+    return message;
+  },
+};
+
+function createBasePruneBackupsRequest(): PruneBackupsRequest {
+  return { dryRun: false, vm: "" };
+}
+
+export const PruneBackupsRequest: MessageFns<PruneBackupsRequest> = {
+  encode(message: PruneBackupsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dryRun !== false) {
+      writer.uint32(8).bool(message.dryRun);
+    }
+    if (message.vm !== "") {
+      writer.uint32(18).string(message.vm);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PruneBackupsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePruneBackupsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.vm = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PruneBackupsRequest>, I>>(base?: I): PruneBackupsRequest {
+    return PruneBackupsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PruneBackupsRequest>, I>>(object: I): PruneBackupsRequest {
+    const message = createBasePruneBackupsRequest();
+    message.dryRun = object.dryRun ?? false;
+    message.vm = object.vm ?? "";
+    return message;
+  },
+};
+
+function createBaseBackupPolicy(): BackupPolicy {
+  return { vm: "", mode: "", schedule: "", keep: undefined, vault: "", explanation: [] };
+}
+
+export const BackupPolicy: MessageFns<BackupPolicy> = {
+  encode(message: BackupPolicy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vm !== "") {
+      writer.uint32(10).string(message.vm);
+    }
+    if (message.mode !== "") {
+      writer.uint32(18).string(message.mode);
+    }
+    if (message.schedule !== "") {
+      writer.uint32(26).string(message.schedule);
+    }
+    if (message.keep !== undefined) {
+      RetentionPolicy.encode(message.keep, writer.uint32(34).fork()).join();
+    }
+    if (message.vault !== "") {
+      writer.uint32(42).string(message.vault);
+    }
+    for (const v of message.explanation) {
+      writer.uint32(50).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackupPolicy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackupPolicy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vm = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mode = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.schedule = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.keep = RetentionPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.vault = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.explanation.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BackupPolicy>, I>>(base?: I): BackupPolicy {
+    return BackupPolicy.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BackupPolicy>, I>>(object: I): BackupPolicy {
+    const message = createBaseBackupPolicy();
+    message.vm = object.vm ?? "";
+    message.mode = object.mode ?? "";
+    message.schedule = object.schedule ?? "";
+    message.keep = (object.keep !== undefined && object.keep !== null)
+      ? RetentionPolicy.fromPartial(object.keep)
+      : undefined;
+    message.vault = object.vault ?? "";
+    message.explanation = object.explanation?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseBackupPlan(): BackupPlan {
+  return { backups: [] };
+}
+
+export const BackupPlan: MessageFns<BackupPlan> = {
+  encode(message: BackupPlan, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.backups) {
+      PlannedBackup.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackupPlan {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackupPlan();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.backups.push(PlannedBackup.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BackupPlan>, I>>(base?: I): BackupPlan {
+    return BackupPlan.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BackupPlan>, I>>(object: I): BackupPlan {
+    const message = createBaseBackupPlan();
+    message.backups = object.backups?.map((e) => PlannedBackup.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePlannedBackup(): PlannedBackup {
+  return {
+    vm: "",
+    blade: "",
+    vault: "",
+    mode: "",
+    nextAt: 0,
+    expectedMs: 0,
+    expectedEndAt: 0,
+    standing: undefined,
+    text: "",
+  };
+}
+
+export const PlannedBackup: MessageFns<PlannedBackup> = {
+  encode(message: PlannedBackup, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vm !== "") {
+      writer.uint32(10).string(message.vm);
+    }
+    if (message.blade !== "") {
+      writer.uint32(18).string(message.blade);
+    }
+    if (message.vault !== "") {
+      writer.uint32(26).string(message.vault);
+    }
+    if (message.mode !== "") {
+      writer.uint32(34).string(message.mode);
+    }
+    if (message.nextAt !== 0) {
+      writer.uint32(40).int64(message.nextAt);
+    }
+    if (message.expectedMs !== 0) {
+      writer.uint32(48).int64(message.expectedMs);
+    }
+    if (message.expectedEndAt !== 0) {
+      writer.uint32(56).int64(message.expectedEndAt);
+    }
+    if (message.standing !== undefined) {
+      BackupStanding.encode(message.standing, writer.uint32(66).fork()).join();
+    }
+    if (message.text !== "") {
+      writer.uint32(74).string(message.text);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PlannedBackup {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePlannedBackup();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vm = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.blade = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.vault = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.mode = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.nextAt = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.expectedMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.expectedEndAt = longToNumber(reader.int64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.standing = BackupStanding.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PlannedBackup>, I>>(base?: I): PlannedBackup {
+    return PlannedBackup.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PlannedBackup>, I>>(object: I): PlannedBackup {
+    const message = createBasePlannedBackup();
+    message.vm = object.vm ?? "";
+    message.blade = object.blade ?? "";
+    message.vault = object.vault ?? "";
+    message.mode = object.mode ?? "";
+    message.nextAt = object.nextAt ?? 0;
+    message.expectedMs = object.expectedMs ?? 0;
+    message.expectedEndAt = object.expectedEndAt ?? 0;
+    message.standing = (object.standing !== undefined && object.standing !== null)
+      ? BackupStanding.fromPartial(object.standing)
+      : undefined;
+    message.text = object.text ?? "";
+    return message;
+  },
+};
+
+function createBaseAddVaultRequest(): AddVaultRequest {
+  return { name: "", address: "", tokenTtlMinutes: 0 };
+}
+
+export const AddVaultRequest: MessageFns<AddVaultRequest> = {
+  encode(message: AddVaultRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    if (message.tokenTtlMinutes !== 0) {
+      writer.uint32(24).int32(message.tokenTtlMinutes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddVaultRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddVaultRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.tokenTtlMinutes = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AddVaultRequest>, I>>(base?: I): AddVaultRequest {
+    return AddVaultRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AddVaultRequest>, I>>(object: I): AddVaultRequest {
+    const message = createBaseAddVaultRequest();
+    message.name = object.name ?? "";
+    message.address = object.address ?? "";
+    message.tokenTtlMinutes = object.tokenTtlMinutes ?? 0;
+    return message;
+  },
+};
+
+function createBaseAddVaultResponse(): AddVaultResponse {
+  return { name: "", token: "", expiresAt: 0, joinCommand: "" };
+}
+
+export const AddVaultResponse: MessageFns<AddVaultResponse> = {
+  encode(message: AddVaultResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.token !== "") {
+      writer.uint32(18).string(message.token);
+    }
+    if (message.expiresAt !== 0) {
+      writer.uint32(24).int64(message.expiresAt);
+    }
+    if (message.joinCommand !== "") {
+      writer.uint32(34).string(message.joinCommand);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddVaultResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddVaultResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.expiresAt = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.joinCommand = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<AddVaultResponse>, I>>(base?: I): AddVaultResponse {
+    return AddVaultResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AddVaultResponse>, I>>(object: I): AddVaultResponse {
+    const message = createBaseAddVaultResponse();
+    message.name = object.name ?? "";
+    message.token = object.token ?? "";
+    message.expiresAt = object.expiresAt ?? 0;
+    message.joinCommand = object.joinCommand ?? "";
+    return message;
+  },
+};
+
+function createBaseVaultName(): VaultName {
+  return { name: "" };
+}
+
+export const VaultName: MessageFns<VaultName> = {
+  encode(message: VaultName, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VaultName {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVaultName();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<VaultName>, I>>(base?: I): VaultName {
+    return VaultName.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<VaultName>, I>>(object: I): VaultName {
+    const message = createBaseVaultName();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseVaultList(): VaultList {
+  return { vaults: [] };
+}
+
+export const VaultList: MessageFns<VaultList> = {
+  encode(message: VaultList, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.vaults) {
+      VaultView.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VaultList {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVaultList();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vaults.push(VaultView.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<VaultList>, I>>(base?: I): VaultList {
+    return VaultList.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<VaultList>, I>>(object: I): VaultList {
+    const message = createBaseVaultList();
+    message.vaults = object.vaults?.map((e) => VaultView.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseVaultView(): VaultView {
+  return { name: "", address: "", enrolment: "", reachable: false, error: "", status: undefined, seenAt: 0 };
+}
+
+export const VaultView: MessageFns<VaultView> = {
+  encode(message: VaultView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    if (message.enrolment !== "") {
+      writer.uint32(26).string(message.enrolment);
+    }
+    if (message.reachable !== false) {
+      writer.uint32(32).bool(message.reachable);
+    }
+    if (message.error !== "") {
+      writer.uint32(42).string(message.error);
+    }
+    if (message.status !== undefined) {
+      VaultStatus.encode(message.status, writer.uint32(50).fork()).join();
+    }
+    if (message.seenAt !== 0) {
+      writer.uint32(56).int64(message.seenAt);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VaultView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVaultView();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.enrolment = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.reachable = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.error = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.status = VaultStatus.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.seenAt = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<VaultView>, I>>(base?: I): VaultView {
+    return VaultView.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<VaultView>, I>>(object: I): VaultView {
+    const message = createBaseVaultView();
+    message.name = object.name ?? "";
+    message.address = object.address ?? "";
+    message.enrolment = object.enrolment ?? "";
+    message.reachable = object.reachable ?? false;
+    message.error = object.error ?? "";
+    message.status = (object.status !== undefined && object.status !== null)
+      ? VaultStatus.fromPartial(object.status)
+      : undefined;
+    message.seenAt = object.seenAt ?? 0;
+    return message;
+  },
+};
+
+function createBaseScrubVaultRequest(): ScrubVaultRequest {
+  return { name: "", stop: false };
+}
+
+export const ScrubVaultRequest: MessageFns<ScrubVaultRequest> = {
+  encode(message: ScrubVaultRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.stop !== false) {
+      writer.uint32(16).bool(message.stop);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScrubVaultRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScrubVaultRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.stop = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ScrubVaultRequest>, I>>(base?: I): ScrubVaultRequest {
+    return ScrubVaultRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ScrubVaultRequest>, I>>(object: I): ScrubVaultRequest {
+    const message = createBaseScrubVaultRequest();
+    message.name = object.name ?? "";
+    message.stop = object.stop ?? false;
+    return message;
+  },
+};
+
+function createBaseCollectVaultRequest(): CollectVaultRequest {
+  return { name: "", dryRun: false };
+}
+
+export const CollectVaultRequest: MessageFns<CollectVaultRequest> = {
+  encode(message: CollectVaultRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(16).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CollectVaultRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCollectVaultRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CollectVaultRequest>, I>>(base?: I): CollectVaultRequest {
+    return CollectVaultRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CollectVaultRequest>, I>>(object: I): CollectVaultRequest {
+    const message = createBaseCollectVaultRequest();
+    message.name = object.name ?? "";
+    message.dryRun = object.dryRun ?? false;
+    return message;
+  },
+};
+
 /**
  * What the CLI and programs use. The JSON of `lifeboat … --output json` is these messages with their fields in
  * camelCase: this file is its documentation. Fields are only added.
@@ -4738,6 +6505,141 @@ export const AdminService = {
     responseSerialize: (value: Explanation): Buffer => Buffer.from(Explanation.encode(value).finish()),
     responseDeserialize: (value: Buffer): Explanation => Explanation.decode(value),
   },
+  setVmTags: {
+    path: "/lifeboat.v1.Admin/SetVmTags" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetVmTagsRequest): Buffer => Buffer.from(SetVmTagsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetVmTagsRequest => SetVmTagsRequest.decode(value),
+    responseSerialize: (value: VmView): Buffer => Buffer.from(VmView.encode(value).finish()),
+    responseDeserialize: (value: Buffer): VmView => VmView.decode(value),
+  },
+  runBackups: {
+    path: "/lifeboat.v1.Admin/RunBackups" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RunBackupsRequest): Buffer => Buffer.from(RunBackupsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RunBackupsRequest => RunBackupsRequest.decode(value),
+    responseSerialize: (value: OperationList): Buffer => Buffer.from(OperationList.encode(value).finish()),
+    responseDeserialize: (value: Buffer): OperationList => OperationList.decode(value),
+  },
+  listBackups: {
+    path: "/lifeboat.v1.Admin/ListBackups" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListBackupsRequest): Buffer => Buffer.from(ListBackupsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListBackupsRequest => ListBackupsRequest.decode(value),
+    responseSerialize: (value: PointList): Buffer => Buffer.from(PointList.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PointList => PointList.decode(value),
+  },
+  getBackup: {
+    path: "/lifeboat.v1.Admin/GetBackup" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: BackupName): Buffer => Buffer.from(BackupName.encode(value).finish()),
+    requestDeserialize: (value: Buffer): BackupName => BackupName.decode(value),
+    responseSerialize: (value: PointDetail): Buffer => Buffer.from(PointDetail.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PointDetail => PointDetail.decode(value),
+  },
+  planBackups: {
+    path: "/lifeboat.v1.Admin/PlanBackups" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListBackupsRequest): Buffer => Buffer.from(ListBackupsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListBackupsRequest => ListBackupsRequest.decode(value),
+    responseSerialize: (value: BackupPlan): Buffer => Buffer.from(BackupPlan.encode(value).finish()),
+    responseDeserialize: (value: Buffer): BackupPlan => BackupPlan.decode(value),
+  },
+  checkBackup: {
+    path: "/lifeboat.v1.Admin/CheckBackup" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: BackupName): Buffer => Buffer.from(BackupName.encode(value).finish()),
+    requestDeserialize: (value: Buffer): BackupName => BackupName.decode(value),
+    responseSerialize: (value: PointSummary): Buffer => Buffer.from(PointSummary.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PointSummary => PointSummary.decode(value),
+  },
+  testBackup: {
+    path: "/lifeboat.v1.Admin/TestBackup" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: TestBackupRequest): Buffer => Buffer.from(TestBackupRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TestBackupRequest => TestBackupRequest.decode(value),
+    responseSerialize: (value: Operation): Buffer => Buffer.from(Operation.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Operation => Operation.decode(value),
+  },
+  restoreBackup: {
+    path: "/lifeboat.v1.Admin/RestoreBackup" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RestoreBackupRequest): Buffer => Buffer.from(RestoreBackupRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RestoreBackupRequest => RestoreBackupRequest.decode(value),
+    responseSerialize: (value: Operation): Buffer => Buffer.from(Operation.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Operation => Operation.decode(value),
+  },
+  pruneBackups: {
+    path: "/lifeboat.v1.Admin/PruneBackups" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PruneBackupsRequest): Buffer => Buffer.from(PruneBackupsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PruneBackupsRequest => PruneBackupsRequest.decode(value),
+    responseSerialize: (value: PruneReport): Buffer => Buffer.from(PruneReport.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PruneReport => PruneReport.decode(value),
+  },
+  explainBackupPolicy: {
+    path: "/lifeboat.v1.Admin/ExplainBackupPolicy" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: VmName): Buffer => Buffer.from(VmName.encode(value).finish()),
+    requestDeserialize: (value: Buffer): VmName => VmName.decode(value),
+    responseSerialize: (value: BackupPolicy): Buffer => Buffer.from(BackupPolicy.encode(value).finish()),
+    responseDeserialize: (value: Buffer): BackupPolicy => BackupPolicy.decode(value),
+  },
+  addVault: {
+    path: "/lifeboat.v1.Admin/AddVault" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AddVaultRequest): Buffer => Buffer.from(AddVaultRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AddVaultRequest => AddVaultRequest.decode(value),
+    responseSerialize: (value: AddVaultResponse): Buffer => Buffer.from(AddVaultResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AddVaultResponse => AddVaultResponse.decode(value),
+  },
+  removeVault: {
+    path: "/lifeboat.v1.Admin/RemoveVault" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: VaultName): Buffer => Buffer.from(VaultName.encode(value).finish()),
+    requestDeserialize: (value: Buffer): VaultName => VaultName.decode(value),
+    responseSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Empty => Empty.decode(value),
+  },
+  listVaults: {
+    path: "/lifeboat.v1.Admin/ListVaults" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
+    requestDeserialize: (value: Buffer): Empty => Empty.decode(value),
+    responseSerialize: (value: VaultList): Buffer => Buffer.from(VaultList.encode(value).finish()),
+    responseDeserialize: (value: Buffer): VaultList => VaultList.decode(value),
+  },
+  scrubVault: {
+    path: "/lifeboat.v1.Admin/ScrubVault" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ScrubVaultRequest): Buffer => Buffer.from(ScrubVaultRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ScrubVaultRequest => ScrubVaultRequest.decode(value),
+    responseSerialize: (value: VaultView): Buffer => Buffer.from(VaultView.encode(value).finish()),
+    responseDeserialize: (value: Buffer): VaultView => VaultView.decode(value),
+  },
+  collectVault: {
+    path: "/lifeboat.v1.Admin/CollectVault" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CollectVaultRequest): Buffer => Buffer.from(CollectVaultRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CollectVaultRequest => CollectVaultRequest.decode(value),
+    responseSerialize: (value: CollectReport): Buffer => Buffer.from(CollectReport.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CollectReport => CollectReport.decode(value),
+  },
 } as const;
 
 export interface AdminServer extends UntypedServiceImplementation {
@@ -4766,6 +6668,21 @@ export interface AdminServer extends UntypedServiceImplementation {
   setAutomation: handleUnaryCall<SetAutomationRequest, Automation>;
   why: handleUnaryCall<VmName, Explanation>;
   whyNot: handleUnaryCall<WhyNotRequest, Explanation>;
+  setVmTags: handleUnaryCall<SetVmTagsRequest, VmView>;
+  runBackups: handleUnaryCall<RunBackupsRequest, OperationList>;
+  listBackups: handleUnaryCall<ListBackupsRequest, PointList>;
+  getBackup: handleUnaryCall<BackupName, PointDetail>;
+  planBackups: handleUnaryCall<ListBackupsRequest, BackupPlan>;
+  checkBackup: handleUnaryCall<BackupName, PointSummary>;
+  testBackup: handleUnaryCall<TestBackupRequest, Operation>;
+  restoreBackup: handleUnaryCall<RestoreBackupRequest, Operation>;
+  pruneBackups: handleUnaryCall<PruneBackupsRequest, PruneReport>;
+  explainBackupPolicy: handleUnaryCall<VmName, BackupPolicy>;
+  addVault: handleUnaryCall<AddVaultRequest, AddVaultResponse>;
+  removeVault: handleUnaryCall<VaultName, Empty>;
+  listVaults: handleUnaryCall<Empty, VaultList>;
+  scrubVault: handleUnaryCall<ScrubVaultRequest, VaultView>;
+  collectVault: handleUnaryCall<CollectVaultRequest, CollectReport>;
 }
 
 export interface AdminClient extends Client {
@@ -5104,6 +7021,225 @@ export interface AdminClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Explanation) => void,
+  ): ClientUnaryCall;
+  setVmTags(
+    request: SetVmTagsRequest,
+    callback: (error: ServiceError | null, response: VmView) => void,
+  ): ClientUnaryCall;
+  setVmTags(
+    request: SetVmTagsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: VmView) => void,
+  ): ClientUnaryCall;
+  setVmTags(
+    request: SetVmTagsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: VmView) => void,
+  ): ClientUnaryCall;
+  runBackups(
+    request: RunBackupsRequest,
+    callback: (error: ServiceError | null, response: OperationList) => void,
+  ): ClientUnaryCall;
+  runBackups(
+    request: RunBackupsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: OperationList) => void,
+  ): ClientUnaryCall;
+  runBackups(
+    request: RunBackupsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: OperationList) => void,
+  ): ClientUnaryCall;
+  listBackups(
+    request: ListBackupsRequest,
+    callback: (error: ServiceError | null, response: PointList) => void,
+  ): ClientUnaryCall;
+  listBackups(
+    request: ListBackupsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PointList) => void,
+  ): ClientUnaryCall;
+  listBackups(
+    request: ListBackupsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PointList) => void,
+  ): ClientUnaryCall;
+  getBackup(
+    request: BackupName,
+    callback: (error: ServiceError | null, response: PointDetail) => void,
+  ): ClientUnaryCall;
+  getBackup(
+    request: BackupName,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PointDetail) => void,
+  ): ClientUnaryCall;
+  getBackup(
+    request: BackupName,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PointDetail) => void,
+  ): ClientUnaryCall;
+  planBackups(
+    request: ListBackupsRequest,
+    callback: (error: ServiceError | null, response: BackupPlan) => void,
+  ): ClientUnaryCall;
+  planBackups(
+    request: ListBackupsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: BackupPlan) => void,
+  ): ClientUnaryCall;
+  planBackups(
+    request: ListBackupsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: BackupPlan) => void,
+  ): ClientUnaryCall;
+  checkBackup(
+    request: BackupName,
+    callback: (error: ServiceError | null, response: PointSummary) => void,
+  ): ClientUnaryCall;
+  checkBackup(
+    request: BackupName,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PointSummary) => void,
+  ): ClientUnaryCall;
+  checkBackup(
+    request: BackupName,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PointSummary) => void,
+  ): ClientUnaryCall;
+  testBackup(
+    request: TestBackupRequest,
+    callback: (error: ServiceError | null, response: Operation) => void,
+  ): ClientUnaryCall;
+  testBackup(
+    request: TestBackupRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Operation) => void,
+  ): ClientUnaryCall;
+  testBackup(
+    request: TestBackupRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Operation) => void,
+  ): ClientUnaryCall;
+  restoreBackup(
+    request: RestoreBackupRequest,
+    callback: (error: ServiceError | null, response: Operation) => void,
+  ): ClientUnaryCall;
+  restoreBackup(
+    request: RestoreBackupRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Operation) => void,
+  ): ClientUnaryCall;
+  restoreBackup(
+    request: RestoreBackupRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Operation) => void,
+  ): ClientUnaryCall;
+  pruneBackups(
+    request: PruneBackupsRequest,
+    callback: (error: ServiceError | null, response: PruneReport) => void,
+  ): ClientUnaryCall;
+  pruneBackups(
+    request: PruneBackupsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PruneReport) => void,
+  ): ClientUnaryCall;
+  pruneBackups(
+    request: PruneBackupsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PruneReport) => void,
+  ): ClientUnaryCall;
+  explainBackupPolicy(
+    request: VmName,
+    callback: (error: ServiceError | null, response: BackupPolicy) => void,
+  ): ClientUnaryCall;
+  explainBackupPolicy(
+    request: VmName,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: BackupPolicy) => void,
+  ): ClientUnaryCall;
+  explainBackupPolicy(
+    request: VmName,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: BackupPolicy) => void,
+  ): ClientUnaryCall;
+  addVault(
+    request: AddVaultRequest,
+    callback: (error: ServiceError | null, response: AddVaultResponse) => void,
+  ): ClientUnaryCall;
+  addVault(
+    request: AddVaultRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AddVaultResponse) => void,
+  ): ClientUnaryCall;
+  addVault(
+    request: AddVaultRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AddVaultResponse) => void,
+  ): ClientUnaryCall;
+  removeVault(request: VaultName, callback: (error: ServiceError | null, response: Empty) => void): ClientUnaryCall;
+  removeVault(
+    request: VaultName,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Empty) => void,
+  ): ClientUnaryCall;
+  removeVault(
+    request: VaultName,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Empty) => void,
+  ): ClientUnaryCall;
+  listVaults(request: Empty, callback: (error: ServiceError | null, response: VaultList) => void): ClientUnaryCall;
+  listVaults(
+    request: Empty,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: VaultList) => void,
+  ): ClientUnaryCall;
+  listVaults(
+    request: Empty,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: VaultList) => void,
+  ): ClientUnaryCall;
+  scrubVault(
+    request: ScrubVaultRequest,
+    callback: (error: ServiceError | null, response: VaultView) => void,
+  ): ClientUnaryCall;
+  scrubVault(
+    request: ScrubVaultRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: VaultView) => void,
+  ): ClientUnaryCall;
+  scrubVault(
+    request: ScrubVaultRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: VaultView) => void,
+  ): ClientUnaryCall;
+  collectVault(
+    request: CollectVaultRequest,
+    callback: (error: ServiceError | null, response: CollectReport) => void,
+  ): ClientUnaryCall;
+  collectVault(
+    request: CollectVaultRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CollectReport) => void,
+  ): ClientUnaryCall;
+  collectVault(
+    request: CollectVaultRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CollectReport) => void,
   ): ClientUnaryCall;
 }
 

@@ -40,6 +40,7 @@ export interface JoinRequest {
 }
 
 export interface JoinResponse {
+  /** or the name of the vault */
   blade: string;
   certificatePem: string;
   authorityPem: string;
@@ -113,6 +114,14 @@ export interface OrderResult {
   transferredBytes: number;
   durationMs: number;
   keptVolumes: string[];
+  /** a backup: the restore point that it made */
+  point: string;
+  /** a backup: the guest stood still */
+  pauseMs: number;
+  /** a boot test: restore and boot */
+  recoveryMs: number;
+  /** a backup: as achieved */
+  consistency: string;
 }
 
 export interface ToAgent {
@@ -124,7 +133,44 @@ export interface ToAgent {
     | //
     /** the agent may forget the order */
     { $case: "orderEndSeen"; value: OrderEndSeen }
+    | //
+    /** whole, at the welcome and after each change; the agent keeps it */
+    { $case: "backupSettings"; value: BackupSettings }
     | undefined;
+}
+
+/** What the agent needs to back up by itself while the controller is away. */
+export interface BackupSettings {
+  /** absent: no backups */
+  vault:
+    | VaultAddress
+    | undefined;
+  /** cron, local time of the blade */
+  schedule: string;
+  /** each VM begins at a moment of its own within it */
+  jitterMs: number;
+  /** pause | freeze | crash | off, for VMs without their own */
+  mode: string;
+  pauseBudgetMs: number;
+  /** per second; 0: none */
+  rateLimitBytes: number;
+  /** those with a setting of their own */
+  vms: VmBackupSettings[];
+}
+
+export interface VaultAddress {
+  /** of its certificate */
+  name: string;
+  /** host:port of its door for agents */
+  address: string;
+}
+
+export interface VmBackupSettings {
+  vmId: string;
+  /** empty: the default */
+  schedule: string;
+  /** empty: the default */
+  mode: string;
 }
 
 export interface Welcome {
@@ -164,6 +210,9 @@ export interface Order {
     | { $case: "confirmIncoming"; value: ConfirmIncoming }
     | { $case: "discardIncoming"; value: DiscardIncoming }
     | { $case: "releaseSource"; value: ReleaseSource }
+    | { $case: "backup"; value: BackupVm }
+    | { $case: "restore"; value: RestoreVm }
+    | { $case: "bootTest"; value: BootTest }
     | undefined;
 }
 
@@ -217,6 +266,44 @@ export interface DiscardIncoming {
 export interface ReleaseSource {
   moveId: string;
   graceMs: number;
+}
+
+/** One backup, now, by the settings of the VM. */
+export interface BackupVm {
+  /** empty: as set */
+  mode: string;
+  /** although the kernel is known to panic on snapshots */
+  force: boolean;
+}
+
+/** Writes a restore point to new volumes here and defines the VM. order.vm_id is that of the VM to be. */
+export interface RestoreVm {
+  /** marks the volumes until they are the VM's */
+  restoreId: string;
+  vault: VaultAddress | undefined;
+  pointVmId: string;
+  point: string;
+  /** as it shall be: id, name, volumes by target with path, pool, storage, size, format */
+  vm:
+    | Vm
+    | undefined;
+  /** fresh MAC addresses; the id and name are those of `vm` */
+  newIdentity: boolean;
+  start: boolean;
+  /** one volume alone, and no VM is defined */
+  onlyDisk: string;
+}
+
+/** Restores under a name of its own without network, watches it boot, and removes it all again. */
+export interface BootTest {
+  restoreId: string;
+  vault: VaultAddress | undefined;
+  pointVmId: string;
+  point: string;
+  vm: Vm | undefined;
+  bootLimitMs: number;
+  /** what is taken for a sign of life: any | guest-agent | console */
+  sign: string;
 }
 
 function createBaseGetAuthorityRequest(): GetAuthorityRequest {
@@ -1146,7 +1233,17 @@ export const OrderStatus: MessageFns<OrderStatus> = {
 };
 
 function createBaseOrderResult(): OrderResult {
-  return { downtimeMs: 0, handoverMs: 0, transferredBytes: 0, durationMs: 0, keptVolumes: [] };
+  return {
+    downtimeMs: 0,
+    handoverMs: 0,
+    transferredBytes: 0,
+    durationMs: 0,
+    keptVolumes: [],
+    point: "",
+    pauseMs: 0,
+    recoveryMs: 0,
+    consistency: "",
+  };
 }
 
 export const OrderResult: MessageFns<OrderResult> = {
@@ -1165,6 +1262,18 @@ export const OrderResult: MessageFns<OrderResult> = {
     }
     for (const v of message.keptVolumes) {
       writer.uint32(42).string(v!);
+    }
+    if (message.point !== "") {
+      writer.uint32(50).string(message.point);
+    }
+    if (message.pauseMs !== 0) {
+      writer.uint32(56).int64(message.pauseMs);
+    }
+    if (message.recoveryMs !== 0) {
+      writer.uint32(64).int64(message.recoveryMs);
+    }
+    if (message.consistency !== "") {
+      writer.uint32(74).string(message.consistency);
     }
     return writer;
   },
@@ -1222,6 +1331,38 @@ export const OrderResult: MessageFns<OrderResult> = {
             message.keptVolumes.push(reader.string());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.point = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.pauseMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.recoveryMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.consistency = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1244,6 +1385,10 @@ export const OrderResult: MessageFns<OrderResult> = {
     message.transferredBytes = object.transferredBytes ?? 0;
     message.durationMs = object.durationMs ?? 0;
     message.keptVolumes = object.keptVolumes?.map((e) => e) || [];
+    message.point = object.point ?? "";
+    message.pauseMs = object.pauseMs ?? 0;
+    message.recoveryMs = object.recoveryMs ?? 0;
+    message.consistency = object.consistency ?? "";
     return message;
   },
 };
@@ -1269,6 +1414,9 @@ export const ToAgent: MessageFns<ToAgent> = {
         break;
       case "orderEndSeen":
         OrderEndSeen.encode(message.kind.value, writer.uint32(42).fork()).join();
+        break;
+      case "backupSettings":
+        BackupSettings.encode(message.kind.value, writer.uint32(50).fork()).join();
         break;
     }
     return writer;
@@ -1327,6 +1475,14 @@ export const ToAgent: MessageFns<ToAgent> = {
             message.kind = { $case: "orderEndSeen", value: OrderEndSeen.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.kind = { $case: "backupSettings", value: BackupSettings.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1375,7 +1531,288 @@ export const ToAgent: MessageFns<ToAgent> = {
         }
         break;
       }
+      case "backupSettings": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "backupSettings", value: BackupSettings.fromPartial(object.kind.value) };
+        }
+        break;
+      }
     }
+    return message;
+  },
+};
+
+function createBaseBackupSettings(): BackupSettings {
+  return { vault: undefined, schedule: "", jitterMs: 0, mode: "", pauseBudgetMs: 0, rateLimitBytes: 0, vms: [] };
+}
+
+export const BackupSettings: MessageFns<BackupSettings> = {
+  encode(message: BackupSettings, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vault !== undefined) {
+      VaultAddress.encode(message.vault, writer.uint32(10).fork()).join();
+    }
+    if (message.schedule !== "") {
+      writer.uint32(18).string(message.schedule);
+    }
+    if (message.jitterMs !== 0) {
+      writer.uint32(24).int64(message.jitterMs);
+    }
+    if (message.mode !== "") {
+      writer.uint32(34).string(message.mode);
+    }
+    if (message.pauseBudgetMs !== 0) {
+      writer.uint32(40).int64(message.pauseBudgetMs);
+    }
+    if (message.rateLimitBytes !== 0) {
+      writer.uint32(48).int64(message.rateLimitBytes);
+    }
+    for (const v of message.vms) {
+      VmBackupSettings.encode(v!, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackupSettings {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackupSettings();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vault = VaultAddress.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schedule = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.jitterMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.mode = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.pauseBudgetMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.rateLimitBytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.vms.push(VmBackupSettings.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BackupSettings>, I>>(base?: I): BackupSettings {
+    return BackupSettings.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BackupSettings>, I>>(object: I): BackupSettings {
+    const message = createBaseBackupSettings();
+    message.vault = (object.vault !== undefined && object.vault !== null)
+      ? VaultAddress.fromPartial(object.vault)
+      : undefined;
+    message.schedule = object.schedule ?? "";
+    message.jitterMs = object.jitterMs ?? 0;
+    message.mode = object.mode ?? "";
+    message.pauseBudgetMs = object.pauseBudgetMs ?? 0;
+    message.rateLimitBytes = object.rateLimitBytes ?? 0;
+    message.vms = object.vms?.map((e) => VmBackupSettings.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseVaultAddress(): VaultAddress {
+  return { name: "", address: "" };
+}
+
+export const VaultAddress: MessageFns<VaultAddress> = {
+  encode(message: VaultAddress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VaultAddress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVaultAddress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<VaultAddress>, I>>(base?: I): VaultAddress {
+    return VaultAddress.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<VaultAddress>, I>>(object: I): VaultAddress {
+    const message = createBaseVaultAddress();
+    message.name = object.name ?? "";
+    message.address = object.address ?? "";
+    return message;
+  },
+};
+
+function createBaseVmBackupSettings(): VmBackupSettings {
+  return { vmId: "", schedule: "", mode: "" };
+}
+
+export const VmBackupSettings: MessageFns<VmBackupSettings> = {
+  encode(message: VmBackupSettings, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vmId !== "") {
+      writer.uint32(10).string(message.vmId);
+    }
+    if (message.schedule !== "") {
+      writer.uint32(18).string(message.schedule);
+    }
+    if (message.mode !== "") {
+      writer.uint32(26).string(message.mode);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VmBackupSettings {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVmBackupSettings();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vmId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schedule = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.mode = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<VmBackupSettings>, I>>(base?: I): VmBackupSettings {
+    return VmBackupSettings.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<VmBackupSettings>, I>>(object: I): VmBackupSettings {
+    const message = createBaseVmBackupSettings();
+    message.vmId = object.vmId ?? "";
+    message.schedule = object.schedule ?? "";
+    message.mode = object.mode ?? "";
     return message;
   },
 };
@@ -1676,6 +2113,15 @@ export const Order: MessageFns<Order> = {
       case "releaseSource":
         ReleaseSource.encode(message.kind.value, writer.uint32(122).fork()).join();
         break;
+      case "backup":
+        BackupVm.encode(message.kind.value, writer.uint32(130).fork()).join();
+        break;
+      case "restore":
+        RestoreVm.encode(message.kind.value, writer.uint32(138).fork()).join();
+        break;
+      case "bootTest":
+        BootTest.encode(message.kind.value, writer.uint32(146).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1813,6 +2259,30 @@ export const Order: MessageFns<Order> = {
             message.kind = { $case: "releaseSource", value: ReleaseSource.decode(reader, reader.uint32()) };
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.kind = { $case: "backup", value: BackupVm.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.kind = { $case: "restore", value: RestoreVm.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.kind = { $case: "bootTest", value: BootTest.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1893,6 +2363,24 @@ export const Order: MessageFns<Order> = {
       case "releaseSource": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "releaseSource", value: ReleaseSource.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "backup": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "backup", value: BackupVm.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "restore": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "restore", value: RestoreVm.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "bootTest": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "bootTest", value: BootTest.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -2507,6 +2995,352 @@ export const ReleaseSource: MessageFns<ReleaseSource> = {
     const message = createBaseReleaseSource();
     message.moveId = object.moveId ?? "";
     message.graceMs = object.graceMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseBackupVm(): BackupVm {
+  return { mode: "", force: false };
+}
+
+export const BackupVm: MessageFns<BackupVm> = {
+  encode(message: BackupVm, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mode !== "") {
+      writer.uint32(10).string(message.mode);
+    }
+    if (message.force !== false) {
+      writer.uint32(16).bool(message.force);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackupVm {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackupVm();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.mode = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BackupVm>, I>>(base?: I): BackupVm {
+    return BackupVm.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BackupVm>, I>>(object: I): BackupVm {
+    const message = createBaseBackupVm();
+    message.mode = object.mode ?? "";
+    message.force = object.force ?? false;
+    return message;
+  },
+};
+
+function createBaseRestoreVm(): RestoreVm {
+  return {
+    restoreId: "",
+    vault: undefined,
+    pointVmId: "",
+    point: "",
+    vm: undefined,
+    newIdentity: false,
+    start: false,
+    onlyDisk: "",
+  };
+}
+
+export const RestoreVm: MessageFns<RestoreVm> = {
+  encode(message: RestoreVm, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.restoreId !== "") {
+      writer.uint32(10).string(message.restoreId);
+    }
+    if (message.vault !== undefined) {
+      VaultAddress.encode(message.vault, writer.uint32(18).fork()).join();
+    }
+    if (message.pointVmId !== "") {
+      writer.uint32(26).string(message.pointVmId);
+    }
+    if (message.point !== "") {
+      writer.uint32(34).string(message.point);
+    }
+    if (message.vm !== undefined) {
+      Vm.encode(message.vm, writer.uint32(42).fork()).join();
+    }
+    if (message.newIdentity !== false) {
+      writer.uint32(48).bool(message.newIdentity);
+    }
+    if (message.start !== false) {
+      writer.uint32(56).bool(message.start);
+    }
+    if (message.onlyDisk !== "") {
+      writer.uint32(66).string(message.onlyDisk);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestoreVm {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestoreVm();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.restoreId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.vault = VaultAddress.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pointVmId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.point = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.vm = Vm.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.newIdentity = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.start = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.onlyDisk = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RestoreVm>, I>>(base?: I): RestoreVm {
+    return RestoreVm.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RestoreVm>, I>>(object: I): RestoreVm {
+    const message = createBaseRestoreVm();
+    message.restoreId = object.restoreId ?? "";
+    message.vault = (object.vault !== undefined && object.vault !== null)
+      ? VaultAddress.fromPartial(object.vault)
+      : undefined;
+    message.pointVmId = object.pointVmId ?? "";
+    message.point = object.point ?? "";
+    message.vm = (object.vm !== undefined && object.vm !== null) ? Vm.fromPartial(object.vm) : undefined;
+    message.newIdentity = object.newIdentity ?? false;
+    message.start = object.start ?? false;
+    message.onlyDisk = object.onlyDisk ?? "";
+    return message;
+  },
+};
+
+function createBaseBootTest(): BootTest {
+  return { restoreId: "", vault: undefined, pointVmId: "", point: "", vm: undefined, bootLimitMs: 0, sign: "" };
+}
+
+export const BootTest: MessageFns<BootTest> = {
+  encode(message: BootTest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.restoreId !== "") {
+      writer.uint32(10).string(message.restoreId);
+    }
+    if (message.vault !== undefined) {
+      VaultAddress.encode(message.vault, writer.uint32(18).fork()).join();
+    }
+    if (message.pointVmId !== "") {
+      writer.uint32(26).string(message.pointVmId);
+    }
+    if (message.point !== "") {
+      writer.uint32(34).string(message.point);
+    }
+    if (message.vm !== undefined) {
+      Vm.encode(message.vm, writer.uint32(42).fork()).join();
+    }
+    if (message.bootLimitMs !== 0) {
+      writer.uint32(48).int64(message.bootLimitMs);
+    }
+    if (message.sign !== "") {
+      writer.uint32(58).string(message.sign);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BootTest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBootTest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.restoreId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.vault = VaultAddress.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pointVmId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.point = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.vm = Vm.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.bootLimitMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.sign = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BootTest>, I>>(base?: I): BootTest {
+    return BootTest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BootTest>, I>>(object: I): BootTest {
+    const message = createBaseBootTest();
+    message.restoreId = object.restoreId ?? "";
+    message.vault = (object.vault !== undefined && object.vault !== null)
+      ? VaultAddress.fromPartial(object.vault)
+      : undefined;
+    message.pointVmId = object.pointVmId ?? "";
+    message.point = object.point ?? "";
+    message.vm = (object.vm !== undefined && object.vm !== null) ? Vm.fromPartial(object.vm) : undefined;
+    message.bootLimitMs = object.bootLimitMs ?? 0;
+    message.sign = object.sign ?? "";
     return message;
   },
 };

@@ -1,0 +1,97 @@
+import type { Vm, Volume } from '../../shared/domain/fleet.ts'
+import type { CommandRunner } from '../../shared/exec.ts'
+import type { Json } from '../../shared/saga/definition.ts'
+import type { Consistency } from '../vault/format/manifest.ts'
+
+/** How the guest is held still while its disks are snapshotted; `off`: no backups. */
+export const BACKUP_MODES = {
+  pause: 'the VM is paused for the moment of the snapshots',
+  freeze: 'its guest agent freezes the file systems; without one, it is paused',
+  crash: 'nothing is held still: for VMs that may not stand for a moment',
+  off: 'not backed up',
+} as const
+export type BackupMode = keyof typeof BACKUP_MODES
+
+export interface SnapshotRequest {
+  readonly backupId: string
+  readonly vm: Vm
+  readonly mode: Exclude<BackupMode, 'off'>
+  /** The VM runs again after this long, whatever dies (rule 2). */
+  readonly pauseBudgetMs: number
+  /** Although this kernel is known to panic on snapshots. */
+  readonly force: boolean
+}
+
+/** What was found out before the guest is touched; journaled, so that a later process can undo it. Plain JSON. */
+export interface SnapshotPlan {
+  readonly backupId: string
+  readonly vmId: string
+  readonly vmName: string
+  readonly mode: Exclude<BackupMode, 'off'>
+  readonly pauseBudgetMs: number
+  /** Names, sizes, mount points: the implementation's own. */
+  readonly own: Json
+}
+
+/** One disk to read. */
+export interface SnapshotSource {
+  readonly volume: Volume
+  /** Device or file with the bytes of the moment. */
+  readonly path: string
+  readonly sizeBytes: number
+  /**
+   * Ranges that may differ from the restore point `basePoint`, in ascending order (thin_delta); undefined: not known,
+   * read all.
+   */
+  readonly changed:
+    | {
+        readonly basePoint: string
+        readonly ranges: readonly { readonly fromBytes: number; readonly toBytes: number }[]
+      }
+    | undefined
+}
+
+export interface Snapshot {
+  readonly at: number
+  readonly consistency: Consistency
+  /** How long the guest stood still; 0 for crash and stopped. */
+  readonly pauseMs: number
+  readonly sources: readonly SnapshotSource[]
+}
+
+/** A snapshot this host still has, by its tag. */
+export interface LeftoverSnapshot {
+  readonly path: string
+  readonly backupId: string
+  /** Kept on purpose, as the base of the next night. */
+  readonly base: boolean
+}
+
+/**
+ * The seam to snapshots of a VM's disks. Contract: test/contract/snapshots.ts.
+ * Errors: `refused` (no room, kernel known bad, a disk that can not be snapshotted), `timeout` (the pause budget ran
+ * out; the VM runs), `command-failed`, `tool-missing`, `unavailable`.
+ */
+export interface Snapshots {
+  /** Everything that can be done before the pause: room, names, kernel. Changes nothing a guest could notice. */
+  plan(request: SnapshotRequest, run: CommandRunner): Promise<SnapshotPlan>
+  /**
+   * Holds the guest, snapshots all volumes, lets it go. When it rejects, the guest runs as before and no snapshot of
+   * this plan is left. An independent timer lets the guest go should this process die (rule 2).
+   */
+  take(plan: SnapshotPlan, run: CommandRunner): Promise<Snapshot>
+  /**
+   * Rejects when a snapshot is about to overflow and was dropped for it; extends it before that where there is room.
+   * Resolves when the signal is aborted.
+   */
+  watch(plan: SnapshotPlan, run: CommandRunner, signal: AbortSignal): Promise<void>
+  /**
+   * Removes what `take` made, whole or half; resumes or thaws a guest that this plan still holds. Idempotent, and
+   * works from the plan alone after a crash. With `published` a thin snapshot may be kept as the base of the next night.
+   */
+  release(plan: SnapshotPlan, published: string | undefined, run: CommandRunner): Promise<void>
+  /** Every snapshot of ours on this host, by tag; the agent releases those no backup owns. */
+  leftovers(run: CommandRunner): Promise<readonly LeftoverSnapshot[]>
+  /** Removes one leftover. Refuses what does not bear our tag. Idempotent. */
+  drop(leftover: LeftoverSnapshot, run: CommandRunner): Promise<void>
+}

@@ -1,0 +1,21 @@
+import { LifeboatError } from '../../../shared/errors.ts'
+
+/** A restore point is named by the moment of its backup, UTC: `20261128T020512Z`. Sorts by time; is a folder's name. */
+export const POINT = /^\d{8}T\d{6}Z$/
+
+/** One restore point of one VM. */
+export interface PointRef {
+  readonly vmId: string
+  readonly point: string
+}
+
+/** The name of a restore point of that moment. */
+export function formatPoint(atMs: number): string {
+  return `${new Date(atMs).toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`
+}
+
+/** Throws `bad-input`. */
+export function parsePoint(text: string): string {
+  if (POINT.test(text)) return text
+  throw new LifeboatError('bad-input', `'${text}' is not a restore point: they look like 20261128T020512Z`)
+}
