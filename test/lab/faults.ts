@@ -1,6 +1,7 @@
 import { connectBmc, disconnectBmc, setSupply } from './bmc.ts'
 import { LabError } from './errors.ts'
 import type { Host } from './hosts.ts'
+import { setCutOff } from './network.ts'
 import { exec, mustExec } from './ssh.ts'
 import { waitFor } from './wait.ts'
 
@@ -27,6 +28,11 @@ const FAULTS: Record<string, Fault> = {
   },
   'nic-a': nicFault(0, 'swA'),
   'nic-b': nicFault(1, 'swB'),
+  network: {
+    meaning: 'nothing gets through between the host and both switches, and nobody is told',
+    fail: host => setCutOff(host, true),
+    heal: host => setCutOff(host, false),
+  },
   'psu-N': {
     meaning: 'power supply N (1-4) of the chassis has failed; it is no blade’s own, BLADE is not looked at',
     fail: async () => {},

@@ -1,15 +1,17 @@
+import { bootHost } from './boot.ts'
 import { fail, heal } from './faults.ts'
 import { activeGuests, createGuest, removeGuest, serialLog } from './guest/fleet.ts'
 import { bytesToRead, checkRing, type RingReport, readRecord, SECTOR_BYTES } from './guest/record.ts'
 import { checkSerial, type SerialReport } from './guest/serial.ts'
-import { bladesOf, DEPOT, type Host, hostNamed } from './hosts.ts'
-import { requireLabRecord } from './place.ts'
+import { bladesOf, DEPOT, type Host, hostNamed, hostsOf } from './hosts.ts'
+import { imageDir } from './image/build.ts'
+import { eraseHost, requireLabRecord } from './place.ts'
 import { type PowerAction, power } from './power.ts'
-import { cli, cliJson } from './product.ts'
+import { cli, cliJson, installAgain } from './product.ts'
 import type { RunOptions, RunResult } from './run.ts'
 import type { GuestSetting } from './settings.ts'
-import { exec, mustExec } from './ssh.ts'
-import { isPowered } from './uml/uml.ts'
+import { dropConnection, exec, mustExec } from './ssh.ts'
+import { cutPower, isPowered } from './uml/uml.ts'
 import { waitFor } from './wait.ts'
 
 /** Both witnesses of one guest: what is on its volumes, and what it printed. */
@@ -47,6 +49,13 @@ export interface Lab {
   /** Makes and starts one more guest on the blade its setting names, or removes such a one from there. */
   createGuest(guest: GuestSetting): Promise<void>
   removeGuest(guest: GuestSetting): Promise<void>
+  /**
+   * Boots a blade outside the fleet, with new disks and nothing of the product, under the first name the fleet has not
+   * got; `power(name, 'cut')` ends it. Returns its name.
+   */
+  bootSpare(): Promise<string>
+  /** Installs the package that the fleet runs on a host. */
+  installPackage(host: string): Promise<void>
   /** Lets the blades log in to each other as root, for the comparison with bare `virsh migrate`. */
   trustBladesMutually(): Promise<void>
 }
@@ -55,7 +64,8 @@ export interface Lab {
 export function openLab(): Lab {
   const record = requireLabRecord()
   const blades = bladesOf(record.blades)
-  const named = (name: string) => hostNamed(name, record.blades)
+  // One more than the fleet has: the spare.
+  const named = (name: string) => hostNamed(name, record.blades + 1)
   const whereGuestsRun = () => findGuests(blades.filter(blade => isPowered(blade.name)))
   return {
     blades: blades.map(blade => blade.name),
@@ -79,8 +89,19 @@ export function openLab(): Lab {
     },
     createGuest: guest => createGuest(named(guest.blade), guest),
     removeGuest: guest => removeGuest(named(guest.blade), guest),
+    bootSpare: () => bootSpare(record.blades, record.imageKey),
+    installPackage: host => installAgain(named(host)),
     trustBladesMutually: () => trustMutually(blades),
   }
+}
+
+async function bootSpare(blades: number, imageKey: string): Promise<string> {
+  const spare = hostsOf(blades + 1)[blades] as Host
+  await cutPower(spare.name)
+  await dropConnection(spare)
+  eraseHost(spare.name)
+  await bootHost(spare, imageDir(imageKey))
+  return spare.name
 }
 
 /** SIGKILL to the main process of a unit, as a crash would end it. */

@@ -31,6 +31,17 @@ export async function plugIn(host: Host): Promise<void> {
   }
 }
 
+/**
+ * Cuts a host off from both switches without a word to either side, and joins it again; out of band it stays reachable.
+ * Its cables are pulled from the switches: a tap set down may stay deaf until the host opens it anew.
+ */
+export async function setCutOff(host: Host, isCutOff: boolean): Promise<void> {
+  for (const plug of ['a', 'b'] as const) {
+    const where = isCutOff ? ['nomaster'] : ['master', SWITCH_OF[plug]]
+    await ip('link', 'set', tapName(host, plug), ...where)
+  }
+}
+
 /** Removes the namespace; bridges, taps and addresses go with it. */
 export async function removeNetwork(): Promise<void> {
   if (existsSync(`/run/netns/${NAMESPACE}`)) await must(['ip', 'netns', 'del', NAMESPACE])

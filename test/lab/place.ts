@@ -54,3 +54,8 @@ export function eraseDisks(): void {
   rmSync(RECORD, { force: true })
   rmSync(HOSTS_DIR, { recursive: true, force: true })
 }
+
+/** Forgets the disks of one host; it must not run. */
+export function eraseHost(name: string): void {
+  rmSync(join(HOSTS_DIR, name), { recursive: true, force: true })
+}

@@ -4,7 +4,7 @@ import { LabError } from './errors.ts'
 import { DEPOT, type Host } from './hosts.ts'
 import { SHARE_DIR } from './place.ts'
 import { must } from './run.ts'
-import { AGENT_TOML, BMC_PASSWORD, CONTROLLER_TOML, GUESTS, positionOf } from './settings.ts'
+import { AGENT_TOML, BMC_PASSWORD, CONTROLLER_TOML, GUESTS, positionOf, VAULT } from './settings.ts'
 import { exec, mustExec } from './ssh.ts'
 import { waitFor } from './wait.ts'
 
@@ -26,10 +26,13 @@ export async function buildPackage(): Promise<string> {
 export async function installPackage(hosts: readonly Host[], deb: string): Promise<void> {
   mkdirSync(SHARE_DIR, { recursive: true })
   cpSync(deb, join(SHARE_DIR, 'lifeboat.deb'))
+  await Promise.all(hosts.map(installAgain))
+}
+
+/** Installs on a host what was last installed on the fleet. */
+export async function installAgain(host: Host): Promise<void> {
   const dpkg = ['env', 'DEBIAN_FRONTEND=noninteractive', 'dpkg', '--force-confold', '--install']
-  await Promise.all(
-    hosts.map(host => mustExec(host, [...dpkg, '/run/lab-share/lifeboat.deb'], { timeoutMs: 300_000 })),
-  )
+  await mustExec(host, [...dpkg, '/run/lab-share/lifeboat.deb'], { timeoutMs: 300_000 })
 }
 
 /** Sets the controller up on the depot; a second time it is left as it is. */
@@ -53,6 +56,24 @@ export async function enrol(blade: Host): Promise<void> {
   const added = await cliJson<{ token: string }>(['blade', 'add', blade.name, ...positionOf(blade.name)])
   const join = ['lifeboat-agent', 'join', '--controller', DEPOT.address, '--token', added.token]
   await mustExec(blade, join, { timeoutMs: 120_000 })
+}
+
+/** Makes the depot the fleet's vault too; a second time it is left as it is. */
+export async function enrolVault(): Promise<void> {
+  const known = await cliJson<{ name: string }[]>(['vault', 'list'])
+  if (known.some(entry => entry.name === VAULT)) return
+  const added = await cliJson<{ token: string }>(['vault', 'add', VAULT, '--address', DEPOT.address])
+  const join = ['lifeboat-vault', 'join', '--controller', DEPOT.address, added.token]
+  await mustExec(DEPOT, join, { timeoutMs: 120_000 })
+  await waitFor(
+    'a vault the controller can reach',
+    async () =>
+      (await cliJson<{ name: string; reachable: boolean }[]>(['vault', 'list'])).some(
+        vault => vault.name === VAULT && vault.reachable,
+      ),
+    90_000,
+    1_000,
+  )
 }
 
 /** Waits until the controller sees every blade up and healthy and every guest running. */

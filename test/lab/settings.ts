@@ -19,6 +19,9 @@ hold_s = 5
 concurrent_per_source = 4
 `
 
+/** Name of the vault on the depot. */
+export const VAULT = 'depot'
+
 /** Content of the agent's password_file, and the account of the simulated chassis controller. */
 export const BMC_USER = 'admin'
 export const BMC_PASSWORD = 'admin'

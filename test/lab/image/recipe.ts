@@ -8,6 +8,8 @@ export const PACKAGES = [
   ...['openssh-server', 'openssh-client', 'netcat-openbsd', 'socat', 'adduser'],
   ...['lvm2', 'thin-provisioning-tools', 'mdadm', 'dmsetup'],
   ...['libvirt-daemon-system', 'libvirt-clients', 'qemu-system-x86', 'qemu-utils', 'ipmitool'],
+  // For whoever restores without Lifeboat, by the vault's recipe.
+  'casync',
   'user-mode-linux',
 ]
 
