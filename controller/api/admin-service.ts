@@ -36,11 +36,17 @@ export function createAdminService(context: ApiContext): RpcService {
         (handler as (request: unknown, caller: string) => unknown)(request, callerOf(call)),
     ]),
   )
+  const without = Object.keys(AdminService).filter(rpc => !(rpc in unary) && rpc !== 'watchOperation')
   return rpcService(AdminService, {
+    ...Object.fromEntries(without.map(rpc => [rpc, refuse])),
     ...unary,
     watchOperation: (request: { id: string }, call: CallContext) =>
       watchOperation(context, request.id, AbortSignal.any([call.signal, context.stopping])),
   } as unknown as Implementation<typeof AdminService>)
+}
+
+function refuse(): never {
+  throw new LifeboatError('refused', 'this controller has no vault yet')
 }
 
 /** For the record: `anna` by certificate, `local` on the socket. */

@@ -42,6 +42,9 @@ export function operationToWire({ store, operations }: Sources, known: Operation
     totalBytes: progress.totalBytes,
     outcome: operation.outcome || (evacuation === undefined ? '' : soFar(evacuation)),
     nextCommand: operation.nextCommand,
+    point: operation.point,
+    pauseMs: operation.pauseMs,
+    recoveryMs: operation.recoveryMs,
   }
 }
 

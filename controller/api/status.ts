@@ -27,6 +27,7 @@ export function statusHandlers(context: ApiContext): Pick<AdminHandlers, 'getSta
         operations: store.operations.active().map(operation => operationToWire(context, operation)),
         heldBack: last.heldBack.map(each => each.text),
         nPlusOne: nPlusOneToWire(last.nPlusOne),
+        backup: undefined,
       }
     },
   }

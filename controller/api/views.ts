@@ -57,6 +57,8 @@ export function vmViewToWire(vm: VmView): wire.VmView {
     operation: vm.operation,
     seenAt: vm.seenAt,
     volumeBytes: vm.volumes.reduce((sum, volume) => sum + volume.sizeBytes, 0),
+    tags: [],
+    backup: undefined,
   }
 }
 

@@ -86,4 +86,46 @@ CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 ${SAGA_TABLES_SQL}
 `,
   },
+  {
+    version: 2,
+    name: 'backups',
+    sql: `
+ALTER TABLE operations ADD COLUMN point TEXT NOT NULL DEFAULT '';
+ALTER TABLE operations ADD COLUMN pause_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE operations ADD COLUMN recovery_ms INTEGER NOT NULL DEFAULT 0;
+DROP INDEX operations_one_active_per_vm;
+CREATE UNIQUE INDEX operations_one_active_per_vm ON operations(vm_id)
+  WHERE ended_at = 0 AND vm_id <> '' AND kind NOT IN ('backup', 'boot-test');
+CREATE UNIQUE INDEX operations_one_reading_per_vm ON operations(vm_id, kind)
+  WHERE ended_at = 0 AND vm_id <> '' AND kind IN ('backup', 'boot-test');
+ALTER TABLE vms ADD COLUMN first_seen_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tokens ADD COLUMN role TEXT NOT NULL DEFAULT 'blade';
+CREATE TABLE vaults (
+  name TEXT PRIMARY KEY, address TEXT NOT NULL, added_at INTEGER NOT NULL, joined_at INTEGER NOT NULL,
+  version TEXT NOT NULL, status TEXT NOT NULL, seen_at INTEGER NOT NULL, clock_offset_ms INTEGER NOT NULL,
+  error TEXT NOT NULL, failing_since INTEGER NOT NULL
+) STRICT;
+CREATE TABLE vault_certificates (
+  fingerprint TEXT PRIMARY KEY, vault TEXT NOT NULL REFERENCES vaults(name) ON DELETE CASCADE,
+  not_after INTEGER NOT NULL
+) STRICT;
+CREATE TABLE points (
+  vault TEXT NOT NULL REFERENCES vaults(name) ON DELETE CASCADE, vm_id TEXT NOT NULL, point TEXT NOT NULL,
+  vm TEXT NOT NULL, at INTEGER NOT NULL, json TEXT NOT NULL, PRIMARY KEY (vault, vm_id, point)
+) STRICT;
+CREATE TABLE vm_tags (
+  vm_id TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (vm_id, name)
+) STRICT;
+CREATE TABLE backup_outcomes (
+  vm_id TEXT NOT NULL, at INTEGER NOT NULL, ok INTEGER NOT NULL, blade TEXT NOT NULL, source TEXT NOT NULL,
+  text TEXT NOT NULL, PRIMARY KEY (vm_id, at, source)
+) STRICT;
+CREATE TABLE boot_tests (
+  operation TEXT PRIMARY KEY, vault TEXT NOT NULL, vm_id TEXT NOT NULL, vm TEXT NOT NULL, point TEXT NOT NULL,
+  at INTEGER NOT NULL, ok INTEGER NOT NULL, recovery_ms INTEGER NOT NULL, error TEXT NOT NULL,
+  told_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX boot_tests_vm ON boot_tests(vm_id, at);
+`,
+  },
 ]

@@ -5,7 +5,22 @@ import { createRowMap } from './row-map.ts'
 import type { Sql } from './sql.ts'
 import type { OperationTable } from './tables.ts'
 
-export type OperationKind = 'move' | 'evacuate' | 'start' | 'stop' | 'pause' | 'resume'
+export type OperationKind =
+  | 'move'
+  | 'evacuate'
+  | 'start'
+  | 'stop'
+  | 'pause'
+  | 'resume'
+  | 'backup'
+  | 'restore'
+  | 'boot-test'
+
+/**
+ * They only read: whoever moves or stops the VM meanwhile goes first, and their own end of the work gives way. So
+ * they make no VM busy, and the table lets one of them stand beside an operation that changes the VM.
+ */
+export const READING_KINDS: readonly OperationKind[] = ['backup', 'boot-test']
 
 export interface OperationRecord {
   readonly id: string
@@ -37,6 +52,12 @@ export interface OperationRecord {
   readonly reservation: Reservation | undefined
   /** A person, or a later operation, dealt with its needs-admin. */
   readonly settledAt: number
+  /** The restore point: made by a backup, read by a restore or boot test. Empty for the others. */
+  readonly point: string
+  /** How long a backup held the guest still. */
+  readonly pauseMs: number
+  /** A boot test: from the beginning of the restore to the sign of life. */
+  readonly recoveryMs: number
 }
 
 /** What a new operation says of itself before it is told more. */
@@ -66,6 +87,9 @@ export const EMPTY_OPERATION: OperationRecord = {
   nextCommand: '',
   reservation: undefined,
   settledAt: 0,
+  point: '',
+  pauseMs: 0,
+  recoveryMs: 0,
 }
 
 export interface OperationStore {
@@ -75,7 +99,10 @@ export interface OperationStore {
   /** Newest first. */
   list(filter: { all: boolean; limit: number }): OperationRecord[]
   active(): OperationRecord[]
+  /** The one that changes the VM. */
   activeOf(vmId: string): OperationRecord | undefined
+  /** One that only reads of it. */
+  readingOf(vmId: string, kind: OperationKind): OperationRecord | undefined
   children(parent: string): OperationRecord[]
   /** Ended in needs-admin and not settled. */
   unsettled(): OperationRecord[]
@@ -112,6 +139,9 @@ const ROWS = createRowMap<OperationRecord, OperationTable>(
     nextCommand: 'next_command',
     reservation: 'reservation',
     settledAt: 'settled_at',
+    point: 'point',
+    pauseMs: 'pause_ms',
+    recoveryMs: 'recovery_ms',
   },
   ['steps', 'reservation'],
 )
@@ -146,7 +176,15 @@ export function createOperationStore(sql: Sql): OperationStore {
           .orderBy('rowid' as 'id'),
       ),
     activeOf: vmId => {
-      const row = sql.first(select().where('vm_id', '=', vmId).where('ended_at', '=', 0))
+      const row = sql.first(
+        select().where('vm_id', '=', vmId).where('ended_at', '=', 0).where('kind', 'not in', READING_KINDS),
+      )
+      return row && ROWS.fromRow(row)
+    },
+    readingOf: (vmId, kind) => {
+      const row = sql.first(
+        select().where('vm_id', '=', vmId).where('ended_at', '=', 0).where('kind', '=', kind),
+      )
       return row && ROWS.fromRow(row)
     },
     children: parent =>

@@ -138,6 +138,9 @@ export interface OperationTable {
   next_command: string
   reservation: string
   settled_at: number
+  point: string
+  pause_ms: number
+  recovery_ms: number
 }
 
 export interface OrderTable {

@@ -11,6 +11,7 @@ import {
   type Hello,
   IntakeClient,
   type Order,
+  OrderResult,
   OrderStatus,
   type ToAgent,
 } from '../../proto/gen/lifeboat/v1/intake.ts'
@@ -302,4 +303,4 @@ function command(...argv: string[]): Command {
   return { argv, exitCode: 0, startedAt: 1, durationMs: 1, stderrTail: '', blade: '' }
 }
 
-const NO_RESULT = { downtimeMs: 0, handoverMs: 0, transferredBytes: 0, durationMs: 0, keptVolumes: [] }
+const NO_RESULT = OrderResult.fromPartial({})

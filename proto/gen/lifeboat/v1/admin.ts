@@ -57,6 +57,23 @@ export interface Status {
   /** what automation would do but may not, each with the reason */
   heldBack: string[];
   nPlusOne: NPlusOne | undefined;
+  backup: BackupOverview | undefined;
+}
+
+export interface BackupOverview {
+  /** that are to be backed up */
+  vms: number;
+  /** that are not */
+  off: number;
+  overdue: number;
+  /** whose newest restore point was hashed again or booted */
+  verified: number;
+  /** the oldest of their newest restore points; 0: one has none */
+  oldestAt: number;
+  /** empty: none */
+  vault: string;
+  /** one sentence */
+  text: string;
 }
 
 export interface NPlusOne {
@@ -645,6 +662,7 @@ function createBaseStatus(): Status {
     operations: [],
     heldBack: [],
     nPlusOne: undefined,
+    backup: undefined,
   };
 }
 
@@ -685,6 +703,9 @@ export const Status: MessageFns<Status> = {
     }
     if (message.nPlusOne !== undefined) {
       NPlusOne.encode(message.nPlusOne, writer.uint32(98).fork()).join();
+    }
+    if (message.backup !== undefined) {
+      BackupOverview.encode(message.backup, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -798,6 +819,14 @@ export const Status: MessageFns<Status> = {
             message.nPlusOne = NPlusOne.decode(reader, reader.uint32());
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.backup = BackupOverview.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -831,6 +860,136 @@ export const Status: MessageFns<Status> = {
     message.nPlusOne = (object.nPlusOne !== undefined && object.nPlusOne !== null)
       ? NPlusOne.fromPartial(object.nPlusOne)
       : undefined;
+    message.backup = (object.backup !== undefined && object.backup !== null)
+      ? BackupOverview.fromPartial(object.backup)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseBackupOverview(): BackupOverview {
+  return { vms: 0, off: 0, overdue: 0, verified: 0, oldestAt: 0, vault: "", text: "" };
+}
+
+export const BackupOverview: MessageFns<BackupOverview> = {
+  encode(message: BackupOverview, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vms !== 0) {
+      writer.uint32(8).int32(message.vms);
+    }
+    if (message.off !== 0) {
+      writer.uint32(16).int32(message.off);
+    }
+    if (message.overdue !== 0) {
+      writer.uint32(24).int32(message.overdue);
+    }
+    if (message.verified !== 0) {
+      writer.uint32(32).int32(message.verified);
+    }
+    if (message.oldestAt !== 0) {
+      writer.uint32(40).int64(message.oldestAt);
+    }
+    if (message.vault !== "") {
+      writer.uint32(50).string(message.vault);
+    }
+    if (message.text !== "") {
+      writer.uint32(58).string(message.text);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackupOverview {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackupOverview();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.vms = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.off = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.overdue = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.verified = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.oldestAt = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.vault = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BackupOverview>, I>>(base?: I): BackupOverview {
+    return BackupOverview.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BackupOverview>, I>>(object: I): BackupOverview {
+    const message = createBaseBackupOverview();
+    message.vms = object.vms ?? 0;
+    message.off = object.off ?? 0;
+    message.overdue = object.overdue ?? 0;
+    message.verified = object.verified ?? 0;
+    message.oldestAt = object.oldestAt ?? 0;
+    message.vault = object.vault ?? "";
+    message.text = object.text ?? "";
     return message;
   },
 };

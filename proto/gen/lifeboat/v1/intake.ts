@@ -84,7 +84,7 @@ export interface Report {
 export interface Event {
   id: string;
   at: number;
-  /** vm-changed | agent-started | order-refused | volume-dropped | ... */
+  /** vm-changed | agent-started | order-refused | volume-dropped | backup-done | backup-failed (by its own schedule) | ... */
   kind: string;
   vm: string;
   text: string;
@@ -118,7 +118,7 @@ export interface OrderResult {
   point: string;
   /** a backup: the guest stood still */
   pauseMs: number;
-  /** a boot test: restore and boot */
+  /** a boot test that saw the VM run: restore and boot. One that did not ends as undone with the code timeout */
   recoveryMs: number;
   /** a backup: as achieved */
   consistency: string;

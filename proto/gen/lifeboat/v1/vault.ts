@@ -49,6 +49,8 @@ export interface VaultStatus {
   problems: VaultProblem[];
   /** false: no new backups, text of a problem says why */
   accepts: boolean;
+  /** of its door for agents; 0: one above that for the controller */
+  agentsPort: number;
 }
 
 export interface VaultProblem {
@@ -128,6 +130,8 @@ export interface PointDetail {
 export interface RetentionPolicies {
   defaultPolicy: RetentionPolicy | undefined;
   byVmId: { [key: string]: RetentionPolicy };
+  /** backups it takes at a time; 0: as its own configuration says */
+  maxSessions: number;
 }
 
 export interface RetentionPolicies_ByVmIdEntry {
@@ -254,6 +258,7 @@ function createBaseVaultStatus(): VaultStatus {
     collectedAt: 0,
     problems: [],
     accepts: false,
+    agentsPort: 0,
   };
 }
 
@@ -306,6 +311,9 @@ export const VaultStatus: MessageFns<VaultStatus> = {
     }
     if (message.accepts !== false) {
       writer.uint32(128).bool(message.accepts);
+    }
+    if (message.agentsPort !== 0) {
+      writer.uint32(136).int32(message.agentsPort);
     }
     return writer;
   },
@@ -451,6 +459,14 @@ export const VaultStatus: MessageFns<VaultStatus> = {
             message.accepts = reader.bool();
             continue;
           }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.agentsPort = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -484,6 +500,7 @@ export const VaultStatus: MessageFns<VaultStatus> = {
     message.collectedAt = object.collectedAt ?? 0;
     message.problems = object.problems?.map((e) => VaultProblem.fromPartial(e)) || [];
     message.accepts = object.accepts ?? false;
+    message.agentsPort = object.agentsPort ?? 0;
     return message;
   },
 };
@@ -1256,7 +1273,7 @@ export const PointDetail: MessageFns<PointDetail> = {
 };
 
 function createBaseRetentionPolicies(): RetentionPolicies {
-  return { defaultPolicy: undefined, byVmId: {} };
+  return { defaultPolicy: undefined, byVmId: {}, maxSessions: 0 };
 }
 
 export const RetentionPolicies: MessageFns<RetentionPolicies> = {
@@ -1267,6 +1284,9 @@ export const RetentionPolicies: MessageFns<RetentionPolicies> = {
     globalThis.Object.entries(message.byVmId).forEach(([key, value]: [string, RetentionPolicy]) => {
       RetentionPolicies_ByVmIdEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
     });
+    if (message.maxSessions !== 0) {
+      writer.uint32(24).int32(message.maxSessions);
+    }
     return writer;
   },
 
@@ -1302,6 +1322,14 @@ export const RetentionPolicies: MessageFns<RetentionPolicies> = {
             }
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.maxSessions = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1331,6 +1359,7 @@ export const RetentionPolicies: MessageFns<RetentionPolicies> = {
       },
       {},
     );
+    message.maxSessions = object.maxSessions ?? 0;
     return message;
   },
 };
