@@ -36,6 +36,16 @@ export function parseVmName(text: string): VmName {
   return text as VmName
 }
 
+/**
+ * Names of the VMs that a boot test makes begin so. They are reported like any VM, for they take room; nobody counts
+ * them to the fleet's VMs: no alert about them, no move, no backup.
+ */
+export const TEST_VM_PREFIX = 'lifeboat-test-'
+
+export function isTestVm(name: string): boolean {
+  return name.startsWith(TEST_VM_PREFIX)
+}
+
 /** libvirt's UUID of a domain, lower case. Throws `bad-input`. */
 export function parseVmId(text: string): VmId {
   const lower = text.toLowerCase()
