@@ -42,6 +42,9 @@ function createRunner(clock: Clock, observers: readonly ((record: CommandRecord)
     run: (argv, options) => run(clock, argv, options, observers),
     follow: (argv, options) => follow(clock, argv, options),
     observed: observer => createRunner(clock, [...observers, observer]),
+    note: record => {
+      for (const observer of observers) observer(record)
+    },
   }
 }
 

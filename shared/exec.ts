@@ -43,4 +43,6 @@ export interface CommandRunner {
   follow(argv: readonly string[], options: FollowOptions): FollowedProgram
   /** The same runner, telling every finished command to the observer: that is how an operation keeps its commands. */
   observed(observer: (record: CommandRecord) => void): CommandRunner
+  /** Tells the observers of a command that was typed into a followed program: they keep it like any other. */
+  note(record: CommandRecord): void
 }

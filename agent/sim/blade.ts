@@ -7,6 +7,7 @@ import type { StorageKind } from '../../shared/domain/fleet.ts'
 import type { Reason } from '../../shared/domain/reason.ts'
 import { GIB, KIB, MIB } from '../../shared/domain/units.ts'
 import { LifeboatError } from '../../shared/errors.ts'
+import type { Snapshots } from '../backup/snapshots.ts'
 import type { HostFiles } from '../health/host-files.ts'
 import type { Power } from '../health/power.ts'
 import type { Hypervisor } from '../hypervisor/hypervisor.ts'
@@ -18,6 +19,8 @@ import { createSimHostFiles, type SimHardware, soundHardware } from './host-file
 import { CONTROL_SOCKET, createSimHypervisor } from './hypervisor.ts'
 import { createSimKnobs, type SimKnobs } from './knobs.ts'
 import { createMigrationTarget } from './migration-target.ts'
+import { createSimSnapshotKnobs, type SimSnapshotKnobs } from './snapshot-knobs.ts'
+import { createSimSnapshots } from './snapshots.ts'
 import { type SimDefinition, VmTable } from './vm-table.ts'
 import { openVolumeRecords, type VolumeRecords } from './volume-records.ts'
 import { createSimVolumes } from './volumes.ts'
@@ -52,10 +55,12 @@ export interface SimBlade {
   readonly name: string
   readonly hypervisor: Hypervisor
   readonly volumes: Volumes
+  readonly snapshots: Snapshots
   readonly hostFiles: HostFiles
   readonly power: Power
   readonly hardware: SimHardware
   readonly knobs: SimKnobs
+  readonly snapshotKnobs: SimSnapshotKnobs
   /** Makes volumes and a definition as an administrator would, and starts it. */
   addVm(options: SimVmOptions): Promise<SimDefinition>
   fail(fault: SimFault): void
@@ -115,6 +120,14 @@ export async function createSimBlade(options: SimBladeOptions): Promise<SimBlade
   const records = openVolumeRecords(join(dir, 'volumes.json'))
   const table = new VmTable({ blade: name, clock, disks, ledger: chassis.ledger })
   const knobs = createSimKnobs()
+  const snapshotKnobs = createSimSnapshotKnobs()
+  const snapshots = createSimSnapshots({
+    directory: join(dir, 'snapshots'),
+    table,
+    disks,
+    clock,
+    knobs: snapshotKnobs,
+  })
   const hardware = soundHardware()
   const controlSocket = join(socketDirectory, CONTROL_SOCKET)
   const target = await createMigrationTarget({ table, disks, directory: socketDirectory, controlSocket })
@@ -134,6 +147,7 @@ export async function createSimBlade(options: SimBladeOptions): Promise<SimBlade
     name,
     hypervisor,
     volumes: createSimVolumes(disks, records),
+    snapshots,
     hostFiles: createSimHostFiles(hardware),
     power: {
       async supplies() {
@@ -143,6 +157,7 @@ export async function createSimBlade(options: SimBladeOptions): Promise<SimBlade
     },
     hardware,
     knobs,
+    snapshotKnobs,
     async addVm(vm) {
       const volumes = makeVolumes(vm, disks, records)
       for (const [index, volume] of volumes.entries()) {

@@ -19,5 +19,8 @@ export function createSimRunner(
     },
     follow: () => ({ write: () => {}, stop: () => {} }),
     observed: observer => createSimRunner(clock, [...observers, observer]),
+    note: record => {
+      for (const observe of observers) observe(record)
+    },
   }
 }

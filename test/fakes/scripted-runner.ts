@@ -86,6 +86,9 @@ function createRunner(stage: Stage, observers: readonly Observer[]): ScriptedRun
     run: (argv, options) => play(stage, observers, argv, options),
     follow: (argv, options) => startFollowed(stage, argv, options),
     observed: observer => createRunner(stage, [...observers, observer]),
+    note: record => {
+      for (const observe of observers) observe(record)
+    },
   }
 }
 

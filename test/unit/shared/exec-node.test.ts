@@ -139,6 +139,14 @@ test('observers add up', async () => {
   assert.deepEqual(seen, ['first', 'second'])
 })
 
+test('a command typed into a followed program can be told to the observers, and only to them', () => {
+  const records: CommandRecord[] = []
+  const record = { argv: ['lvcreate'], exitCode: 0, startedAt: 1, durationMs: 2, stderrTail: '' }
+  runner.observed(one => records.push(one)).note(record)
+  runner.note(record)
+  assert.deepEqual(records, [record])
+})
+
 test('a followed program gives its lines as they come, and its end', async () => {
   const lines: string[] = []
   const end = Promise.withResolvers<number>()
