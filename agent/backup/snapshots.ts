@@ -1,16 +1,10 @@
+import type { BackupMode } from '../../shared/domain/backup.ts'
 import type { Vm, Volume } from '../../shared/domain/fleet.ts'
 import type { CommandRunner } from '../../shared/exec.ts'
 import type { Json } from '../../shared/saga/definition.ts'
 import type { Consistency } from '../vault/format/manifest.ts'
 
-/** How the guest is held still while its disks are snapshotted; `off`: no backups. */
-export const BACKUP_MODES = {
-  pause: 'the VM is paused for the moment of the snapshots',
-  freeze: 'its guest agent freezes the file systems; without one, it is paused',
-  crash: 'nothing is held still: for VMs that may not stand for a moment',
-  off: 'not backed up',
-} as const
-export type BackupMode = keyof typeof BACKUP_MODES
+export { BACKUP_MODES, type BackupMode } from '../../shared/domain/backup.ts'
 
 export interface SnapshotRequest {
   readonly backupId: string

@@ -101,7 +101,14 @@ function addBlade(
       store.blades.add({ name, chassis, slot, feeds, switches, addedAt: now })
     }
     store.stories.tell('blade', name, now, `token made by ${caller}`)
-    return issueToken(store.tokens, context.ids, name, context.authorityFingerprint, now, minutes * MINUTE_MS)
+    return issueToken(
+      store.tokens,
+      context.ids,
+      { name, role: 'blade' },
+      context.authorityFingerprint,
+      now,
+      minutes * MINUTE_MS,
+    )
   })
   context.log.info(`blade ${name}: added by ${caller}, token good for ${minutes} min`)
   context.fleet.touch()

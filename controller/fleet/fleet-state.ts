@@ -1,4 +1,5 @@
 import type { BladeReport } from '../../shared/domain/fleet.ts'
+import { isTestVm } from '../../shared/domain/ids.ts'
 import type { Logger } from '../../shared/log.ts'
 import { baselineOf } from '../diagnosis/baseline.ts'
 import type { Baseline } from '../diagnosis/case.ts'
@@ -39,7 +40,7 @@ export function createFleetState({ store, log, limits }: FleetStateOptions): Fle
       const merged = mergeReport(blade.report, report)
       store.transaction(() => {
         store.blades.update(name, { report: merged, reportAt: now })
-        for (const vm of merged.vms) store.vms.seen(vm)
+        for (const vm of merged.vms) if (!isTestVm(vm.name)) store.vms.seen(vm, now)
         const baseline = baselineAfter(blade, report, now)
         if (baseline !== undefined) {
           const words = describeBaseline(baseline)

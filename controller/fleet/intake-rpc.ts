@@ -18,7 +18,7 @@ export function createAgentServices(intake: Intake, enrolment: Enrolment): RpcSe
     }),
     rpcService(IntakeService, {
       session: (stream, call) => holdSession(intake, stream, call),
-      renewCertificate: (request, { peer }) => enrolment.renew(intake.requireBlade(peer), request),
+      renewCertificate: (request, { peer }) => enrolment.renew(intake.requireMember(peer), request),
     }),
   ]
 }

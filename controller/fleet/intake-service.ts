@@ -7,6 +7,7 @@ import { MIN_PROTOCOL_VERSION, PROTOCOL_VERSION, VERSION } from '../../shared/ve
 import { reportFromWire } from '../../shared/wire/convert.ts'
 import type { Orders } from '../operations/orders.ts'
 import type { Store } from '../store/store.ts'
+import type { JoinRole } from '../store/tokens.ts'
 import type { FleetState } from './fleet-state.ts'
 import { reachable } from './peer-address.ts'
 import type { AgentLink, Session, Sessions } from './sessions.ts'
@@ -23,6 +24,8 @@ export interface Intake {
   open(peer: Peer, link: AgentLink): Conversation
   /** The blade this peer speaks for; throws as `open` does. */
   requireBlade(peer: Peer): string
+  /** The blade or vault this peer is; throws as `open` does. A vault may do nothing here but renew its certificate. */
+  requireMember(peer: Peer): { readonly role: JoinRole; readonly name: string }
 }
 
 export interface IntakeOptions {
@@ -53,8 +56,22 @@ export function createIntake(options: IntakeOptions): Intake {
     }
     return peer.name
   }
+  const requireMember: Intake['requireMember'] = peer => {
+    if (peer.role !== 'vault') return { role: 'blade', name: requireBlade(peer) }
+    if (!store.vaults.hasCertificate(peer.name, peer.fingerprint)) {
+      throw new LifeboatError(
+        'not-allowed',
+        `this certificate of ${peer.name} is not valid any more: the vault was removed or has joined anew`,
+      )
+    }
+    return { role: 'vault', name: peer.name }
+  }
   const newest = new Map<string, AgentLink>()
-  return { requireBlade, open: (peer, link) => converse(options, newest, requireBlade(peer), peer, link) }
+  return {
+    requireBlade,
+    requireMember,
+    open: (peer, link) => converse(options, newest, requireBlade(peer), peer, link),
+  }
 }
 
 function converse(

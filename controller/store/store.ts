@@ -1,6 +1,7 @@
 import type Database from 'better-sqlite3'
 import { openDatabase } from '../../shared/sqlite.ts'
 import { type AlertStore, createAlertStore } from './alerts.ts'
+import { type BackupStore, createBackupStore } from './backups.ts'
 import { type BladeStore, createBladeStore } from './blades.ts'
 import { type CaseStore, createCaseStore } from './cases.ts'
 import { createEvacuationStore, type EvacuationStore } from './evacuations.ts'
@@ -9,10 +10,13 @@ import { createOperationStore, type OperationStore } from './operations.ts'
 import { createOrderStore, type OrderStore } from './orders.ts'
 import { createOutboxStore, type OutboxStore } from './outbox.ts'
 import { createPlanStore, type PlanStore } from './plans.ts'
+import { createPointStore, type PointStore } from './points.ts'
 import { createSettingStore, type SettingStore } from './settings.ts'
 import { createSql } from './sql.ts'
 import { createStoryStore, type StoryStore } from './stories.ts'
+import { createTagStore, type TagStore } from './tags.ts'
 import { createTokenStore, type TokenStore } from './tokens.ts'
+import { createVaultStore, type VaultStore } from './vaults.ts'
 import { createVmStore, type VmStore } from './vms.ts'
 
 /** Everything the controller remembers. Rows in, domain out, no policy; synchronous (store/sql.ts says why). */
@@ -29,6 +33,10 @@ export interface Store {
   readonly orders: OrderStore
   readonly settings: SettingStore
   readonly stories: StoryStore
+  readonly vaults: VaultStore
+  readonly points: PointStore
+  readonly tags: TagStore
+  readonly backups: BackupStore
   /** All or nothing, without an await inside; nested calls join. */
   transaction<Result>(act: () => Result): Result
   /** For the saga journal, which lives in the same database. */
@@ -53,6 +61,10 @@ export function openStore(path: string): Store {
     orders: createOrderStore(sql),
     settings: createSettingStore(sql),
     stories: createStoryStore(sql),
+    vaults: createVaultStore(sql),
+    points: createPointStore(sql),
+    tags: createTagStore(sql),
+    backups: createBackupStore(sql),
     transaction: act => sql.transaction(act),
     database,
     close: () => database.close(),

@@ -7,7 +7,13 @@ import type { Generated } from 'kysely'
 export interface Tables {
   blades: BladeTable
   blade_certificates: { fingerprint: string; blade: string; not_after: number }
-  tokens: { secret_hash: string; blade: string; created_at: number; expires_at: number; used_at: number }
+  tokens: TokenTable
+  vaults: VaultTable
+  vault_certificates: { fingerprint: string; vault: string; not_after: number }
+  points: { vault: string; vm_id: string; point: string; vm: string; at: number; json: string }
+  vm_tags: { vm_id: string; name: string; value: string }
+  backup_outcomes: BackupOutcomeTable
+  boot_tests: BootTestTable
   vms: VmTable
   cases: { id: string; key: string; json: string; opened_at: number; closed_at: number }
   alerts: AlertTable
@@ -42,6 +48,50 @@ export interface BladeTable {
   report_at: number
 }
 
+export interface TokenTable {
+  secret_hash: string
+  blade: string
+  role: string
+  created_at: number
+  expires_at: number
+  used_at: number
+}
+
+export interface VaultTable {
+  name: string
+  address: string
+  added_at: number
+  joined_at: number
+  version: string
+  status: string
+  seen_at: number
+  clock_offset_ms: number
+  error: string
+  failing_since: number
+}
+
+export interface BackupOutcomeTable {
+  vm_id: string
+  at: number
+  ok: number
+  blade: string
+  source: string
+  text: string
+}
+
+export interface BootTestTable {
+  operation: string
+  vault: string
+  vm_id: string
+  vm: string
+  point: string
+  at: number
+  ok: number
+  recovery_ms: number
+  error: string
+  told_at: number
+}
+
 export interface VmTable {
   id: string
   name: string
@@ -50,6 +100,7 @@ export interface VmTable {
   placed_on: string
   placed_at: number
   placed_vm: string
+  first_seen_at: number
 }
 
 export interface AlertTable {

@@ -1,9 +1,14 @@
 import type { Sql } from './sql.ts'
 
+/** What a host joins as. */
+export type JoinRole = 'blade' | 'vault'
+
 /** An enrolment token at rest: only the hash of its secret (a stolen database joins nothing). */
 export interface TokenRecord {
   readonly secretHash: string
+  /** Name of the blade or vault. */
   readonly blade: string
+  readonly role: JoinRole
   readonly createdAt: number
   readonly expiresAt: number
   /** 0: not used yet. */
@@ -27,6 +32,7 @@ export function createTokenStore(sql: Sql): TokenStore {
         sql.build.insertInto('tokens').values({
           secret_hash: token.secretHash,
           blade: token.blade,
+          role: token.role,
           created_at: token.createdAt,
           expires_at: token.expiresAt,
           used_at: 0,
@@ -39,6 +45,7 @@ export function createTokenStore(sql: Sql): TokenStore {
       return {
         secretHash: row.secret_hash,
         blade: row.blade,
+        role: row.role === 'vault' ? 'vault' : 'blade',
         createdAt: row.created_at,
         expiresAt: row.expires_at,
         usedAt: row.used_at,

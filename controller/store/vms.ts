@@ -16,13 +16,15 @@ export interface VmRecord {
   readonly placedOn: string
   readonly placedAt: number
   readonly placedVm: Vm | undefined
+  /** 0: by a version that did not note it. */
+  readonly firstSeenAt: number
 }
 
 export interface VmStore {
   list(): VmRecord[]
   get(id: string): VmRecord | undefined
   /** A VM was seen: makes the record, follows a rename, never lowers the epoch. True when something changed. */
-  seen(vm: Pick<Vm, 'id' | 'name' | 'epoch'>): boolean
+  seen(vm: Pick<Vm, 'id' | 'name' | 'epoch'>, at: number): boolean
   /** A new intention; with `newEpoch` also the right to start somewhere new. Returns what the orders must carry. */
   raise(id: string, newEpoch: boolean): { epoch: number; generation: number }
   place(id: string, blade: string, at: number, vm: Vm): void
@@ -37,11 +39,15 @@ export function createVmStore(sql: Sql): VmStore {
   return {
     list: () => sql.all(sql.build.selectFrom('vms').selectAll()).map(fromRow),
     get,
-    seen: vm => {
+    seen: (vm, at) => {
       const known = get(vm.id)
       if (known === undefined) {
         const values = { id: vm.id, name: vm.name, epoch: vm.epoch, generation: 0 }
-        sql.run(sql.build.insertInto('vms').values({ ...values, placed_on: '', placed_at: 0, placed_vm: '' }))
+        sql.run(
+          sql.build
+            .insertInto('vms')
+            .values({ ...values, placed_on: '', placed_at: 0, placed_vm: '', first_seen_at: at }),
+        )
         return true
       }
       const epoch = Math.max(known.epoch, vm.epoch)
@@ -76,5 +82,6 @@ function fromRow(row: VmTable): VmRecord {
     placedOn: row.placed_on,
     placedAt: row.placed_at,
     placedVm: row.placed_vm === '' ? undefined : JSON.parse(row.placed_vm),
+    firstSeenAt: row.first_seen_at,
   }
 }

@@ -7,7 +7,7 @@ export interface Identity {
   readonly privateKeyPem: string
   readonly authorityPem: string
 }
-export type Role = 'blade' | 'controller' | 'admin'
+export type Role = 'blade' | 'vault' | 'controller' | 'admin'
 
 export interface Authority {
   readonly certificatePem: string
@@ -35,7 +35,7 @@ const AUTHORITY_DAYS = 20 * 365
 /** Blades without an RTC battery boot hours off; a certificate must not be invalid on them for that. */
 const CLOCK_SKEW_MS = DAY_MS
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
-const ROLES: readonly string[] = ['blade', 'controller', 'admin'] satisfies Role[]
+const ROLES: readonly string[] = ['blade', 'vault', 'controller', 'admin'] satisfies Role[]
 
 // Loaded on first use: an agent needs it once a year, and it would sit in the memory of every idle blade.
 async function loadX509() {

@@ -5,14 +5,17 @@ import { LifeboatError } from '../errors.ts'
 const PREFIX = 'lifeboat1.'
 
 const CONTENT = z.object({
+  /** Name of the blade, or of the vault. */
   blade: z.string(),
+  /** Absent: blade. A token typed into the wrong program is refused before its secret is used up. */
+  role: z.enum(['blade', 'vault']).optional(),
   secret: z.string().min(1),
   /** SHA-256 of the controller's authority, hex: how a blade knows the right one before it has any certificate. */
   authority: z.string().regex(/^[0-9a-f]{64}$/),
   expiresAt: z.number(),
 })
 
-/** What `lifeboat blade add` hands out and `lifeboat-agent join` trades for a certificate. */
+/** What `lifeboat blade add` and `lifeboat vault add` hand out, and `join` on that host trades for a certificate. */
 export type JoinToken = Readonly<z.output<typeof CONTENT>>
 
 /** `lifeboat1.` and the content: one word that can be pasted. */

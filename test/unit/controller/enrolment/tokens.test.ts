@@ -10,10 +10,10 @@ const ids = { next: () => `00000000-0000-4000-8000-${String(++number).padStart(1
 
 test('a token carries blade, secret and the hash of the authority; the database only a hash of the secret', () => {
   const { tokens, database, close } = openStore(':memory:')
-  const token = issueToken(tokens, ids, 'blade01', AUTHORITY, 1000, 60_000)
+  const token = issueToken(tokens, ids, { name: 'blade01', role: 'blade' }, AUTHORITY, 1000, 60_000)
   const content = parseJoinToken(token.text)
   assert.deepEqual([content.blade, content.authority, content.expiresAt], ['blade01', AUTHORITY, 61_000])
-  assert.equal(checkSecret(tokens, content.secret, 1001), 'blade01')
+  assert.equal(checkSecret(tokens, content.secret, 1001).blade, 'blade01')
   const stored = JSON.stringify(database.prepare('SELECT * FROM tokens').all())
   assert.ok(!stored.includes(content.secret))
   assert.ok(stored.includes(hashSecret(content.secret)))
@@ -22,13 +22,16 @@ test('a token carries blade, secret and the hash of the authority; the database 
 
 test('each way a token can be wrong has its own words', () => {
   const { tokens, close } = openStore(':memory:')
-  const secretFor = (blade: string) =>
-    parseJoinToken(issueToken(tokens, ids, blade, AUTHORITY, 0, 100).text).secret
-  const used = secretFor('blade01')
+  const secretFor = (name: string, role: 'blade' | 'vault') =>
+    parseJoinToken(issueToken(tokens, ids, { name, role }, AUTHORITY, 0, 100).text).secret
+  const used = secretFor('blade01', 'blade')
   tokens.use(hashSecret(used), 1)
-  const expired = secretFor('blade02')
-  assert.throws(() => checkSecret(tokens, used, 50), /blade01 has been used already/)
-  assert.throws(() => checkSecret(tokens, expired, 100), /blade02 has expired/)
+  const expired = secretFor('depot', 'vault')
+  assert.throws(
+    () => checkSecret(tokens, used, 50),
+    /blade01 has been used already; `lifeboat blade add blade01`/,
+  )
+  assert.throws(() => checkSecret(tokens, expired, 100), /depot has expired; `lifeboat vault add depot`/)
   assert.throws(() => checkSecret(tokens, 'x', 50), { code: 'not-authenticated', message: /not known here/ })
   close()
 })

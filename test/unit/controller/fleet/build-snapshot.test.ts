@@ -49,6 +49,7 @@ function record(change: Partial<VmRecord> = {}): VmRecord {
     placedOn: '',
     placedAt: 0,
     placedVm: undefined,
+    firstSeenAt: 0,
     ...change,
   }
 }

@@ -65,8 +65,8 @@ test('what was stored is there after the database is opened again', () => {
 
 test('a token is used by exactly one of all who try, and never after its time', () =>
   withStore(({ tokens }) => {
-    tokens.add({ secretHash: 'h1', blade: 'blade01', createdAt: 0, expiresAt: 100 })
-    tokens.add({ secretHash: 'h2', blade: 'blade02', createdAt: 0, expiresAt: 100 })
+    tokens.add({ secretHash: 'h1', blade: 'blade01', role: 'blade', createdAt: 0, expiresAt: 100 })
+    tokens.add({ secretHash: 'h2', blade: 'blade02', role: 'blade', createdAt: 0, expiresAt: 100 })
     assert.deepEqual(
       [tokens.use('h1', 99), tokens.use('h1', 99), tokens.use('h2', 100)],
       [true, false, false],
@@ -76,11 +76,11 @@ test('a token is used by exactly one of all who try, and never after its time', 
 test('the epoch of a VM never falls, and each intention has a higher generation', () =>
   withStore(({ vms }) => {
     const web = vm('web01', 1)
-    vms.seen({ ...web, epoch: 4 })
+    vms.seen({ ...web, epoch: 4 }, 7)
     assert.deepEqual(vms.raise(web.id, true), { epoch: 5, generation: 1 })
-    vms.seen({ ...web, epoch: 4 })
+    vms.seen({ ...web, epoch: 4 }, 7)
     assert.deepEqual(vms.raise(web.id, false), { epoch: 5, generation: 2 })
-    assert.equal(vms.seen({ ...web, epoch: 5, name: 'renamed' }), true)
+    assert.equal(vms.seen({ ...web, epoch: 5, name: 'renamed' }, 9), true)
     assert.equal(vms.get(web.id)?.name, 'renamed')
   }))
 
