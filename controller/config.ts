@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { readConfigFile, section } from '../shared/config.ts'
 import { HOUR_MS, SECOND_MS } from '../shared/domain/units.ts'
 import type { LogLevel } from '../shared/log.ts'
+import { BACKUP_SECTION, BACKUP_TEMPLATE, type BackupConfig, toBackupConfig } from './backup/settings.ts'
 
 export const DEFAULT_CONFIG_PATH = '/etc/lifeboat/controller.toml'
 const DEFAULT_STATE_DIR = '/var/lib/lifeboat/controller'
@@ -39,6 +40,7 @@ export interface ControllerConfig {
     readonly suspectAfterMs: number
     readonly silentAfterMs: number
   }
+  readonly backup: BackupConfig
   readonly power: {
     /** 0: half of what was there at enrolment, rounded up. */
     readonly neededSupplies: number
@@ -80,6 +82,7 @@ const FILE = z
       suspect_after_s: seconds(0.2, 3600, 15),
       silent_after_s: seconds(0.3, 7200, 30),
     }),
+    backup: BACKUP_SECTION,
     power: section({ needed_supplies: whole(0, 64, 0) }),
     alerts: section({
       webhook: z
@@ -116,6 +119,7 @@ const CONFIG = FILE.transform(
       suspectAfterMs: file.liveness.suspect_after_s * SECOND_MS,
       silentAfterMs: file.liveness.silent_after_s * SECOND_MS,
     },
+    backup: toBackupConfig(file.backup),
     power: { neededSupplies: file.power.needed_supplies },
     alerts: file.alerts,
     logLevel: file.log.level,
@@ -165,6 +169,7 @@ export const CONFIG_TEMPLATE = `# Lifeboat controller. Every key is optional; th
 # suspect_after_s = 15
 # silent_after_s = 30
 
+${BACKUP_TEMPLATE}
 [power]
 # needed_supplies = 0         # 0: half of what was there at enrolment, rounded up
 

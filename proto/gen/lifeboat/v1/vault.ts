@@ -130,8 +130,6 @@ export interface PointDetail {
 export interface RetentionPolicies {
   defaultPolicy: RetentionPolicy | undefined;
   byVmId: { [key: string]: RetentionPolicy };
-  /** backups it takes at a time; 0: as its own configuration says */
-  maxSessions: number;
 }
 
 export interface RetentionPolicies_ByVmIdEntry {
@@ -1273,7 +1271,7 @@ export const PointDetail: MessageFns<PointDetail> = {
 };
 
 function createBaseRetentionPolicies(): RetentionPolicies {
-  return { defaultPolicy: undefined, byVmId: {}, maxSessions: 0 };
+  return { defaultPolicy: undefined, byVmId: {} };
 }
 
 export const RetentionPolicies: MessageFns<RetentionPolicies> = {
@@ -1284,9 +1282,6 @@ export const RetentionPolicies: MessageFns<RetentionPolicies> = {
     globalThis.Object.entries(message.byVmId).forEach(([key, value]: [string, RetentionPolicy]) => {
       RetentionPolicies_ByVmIdEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
     });
-    if (message.maxSessions !== 0) {
-      writer.uint32(24).int32(message.maxSessions);
-    }
     return writer;
   },
 
@@ -1322,14 +1317,6 @@ export const RetentionPolicies: MessageFns<RetentionPolicies> = {
             }
             continue;
           }
-          case 3: {
-            if (tag !== 24) {
-              break;
-            }
-
-            message.maxSessions = reader.int32();
-            continue;
-          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1359,7 +1346,6 @@ export const RetentionPolicies: MessageFns<RetentionPolicies> = {
       },
       {},
     );
-    message.maxSessions = object.maxSessions ?? 0;
     return message;
   },
 };
