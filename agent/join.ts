@@ -11,6 +11,8 @@ import { type BladeIdentity, readIdentity, writeIdentity } from './session/ident
 const REQUEST_LIMIT_MS = 15_000
 
 export interface JoinOptions {
+  /** What this host becomes. */
+  readonly role: 'blade' | 'vault'
   /** host or host:port */
   readonly controller: string
   readonly token: string
@@ -21,24 +23,30 @@ export interface JoinOptions {
 }
 
 /**
- * Trades a one-time token for a certificate and writes the blade's identity. The key never leaves this host, and the
- * secret is sent only to a server whose authority has the hash that the token carries.
- * Errors: `already-exists`, `bad-input`, `not-authenticated` (wrong authority; token unknown, used or expired),
- * `unavailable`.
+ * Trades a one-time token for a certificate and writes the identity of the blade or vault. The key never leaves this
+ * host, and the secret is sent only to a server whose authority has the hash that the token carries.
+ * Errors: `already-exists`, `bad-input` (also a token for the other role), `not-authenticated` (wrong authority; token
+ * unknown, used or expired), `unavailable`.
  */
 export async function joinFleet(options: JoinOptions): Promise<BladeIdentity> {
+  const { role } = options
   const token = parseJoinToken(options.token)
+  if ((token.role ?? 'blade') !== role) {
+    const other =
+      role === 'blade' ? "a vault: 'lifeboat-vault join' takes it" : "a blade: 'lifeboat-agent join' takes it"
+    throw new LifeboatError('bad-input', `the token of ${token.blade} is for ${other}`)
+  }
   const present = options.force ? undefined : await readIdentity(options.stateDir)
   if (present !== undefined) {
     throw new LifeboatError(
       'already-exists',
-      `this blade has already joined as ${present.blade} (controller ${present.controller}); --force joins anew`,
+      `this ${role} has already joined as ${present.blade} (controller ${present.controller}); --force joins anew`,
     )
   }
   if (token.expiresAt <= options.clock.now()) {
     throw new LifeboatError(
       'not-authenticated',
-      `the token has expired, or this blade's clock is wrong: 'lifeboat blade add ${token.blade}' makes a new one`,
+      `the token has expired, or this host's clock is wrong: 'lifeboat ${role} add ${token.blade}' makes a new one`,
     )
   }
   const controller = controllerAddress(options.controller)
@@ -46,8 +54,9 @@ export async function joinFleet(options: JoinOptions): Promise<BladeIdentity> {
   const { privateKeyPem, requestPem } = await createRequest(token.blade)
   const answer = await askToJoin(controller, authorityPem, token, requestPem)
   const subject = describeCertificate(answer.certificatePem)
-  if (subject.name !== token.blade || subject.role !== 'blade') {
-    throw new LifeboatError('internal', `the controller certified ${subject.name}, not ${token.blade}`)
+  if (subject.name !== token.blade || subject.role !== role) {
+    const certified = `${subject.role} ${subject.name}`
+    throw new LifeboatError('internal', `the controller certified ${certified}, not ${role} ${token.blade}`)
   }
   const identity: BladeIdentity = {
     blade: token.blade,

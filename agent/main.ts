@@ -87,7 +87,7 @@ async function join(path: string, positional: string | undefined, options: JoinC
   if (token === undefined) throw new LifeboatError('bad-input', 'no token given: lifeboat-agent join --help')
   const { stateDir } = readAgentConfig(path)
   const { controller, force } = options
-  const joined = await joinFleet({ controller, token, stateDir, force, clock: systemClock })
+  const joined = await joinFleet({ role: 'blade', controller, token, stateDir, force, clock: systemClock })
   console.log(`${joined.blade} has joined the fleet of ${joined.controller}`)
   if (options.start) await startUnit()
 }

@@ -6,8 +6,9 @@ import { writeDurably } from '../../shared/durable-file.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { Identity } from '../../shared/rpc/certificates.ts'
 
-/** Who this blade is, and to whom it belongs: what `lifeboat-agent join` wrote. */
+/** Who this host is, and to whom it belongs: what `join` wrote. */
 export interface BladeIdentity {
+  /** Its name; of a vault, the vault's: the file is the same. */
   readonly blade: string
   /** host:port of the controller. */
   readonly controller: string
@@ -30,7 +31,7 @@ export function identityPath(stateDir: string): string {
   return join(stateDir, 'identity', 'identity.json')
 }
 
-/** Undefined when this blade has not joined. Throws `bad-input` for a file that cannot be understood. */
+/** Undefined when this host has not joined. Throws `bad-input` for a file that cannot be understood. */
 export async function readIdentity(stateDir: string): Promise<BladeIdentity | undefined> {
   const path = identityPath(stateDir)
   let text: string
@@ -48,13 +49,9 @@ export async function readIdentity(stateDir: string): Promise<BladeIdentity | un
       identity: { certificatePem: certificate, privateKeyPem: key, authorityPem: authority },
     }
   } catch (error) {
-    throw new LifeboatError(
-      'bad-input',
-      `${path} is damaged: join again with 'lifeboat-agent join --force'`,
-      {
-        cause: error,
-      },
-    )
+    throw new LifeboatError('bad-input', `${path} is damaged: join again, with --force`, {
+      cause: error,
+    })
   }
 }
 

@@ -15,6 +15,7 @@ import {
   createAuthority,
   createIdentity,
   fingerprint,
+  type Subject,
   signRequest,
 } from '../../shared/rpc/certificates.ts'
 import {
@@ -40,9 +41,10 @@ beforeEach(async () => {
     getAuthority: () => ({ authorityPem: authority.certificatePem }),
     join: async request => {
       asked.push(request)
-      if (request.secret !== 'open sesame')
+      const asVault = request.secret === 'vault sesame'
+      if (!asVault && request.secret !== 'open sesame')
         throw new LifeboatError('not-authenticated', 'the token was used already')
-      const subject = { name: 'blade01', role: 'blade' } as const
+      const subject: Subject = asVault ? { name: 'depot', role: 'vault' } : { name: 'blade01', role: 'blade' }
       const certificatePem = await signRequest(
         authority,
         request.certificateRequestPem,
@@ -50,7 +52,7 @@ beforeEach(async () => {
         systemClock.now(),
         30,
       )
-      return { blade: 'blade01', certificatePem, authorityPem: authority.certificatePem }
+      return { blade: subject.name, certificatePem, authorityPem: authority.certificatePem }
     },
   })
   const server = createServer([enrolment], { log: silentLogger, authorise: () => {} })
@@ -77,7 +79,7 @@ function token(change: Partial<JoinToken> = {}): string {
   })
 }
 const attempt = (text: string, force = false) =>
-  joinFleet({ controller: address, token: text, stateDir: dir, force, clock: systemClock })
+  joinFleet({ role: 'blade', controller: address, token: text, stateDir: dir, force, clock: systemClock })
 
 test('a token is traded for an identity, once; joining again needs --force', async () => {
   assert.equal((await attempt(token())).blade, 'blade01')
@@ -112,4 +114,20 @@ test('an expired token is told apart before anything is sent', async () => {
 test('a controller that does not answer is named, with what to look at', async () => {
   await stop()
   await assert.rejects(attempt(token()), /cannot be reached: is lifeboat-controller running/)
+})
+
+test('a vault joins the same way; a token typed into the wrong program is refused before its secret is sent', async () => {
+  const role = 'vault' as const
+  await assert.rejects(attempt(token({ role })), { code: 'bad-input', message: /lifeboat-vault join/ })
+  const options = { role, controller: address, stateDir: dir, force: false, clock: systemClock }
+  await assert.rejects(joinFleet({ ...options, token: token() }), {
+    code: 'bad-input',
+    message: /lifeboat-agent join/,
+  })
+  assert.deepEqual(asked, [])
+  const joined = await joinFleet({
+    ...options,
+    token: token({ role, blade: 'depot', secret: 'vault sesame' }),
+  })
+  assert.deepEqual([joined.blade, (await readIdentity(dir))?.blade], ['depot', 'depot'])
 })

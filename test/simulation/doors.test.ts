@@ -81,7 +81,7 @@ it('each door is closed to the wrong key, and each refusal is logged', async t =
   const place = { chassis: 'chassis1', slot: 9, feeds: [], switches: [], tokenTtlMinutes: 0 }
   const { token } = await fleet.admin.ask('addBlade', { name: 'blade09', ...place })
   const join = (stateDir: string) =>
-    joinFleet({ controller: address, token, stateDir, force: false, clock: fleet.clock })
+    joinFleet({ role: 'blade', controller: address, token, stateDir, force: false, clock: fleet.clock })
   await join(`${fleet.dir}/first`)
   assert.equal(await codeOf(join(`${fleet.dir}/second`)), 'not-authenticated')
   assert.equal(await readIdentity(`${fleet.dir}/second`), undefined)

@@ -57,7 +57,7 @@ export async function createSimAgent(options: {
       return life !== undefined
     },
     async join(controller, token) {
-      await joinFleet({ controller, token, stateDir, force: false, clock })
+      await joinFleet({ role: 'blade', controller, token, stateDir, force: false, clock })
     },
     async start() {
       const lifeline = createLifeline()
