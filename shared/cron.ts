@@ -75,6 +75,18 @@ export function nextAfter(cron: Cron, after: number): number {
   return 0
 }
 
+/** The newest moment of the schedule at or before that time, likewise; 0 when there was none in years. */
+export function lastBefore(cron: Cron, at: number): number {
+  const start = new Date(at)
+  for (let days = 0; days < HORIZON_DAYS; days += 1) {
+    const noon = new Date(start.getFullYear(), start.getMonth(), start.getDate() - days, 12)
+    if (!isDay(cron, noon)) continue
+    const found = momentsOf(cron, noon).findLast(moment => moment <= at)
+    if (found !== undefined) return found
+  }
+  return 0
+}
+
 function isDay(cron: Cron, date: Date): boolean {
   if (!cron.months.has(date.getMonth() + 1)) return false
   const day = cron.days.has(date.getDate())

@@ -173,7 +173,7 @@ export const BACKUP_TEMPLATE = `[backup]
 # sign = "any"                # of life: "guest-agent", "console", or whichever is first
 
 # [[backup.vm]]               # what one VM has of its own; \`lifeboat vm tag VM backup=MODE\` goes before its mode
-# name = "db01"
-# schedule = "0 */6 * * *"
-# keep_last = 8
+#   name = "db01"
+#   schedule = "0 */6 * * *"
+#   keep_last = 8
 `

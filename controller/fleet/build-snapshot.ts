@@ -1,7 +1,8 @@
 import type { VmState } from '../../shared/domain/fleet.ts'
+import { isTestVm } from '../../shared/domain/ids.ts'
 import type { Case } from '../diagnosis/case.ts'
 import type { BladeRecord } from '../store/blades.ts'
-import type { OperationRecord } from '../store/operations.ts'
+import { type OperationRecord, READING_KINDS } from '../store/operations.ts'
 import type { VmRecord } from '../store/vms.ts'
 import { bladeHealth } from './health.ts'
 import { type LivenessLimits, liveness } from './liveness.ts'
@@ -37,14 +38,19 @@ export function buildSnapshot(sources: SnapshotSources): FleetSnapshot {
 
 function vmViews(sources: SnapshotSources): VmView[] {
   const records = new Map(sources.vms.map(vm => [vm.id, vm]))
-  const busy = new Map(sources.operations.map(operation => [operation.vmId, operation]))
+  // A backup or a boot test only reads: it makes no VM busy.
+  const busy = new Map(
+    sources.operations
+      .filter(operation => !READING_KINDS.includes(operation.kind))
+      .map(operation => [operation.vmId, operation]),
+  )
   const lives = new Map(
     sources.blades.map(blade => [blade.name, liveness(blade.reportAt, sources.now, sources.liveness)]),
   )
   const views: VmView[] = []
   for (const [id, sightings] of sightingsByVm(sources.blades, sources.vms)) {
     const home = homeOf(sightings)
-    if (home === undefined) continue
+    if (home === undefined || isTestVm(home.vm.name)) continue
     const operation = busy.get(id)
     let state: VmState = home.vm.state
     if (operation?.kind === 'move') state = 'moving'
@@ -90,7 +96,8 @@ function bladeView(
 }
 
 /**
- * Room promised to moves under way. Once the target lists the arriving VM, a thick volume is in its pool's figures;
+ * Room promised to moves and restores under way, and what boot tests take: their VMs are none of the fleet, yet they
+ * are there. Once the target lists the arriving VM, a thick volume is in its pool's figures;
  * a thin volume or sparse file grows while it is copied, so what it does not take yet stays reserved (rule 5). The
  * memory is counted here until the VM counts as the target's own.
  */
@@ -99,11 +106,11 @@ function reservationsAt(
   operations: readonly OperationRecord[],
   homes: ReadonlyMap<string, string>,
 ): Reservation[] {
-  return operations.flatMap(operation => {
+  const promised = operations.flatMap(operation => {
     const reservation = operation.reservation
     if (reservation === undefined || operation.to !== blade.name) return []
-    if (homes.get(operation.vmId) === blade.name) return []
-    const arriving = blade.report?.vms.find(vm => vm.id === operation.vmId)
+    if (homes.get(reservation.vmId) === blade.name) return []
+    const arriving = blade.report?.vms.find(vm => vm.id === reservation.vmId)
     if (arriving === undefined) return [reservation]
     const volumes = reservation.volumes
       .map((volume, index) => {
@@ -116,4 +123,19 @@ function reservationsAt(
       .filter(volume => volume.bytes > 0)
     return [{ ...reservation, volumes }]
   })
+  const known = new Set(promised.map(reservation => reservation.vmId))
+  return [...promised, ...testVms(blade).filter(reservation => !known.has(reservation.vmId))]
+}
+
+/** Test VMs that no operation answers for: one that is being removed, or was left behind. Their volumes take no new room. */
+function testVms({ report }: BladeRecord): Reservation[] {
+  return (report?.vms ?? [])
+    .filter(vm => isTestVm(vm.name))
+    .map(vm => ({
+      operation: '',
+      vmId: vm.id,
+      vmName: vm.name,
+      memoryBytes: vm.state === 'stopped' || vm.state === 'crashed' ? 0 : vm.memoryBytes,
+      volumes: [],
+    }))
 }

@@ -8,13 +8,13 @@ export interface PointRecord extends PointSummary {
 
 export interface PointStore {
   /** The newest of each VM first, by VM name. */
-  list(): PointRecord[]
-  /** The newest first. */
-  ofVm(vmId: string): PointRecord[]
+  list(): readonly PointRecord[]
   /** What the vault has now, whole. */
   replace(vault: string, points: readonly PointSummary[]): void
   /** One that the vault told anew. */
   save(vault: string, point: PointSummary): void
+  /** A vault was removed, and its points with it. */
+  forget(): void
 }
 
 /** Over the table `points`: a copy of what the vaults said, kept so that it can be told while they are away. */
@@ -24,6 +24,8 @@ export function createPointStore(sql: Sql): PointStore {
     ...PointSummary.fromPartial(JSON.parse(row.json) as PointSummary),
     vault: row.vault,
   })
+  // Looked at each second, changed each minute. This process alone writes the table.
+  let known: PointRecord[] | undefined
   const insert = (vault: string, point: PointSummary) => {
     const { vmId: vm_id, vm, at } = point
     const json = JSON.stringify(point)
@@ -35,13 +37,22 @@ export function createPointStore(sql: Sql): PointStore {
     )
   }
   return {
-    list: () => sql.all(select().orderBy('vm').orderBy('vm_id').orderBy('at', 'desc')).map(read),
-    ofVm: vmId => sql.all(select().where('vm_id', '=', vmId).orderBy('at', 'desc')).map(read),
+    list: () => {
+      known ??= sql.all(select().orderBy('vm').orderBy('vm_id').orderBy('at', 'desc')).map(read)
+      return known
+    },
     replace: (vault, points) =>
       sql.transaction(() => {
+        known = undefined
         sql.run(sql.build.deleteFrom('points').where('vault', '=', vault))
         for (const point of points) insert(vault, point)
       }),
-    save: insert,
+    save: (vault, point) => {
+      known = undefined
+      insert(vault, point)
+    },
+    forget: () => {
+      known = undefined
+    },
   }
 }

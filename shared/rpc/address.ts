@@ -4,6 +4,8 @@ import { LifeboatError } from '../errors.ts'
 const CONTROLLER_PORT = 7420
 /** Byte streams between the agents of two blades. */
 export const PEER_PORT = 7422
+/** gRPC of a vault, for the controller. Its door for agents is the next one, unless the vault says otherwise. */
+export const VAULT_PORT = 7423
 
 /** `10.0.0.3:7422` or `[fd00::3]:7422`. Throws `bad-input`. */
 export function splitAddress(address: string): { host: string; port: number } {
@@ -23,5 +25,16 @@ export function formatAddress(host: string, port: number): string {
 
 /** As a person types it: `10.0.0.1` → `10.0.0.1:7420`, `[fd00::1]` → `[fd00::1]:7420`; with a port it stays. */
 export function controllerAddress(text: string): string {
-  return /^\[[^\]]+\]$|^[^:]+$/.test(text) ? `${text}:${CONTROLLER_PORT}` : text
+  return withPort(text, CONTROLLER_PORT)
+}
+
+/** The same for a vault. Throws `bad-input`. */
+export function vaultAddress(text: string): string {
+  const address = withPort(text, VAULT_PORT)
+  splitAddress(address)
+  return address
+}
+
+function withPort(text: string, port: number): string {
+  return /^\[[^\]]+\]$|^[^:]+$/.test(text) ? `${text}:${port}` : text
 }
