@@ -1,17 +1,12 @@
 import * as z from 'zod'
 import { readConfigFile, section } from '../../shared/config.ts'
+import { type Cron, isCron, parseCron } from '../../shared/cron.ts'
 import { MIB } from '../../shared/domain/units.ts'
 import type { LogLevel } from '../../shared/log.ts'
 
 export const DEFAULT_VAULT_CONFIG_PATH = '/etc/lifeboat/vault.toml'
 export const DEFAULT_VAULT_DIR = '/var/lib/lifeboat/vault'
 const DEFAULT_STATE_DIR = '/var/lib/lifeboat/vault-service'
-
-/** Once every so many days, at that full hour of this host's local time. */
-export interface Recurrence {
-  readonly everyDays: number
-  readonly hour: number
-}
 
 /** Everything the vault may be told, checked and complete. */
 export interface VaultConfig {
@@ -27,12 +22,14 @@ export interface VaultConfig {
   readonly maxSessions: number
   /** New backups are refused when less of the file system than this is free; pruning and restoring go on. */
   readonly reservePercent: number
-  readonly scrub: Recurrence & {
+  readonly scrub: {
+    /** When a round begins, by the local time of this host. */
+    readonly schedule: Cron
     /** Of compressed bytes, per second; 0: as fast as it goes. */
     readonly rateBytes: number
   }
-  /** Drops what the retention no longer keeps, then the chunks nothing names. */
-  readonly cleaning: Recurrence
+  /** When it drops what the retention no longer keeps, and then the chunks nothing names. */
+  readonly cleaning: { readonly schedule: Cron }
   readonly logLevel: LogLevel
 }
 
@@ -44,6 +41,9 @@ const directory = (fallback: string) =>
 const whole = (least: number, most: number, fallback: number) =>
   z.int().min(least).max(most).default(fallback)
 
+const cron = (fallback: string) =>
+  z.string().refine(isCron, `must be a schedule of five fields, like ${fallback}`).default(fallback)
+
 const FILE = z
   .strictObject({
     vault: section({
@@ -52,12 +52,8 @@ const FILE = z
       reserve_percent: whole(0, 50, 5),
     }),
     listen: section({ control: listen('0.0.0.0:7423'), door: listen('0.0.0.0:7424') }),
-    scrub: section({
-      every_days: whole(1, 365, 7),
-      hour: whole(0, 23, 9),
-      rate_mib: whole(0, 100_000, 50),
-    }),
-    cleaning: section({ hour: whole(0, 23, 12) }),
+    scrub: section({ schedule: cron('0 8 * * 6'), rate_mib: whole(0, 100_000, 50) }),
+    cleaning: section({ schedule: cron('0 12 * * *') }),
     state: section({ dir: directory(DEFAULT_STATE_DIR) }),
     log: section({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }),
   })
@@ -74,12 +70,8 @@ const CONFIG = FILE.transform(
     doorListen: file.listen.door,
     maxSessions: file.vault.max_sessions,
     reservePercent: file.vault.reserve_percent,
-    scrub: {
-      everyDays: file.scrub.every_days,
-      hour: file.scrub.hour,
-      rateBytes: file.scrub.rate_mib * MIB,
-    },
-    cleaning: { everyDays: 1, hour: file.cleaning.hour },
+    scrub: { schedule: parseCron(file.scrub.schedule), rateBytes: file.scrub.rate_mib * MIB },
+    cleaning: { schedule: parseCron(file.cleaning.schedule) },
     logLevel: file.log.level,
   }),
 )
