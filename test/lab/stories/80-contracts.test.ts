@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { build } from 'esbuild'
 import { serialLog } from '../guest/fleet.ts'
 import { bladesOf } from '../hosts.ts'
 import { openLab } from '../lab.ts'
-import { SHARE_DIR } from '../place.ts'
+import { bundleForBlades, NODE_ON_BLADES } from './support/bundle.ts'
 import { calm, place, vm } from './support/fleet.ts'
 
 const lab = openLab()
 /** What web01 has told on these blades so far; the VM of the suites, of the same name, would add its own steps. */
 const LOG = serialLog('web01')
 const LIMIT_MS = 540_000
-const NODE = '/usr/lib/lifeboat/bin/node'
 
 // The suite of the hypervisor names its VM web01, so that one must live elsewhere. Nobody else may speak with libvirt there
 // meanwhile; the suite of the volumes has a volume group of its own and disturbs nobody.
@@ -25,22 +21,7 @@ before(async () => {
   await calm(lab)
   await place(lab, { web01: 'blade03' })
   await lab.trustBladesMutually()
-  mkdirSync(SHARE_DIR, { recursive: true })
-  await build({
-    entryPoints: ['volumes', 'hypervisor'].map(name =>
-      join(import.meta.dirname, `support/on-blade-${name}.ts`),
-    ),
-    outdir: SHARE_DIR,
-    outExtension: { '.js': '.mjs' },
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node24',
-    banner: {
-      js: "import { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);",
-    },
-    logLevel: 'warning',
-  })
+  await bundleForBlades(['volumes', 'hypervisor'])
   for (const host of [SOURCE, TARGET]) {
     await lab.mustExec(host, ['systemctl', 'stop', 'lifeboat-agent'])
     await lab.mustExec(host, ['sh', '-c', `[ ! -e ${LOG} ] || mv ${LOG} ${LOG}.aside`])
@@ -58,7 +39,7 @@ after(async () => {
 /** Runs a bundled suite on a blade, with the Node of the package; its report is printed when it failed. */
 async function runSuite(host: string, name: string, environment: Record<string, string>): Promise<void> {
   const words = Object.entries(environment).map(([key, value]) => `${key}=${value}`)
-  const argv = ['env', ...words, NODE, `/run/lab-share/on-blade-${name}.mjs`]
+  const argv = ['env', ...words, NODE_ON_BLADES, `/run/lab-share/on-blade-${name}.mjs`]
   const { code, stdout, stderr } = await lab.exec(host, argv, { timeoutMs: LIMIT_MS })
   const report = stdout.toString('utf8')
   const passed = Number(/^(?:#|ℹ) pass (\d+)/m.exec(report)?.[1] ?? 0)
