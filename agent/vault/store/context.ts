@@ -1,0 +1,20 @@
+import type { Clock } from '../../../shared/clock.ts'
+import type { Logger } from '../../../shared/log.ts'
+import type { PointRef } from '../format/point.ts'
+import type { Turns } from './bounded.ts'
+import type { Claims } from './claims.ts'
+import type { VaultLayout } from './layout.ts'
+import type { Records } from './records.ts'
+
+/** What the parts of an open vault share. */
+export interface StoreContext {
+  readonly layout: VaultLayout
+  readonly clock: Clock
+  readonly log: Logger
+  readonly claims: Claims
+  /** Whoever lists, drops or quarantines waits for the others: see publish.ts, prune.ts, damage.ts. */
+  readonly listing: Turns
+  readonly records: Records
+  /** Was it read a moment ago? Such a restore point is not dropped under its reader. */
+  isInUse(ref: PointRef): boolean
+}

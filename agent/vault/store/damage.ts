@@ -1,0 +1,115 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { PointRef } from '../format/point.ts'
+import type { ChunkId } from '../vault.ts'
+import type { StoreContext } from './context.ts'
+import { renameIfThere } from './files.ts'
+import { listRefs, readPoint } from './listing.ts'
+import { describeUnreadable, isUnreadable, readIndexes, type UnreadableIndex } from './marks.ts'
+import { endProblems, raiseProblem, type VaultProblem } from './problems.ts'
+
+/** So many restore points are named in words; all are in the list. */
+const NAMED_POINTS = 3
+
+/**
+ * Takes chunks that do not hold what their name says out of the store, into quarantine, and raises a problem for each
+ * that names every restore point it touches. They are missing from now on, so the next backup brings them again. Waits
+ * its turn: a point listed while this looks would be left out.
+ */
+export async function quarantine(context: StoreContext, bad: ReadonlySet<ChunkId>): Promise<void> {
+  if (bad.size === 0) return
+  await context.listing.run(async () => {
+    for (const id of bad) await renameIfThere(context.layout.chunk(id), join(context.layout.quarantine, id))
+    const touched = await whoNames(context, bad)
+    for (const [id, refs] of touched) {
+      const problem = await corruptProblem(context, id, refs)
+      context.log.error('a chunk of the vault is corrupt', { chunk: id, points: refs.length })
+      // Named by nobody, it is garbage and gone: no restore point lacks anything.
+      if (refs.length > 0) edit(context, problems => raiseProblem(problems, problem))
+    }
+  })
+}
+
+/** Chunks came in: whatever was wrong with those is over. */
+export function healChunks(context: StoreContext, ids: readonly ChunkId[]): void {
+  const wanted = new Set(ids)
+  const healed = context.records.problems
+    .value()
+    .filter(problem => problem.code === 'chunk-corrupt' && wanted.has(problem.chunk))
+  if (healed.length === 0) return
+  edit(context, problems => endProblems(problems, 'chunk-corrupt', wanted))
+  for (const { chunk } of healed) {
+    rmSync(join(context.layout.quarantine, chunk), { force: true })
+    context.log.info('a corrupt chunk is healed: a backup brought it again', { chunk })
+  }
+}
+
+export function raiseIndexProblem(context: StoreContext, bad: UnreadableIndex): void {
+  const { ref, target } = bad
+  context.log.error('an index of the vault is damaged', { vm: ref.vmId, point: ref.point, disk: target })
+  edit(context, problems =>
+    raiseProblem(problems, {
+      code: 'index-damaged',
+      about: `${ref.vmId}/${ref.point}/${target}`,
+      text: `${describeUnreadable(bad)}; nothing is collected until that restore point is dropped or its index brought back`,
+      chunk: '',
+      points: [ref],
+      since: context.clock.now(),
+    }),
+  )
+}
+
+/** The indexes of a restore point are as they must be. */
+export function endIndexProblems(context: StoreContext, ref: PointRef): void {
+  const about = context.records.problems
+    .value()
+    .filter(({ about }) => about.startsWith(`${ref.vmId}/${ref.point}/`))
+    .map(problem => problem.about)
+  if (about.length > 0) edit(context, problems => endProblems(problems, 'index-damaged', new Set(about)))
+}
+
+export function edit(
+  context: StoreContext,
+  change: (problems: readonly VaultProblem[]) => readonly VaultProblem[],
+): void {
+  context.records.problems.set(change(context.records.problems.value()))
+}
+
+/** Every restore point whose indexes name any of the chunks; one pass over all indexes. */
+async function whoNames(
+  { layout }: StoreContext,
+  ids: ReadonlySet<ChunkId>,
+): Promise<ReadonlyMap<ChunkId, readonly PointRef[]>> {
+  const found = new Map<ChunkId, PointRef[]>([...ids].map(id => [id, []]))
+  for (const ref of listRefs(layout)) {
+    for await (const item of readIndexes(layout, ref)) {
+      if (isUnreadable(item)) continue
+      for (const [id, refs] of found) {
+        // 32 bytes that are a hash do not occur by chance.
+        if (refs.at(-1) !== ref && item.bytes.includes(Buffer.from(id, 'hex'))) refs.push(ref)
+      }
+    }
+  }
+  return found
+}
+
+async function corruptProblem(
+  context: StoreContext,
+  id: ChunkId,
+  refs: readonly PointRef[],
+): Promise<VaultProblem> {
+  const names: string[] = []
+  for (const ref of refs.slice(-NAMED_POINTS)) {
+    const point = await readPoint(context.layout, [], ref)
+    names.push(`${point?.vm ?? ref.vmId}@${ref.point}`)
+  }
+  const more = refs.length > names.length ? ` and ${refs.length - names.length} more` : ''
+  return {
+    code: 'chunk-corrupt',
+    about: id,
+    text: `chunk ${id.slice(0, 12)}… does not hold what its name says: ${names.join(', ')}${more} cannot be restored until a backup brings it again; check the disk of the vault`,
+    chunk: id,
+    points: refs,
+    since: context.clock.now(),
+  }
+}

@@ -1,0 +1,165 @@
+import type { IdSource } from '../../../shared/clock.ts'
+import { parseVmId, parseVmName } from '../../../shared/domain/ids.ts'
+import { MINUTE_MS } from '../../../shared/domain/units.ts'
+import { LifeboatError } from '../../../shared/errors.ts'
+import type { CommandRunner } from '../../../shared/exec.ts'
+import { parsePoint } from '../format/point.ts'
+import type { BackupSession, BeginBackup, ChunkId } from '../vault.ts'
+import type { StoreContext } from './context.ts'
+import { edit, healChunks } from './damage.ts'
+import { endProblems, raiseProblem } from './problems.ts'
+import { createSession } from './session.ts'
+import { readSpace, type Space, tooFull, usedUp } from './space.ts'
+import { createPrefixes } from './staging.ts'
+
+const DEFAULT_SESSIONS = 4
+/** The one problem of a full vault is about the vault itself. */
+const ALL: ReadonlySet<string> = new Set([''])
+const DEFAULT_RESERVE_PERCENT = 5
+/** Restore points are named by the clock of the blade, and retention sorts by name. */
+const CLOCK_LIMIT_MS = 5 * MINUTE_MS
+/** A slow disk under a full page cache. */
+const SYNC_TIMEOUT_MS = 30 * MINUTE_MS
+
+export interface IntakeOptions {
+  readonly ids: IdSource
+  readonly run: CommandRunner
+  readonly trusted?: boolean
+  readonly maxSessions?: number
+  readonly reservePercent?: number
+  readonly space?: (path: string) => Promise<Space>
+}
+
+/** The backups coming in: as many as may, while there is room. */
+export interface Intake {
+  readonly maxSessions: number
+  begin(request: BeginBackup, blade: string): Promise<BackupSession>
+  /** Raises or ends the problem `vault-full`. */
+  lookAtRoom(): Promise<Space>
+  abortAll(): Promise<void>
+}
+
+export function createIntake(options: IntakeOptions, context: StoreContext): Intake {
+  const maxSessions = options.maxSessions ?? DEFAULT_SESSIONS
+  const room = createRoom(options, context)
+  const prefixes = createPrefixes(context.layout)
+  const open = new Set<BackupSession>()
+  let beginning = 0
+
+  const openSession = (request: BeginBackup, blade: string): BackupSession => {
+    const session: BackupSession = createSession(
+      {
+        ...context,
+        prefixes,
+        trusted: options.trusted ?? false,
+        sync: async () => {
+          await options.run.run(['sync', '-f', context.layout.root], { timeoutMs: SYNC_TIMEOUT_MS })
+        },
+        checkRoom: room.check,
+        onSettled: (ids, bytes) => noteArrived(context, ids, bytes),
+        onEnd: manifest => {
+          open.delete(session)
+          const how = manifest === undefined ? 'ended without a restore point' : 'is listed'
+          const fields = { blade, point: request.point, storedBytes: manifest?.figures.storedBytes }
+          context.log.info(`backup of ${request.vm.name} ${how}`, fields)
+        },
+      },
+      request,
+      blade,
+      `session-${options.ids.next()}`,
+    )
+    open.add(session)
+    return session
+  }
+
+  return {
+    maxSessions,
+    lookAtRoom: async () => (await room.look()).space,
+    begin: async (request, blade) => {
+      parseVmId(request.vm.id)
+      parseVmName(request.vm.name)
+      parsePoint(request.point)
+      if (open.size + beginning >= maxSessions) {
+        throw new LifeboatError(
+          'busy',
+          `the vault takes ${maxSessions} backups at once, and they run: try again later`,
+        )
+      }
+      beginning++
+      try {
+        noteClock(context, blade, request.nowAt)
+        const { why } = await room.look()
+        if (why !== '') throw new LifeboatError('refused', why)
+        return openSession(request, blade)
+      } finally {
+        beginning--
+      }
+    },
+    abortAll: async () => {
+      for (const session of [...open]) await session.abort()
+    },
+  }
+}
+
+function createRoom(options: IntakeOptions, context: StoreContext) {
+  const read = () => (options.space ?? readSpace)(context.layout.root)
+  return {
+    /** Raises or ends the problem of a full vault; `why` no backup may begin, '' when it may. */
+    look: async (): Promise<{ space: Space; why: string }> => {
+      const space = await read()
+      const why = tooFull(space, options.reservePercent ?? DEFAULT_RESERVE_PERCENT)
+      const isKnown = context.records.problems.value().some(({ code }) => code === 'vault-full')
+      if (why === '' && isKnown) edit(context, problems => endProblems(problems, 'vault-full', ALL))
+      if (why !== '' && !isKnown) {
+        context.log.warn('the vault is too full for new backups', { why })
+        const since = context.clock.now()
+        edit(context, problems =>
+          raiseProblem(problems, {
+            code: 'vault-full',
+            about: '',
+            text: why,
+            chunk: '',
+            points: [],
+            since,
+          }),
+        )
+      }
+      return { space, why }
+    },
+    check: async (): Promise<void> => {
+      const why = usedUp(await read())
+      if (why !== '') throw new LifeboatError('refused', why)
+    },
+  }
+}
+
+function noteArrived(context: StoreContext, ids: readonly ChunkId[], bytes: number): void {
+  const count = context.records.collect.value()
+  context.records.collect.set({ ...count, chunks: count.chunks + ids.length, bytes: count.bytes + bytes })
+  healChunks(context, ids)
+}
+
+/** Retention sorts by the clocks of the blades: one far off must be seen. */
+function noteClock(context: StoreContext, blade: string, nowAt: number): void {
+  const offMs = nowAt - context.clock.now()
+  const about = blade
+  const isKnown = context.records.problems
+    .value()
+    .some(problem => problem.code === 'clock-off' && problem.about === about)
+  if (Math.abs(offMs) <= CLOCK_LIMIT_MS) {
+    if (isKnown) edit(context, problems => endProblems(problems, 'clock-off', new Set([about])))
+    return
+  }
+  const minutes = Math.round(Math.abs(offMs) / MINUTE_MS)
+  const who = blade === '' ? 'a writer on this host' : blade
+  edit(context, problems =>
+    raiseProblem(problems, {
+      code: 'clock-off',
+      about,
+      text: `the clock of ${who} is ${minutes} min ${offMs > 0 ? 'ahead of' : 'behind'} the clock of this vault: restore points are named and dropped by these clocks; set both right (timedatectl)`,
+      chunk: '',
+      points: [],
+      since: context.clock.now(),
+    }),
+  )
+}

@@ -1,0 +1,107 @@
+import { createHash } from 'node:crypto'
+import { mkdirSync, renameSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { LifeboatError } from '../../../shared/errors.ts'
+import { parseIndex } from '../format/index.ts'
+import { formatManifest, type Manifest, type ManifestDisk, parseManifest } from '../format/manifest.ts'
+import type { PointRef } from '../format/point.ts'
+import type { ChunkId } from '../vault.ts'
+import { eachBounded } from './bounded.ts'
+import { fileError, fileExists, readIfThere, syncDirectory, writeWhole } from './files.ts'
+import { DEFINITION_FILE, indexFile, MANIFEST_FILE, type VaultLayout } from './layout.ts'
+import { readManifest } from './listing.ts'
+
+const LOOKS_AT_ONCE = 16
+
+/** Refuses (`bad-input`) an index that is not the one its manifest names: it would be written over a disk one day. */
+export function checkIndex(disk: ManifestDisk, bytes: Buffer | undefined): void {
+  if (bytes === undefined) throw new LifeboatError('bad-input', `the index of ${disk.target} was not sent`)
+  if (sha256(bytes) !== disk.indexSha256) {
+    throw new LifeboatError('bad-input', `the index of ${disk.target} is not the one its manifest names`)
+  }
+  const index = parseIndex(bytes)
+  const isRight =
+    index.digest === 'sha256' &&
+    index.sizeBytes === disk.sizeBytes &&
+    index.count === Math.ceil(disk.sizeBytes / disk.chunkBytes) &&
+    index.maxChunkBytes === disk.chunkBytes
+  if (isRight) return
+  throw new LifeboatError(
+    'bad-input',
+    `the index of ${disk.target} does not fit what its manifest says of the disk`,
+  )
+}
+
+/**
+ * Writes a restore point below `folder`, finds every chunk it names, makes all of it durable, reads it back, and only
+ * then lists it by a rename (rule 4). The chunks must be settled. `refused` names what is missing.
+ */
+export async function listPoint(
+  layout: VaultLayout,
+  folder: string,
+  manifest: Manifest,
+  sync: () => Promise<void>,
+): Promise<Manifest> {
+  const ref = { vmId: manifest.vm.id, point: manifest.point }
+  const text = formatManifest(manifest)
+  await writeWhole(join(folder, MANIFEST_FILE), text, 0o644)
+  await writeWhole(join(folder, DEFINITION_FILE), manifest.definition, 0o644)
+  // One call for the indexes, the manifest and the names the chunks were given: cheaper than an fsync of each.
+  await sync()
+  const written = await readBack(folder, text)
+  await findChunks(layout, folder, written)
+  try {
+    mkdirSync(dirname(layout.point(ref)), { recursive: true })
+    syncDirectory(layout.points)
+    renameSync(folder, layout.point(ref))
+    syncDirectory(layout.vm(ref.vmId))
+  } catch (error) {
+    throw fileError(`cannot list restore point ${ref.point}`, error)
+  }
+  return written
+}
+
+/** The listed manifest when it is the same backup, undefined when none is listed; `already-exists` for another one. */
+export async function alreadyListed(layout: VaultLayout, manifest: Manifest): Promise<Manifest | undefined> {
+  const ref: PointRef = { vmId: manifest.vm.id, point: manifest.point }
+  if (!(await fileExists(layout.point(ref)))) return undefined
+  const listed = await readManifest(layout, ref)
+  const content = (of: Manifest) =>
+    JSON.stringify([of.at, of.blade, of.disks.map(disk => [disk.target, disk.indexSha256])])
+  if (content(listed) === content(manifest)) return listed
+  throw new LifeboatError(
+    'already-exists',
+    `restore point ${ref.point} of VM ${ref.vmId} is there, with other content`,
+  )
+}
+
+async function readBack(folder: string, text: string): Promise<Manifest> {
+  const found = await readIfThere(join(folder, MANIFEST_FILE))
+  if (found?.toString('utf8') !== text)
+    throw new LifeboatError('unavailable', 'the manifest does not read back')
+  return parseManifest(text)
+}
+
+/** Each distinct one of all disks, looked for by its name: what has a name in the store is whole and durable. */
+async function findChunks(layout: VaultLayout, folder: string, manifest: Manifest): Promise<void> {
+  const missing: ChunkId[] = []
+  for (const disk of manifest.disks) {
+    const bytes = await readIfThere(join(folder, indexFile(disk.target)))
+    checkIndex(disk, bytes)
+    const index = parseIndex(bytes ?? Buffer.alloc(0))
+    const distinct = new Set<ChunkId>()
+    for (let position = 0; position < index.count; position++) distinct.add(index.idAt(position))
+    await eachBounded(distinct, LOOKS_AT_ONCE, async id => {
+      if (!(await fileExists(layout.chunk(id)))) missing.push(id)
+    })
+  }
+  if (missing.length === 0) return
+  throw new LifeboatError(
+    'refused',
+    `the vault lacks ${missing.length} chunks of restore point ${manifest.point}: ${missing[0]}…`,
+  )
+}
+
+export function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}

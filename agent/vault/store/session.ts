@@ -1,0 +1,135 @@
+import { join } from 'node:path'
+import { errorCode, LifeboatError } from '../../../shared/errors.ts'
+import type { Logger } from '../../../shared/log.ts'
+import { openChunk } from '../format/chunk.ts'
+import { MAX_CHUNK_BYTES, parseChunkId, parseIndex } from '../format/index.ts'
+import { formatManifest, type Manifest, parseManifest } from '../format/manifest.ts'
+import type { BackupSession, BeginBackup, ChunkId } from '../vault.ts'
+import { eachBounded, type Turns } from './bounded.ts'
+import type { Claims } from './claims.ts'
+import { fileExists, readIfThere, writeWhole } from './files.ts'
+import { indexFile, type VaultLayout } from './layout.ts'
+import { alreadyListed, checkIndex, listPoint } from './publish.ts'
+import { createStaging, type StagingDeps } from './staging.ts'
+
+const LOOKS_AT_ONCE = 16
+const PUTS_AT_ONCE = 4
+const TARGET = /^[a-z]{2,8}[0-9]{0,3}$/
+
+export interface SessionDeps extends StagingDeps {
+  readonly layout: VaultLayout
+  readonly claims: Claims
+  /** Whoever lists, drops or takes chunks away waits for the others. */
+  readonly listing: Turns
+  readonly log: Logger
+  /** The writer is this process: its frames are what they say. */
+  readonly trusted: boolean
+  readonly onEnd: (manifest: Manifest | undefined) => void
+}
+
+/** One backup coming in; see BackupSession for what it promises. `blade`: whose certificate writes it, '' without one. */
+export function createSession(
+  deps: SessionDeps,
+  request: BeginBackup,
+  blade: string,
+  name: string,
+): BackupSession {
+  const staging = createStaging(deps, name)
+  const folder = staging.folder
+  const indexes = new Set<string>()
+  let ended = false
+  let published: Promise<Manifest> | undefined
+  deps.claims.open(name)
+
+  const checkOpen = (): void => {
+    if (ended) throw new LifeboatError('aborted', `the backup of ${request.vm.name} has ended`)
+  }
+  const end = (manifest: Manifest | undefined): void => {
+    if (ended) return
+    ended = true
+    deps.claims.close(name)
+    staging.remove()
+    deps.onEnd(manifest)
+  }
+
+  const publish = async (draft: Omit<Manifest, 'format' | 'version' | 'blade'>): Promise<Manifest> => {
+    if (draft.vm.id !== request.vm.id || draft.point !== request.point) {
+      throw new LifeboatError('bad-input', 'the manifest is not of the backup that was begun')
+    }
+    await staging.settle()
+    const figures = { ...draft.figures, storedBytes: staging.putBytes }
+    // Also checks what a stranger sent.
+    const manifest = parseManifest(formatManifest({ ...draft, blade, figures }))
+    return await deps.listing.run(async () => {
+      checkOpen()
+      const same = await alreadyListed(deps.layout, manifest)
+      if (same !== undefined) return same
+      const stray = [...indexes].find(target => manifest.disks.every(disk => disk.target !== target))
+      if (stray !== undefined) throw new LifeboatError('bad-input', `the manifest names no disk ${stray}`)
+      for (const disk of manifest.disks) {
+        checkIndex(disk, await readIfThere(join(folder, 'point', indexFile(disk.target))))
+      }
+      return await listPoint(deps.layout, join(folder, 'point'), manifest, deps.sync)
+    })
+  }
+
+  return {
+    missing: async ids => {
+      checkOpen()
+      for (const id of ids) parseChunkId(id)
+      deps.claims.claim(name, ids)
+      const isThere = new Uint8Array(ids.length)
+      await eachBounded(ids.entries(), LOOKS_AT_ONCE, async ([position, id]) => {
+        if (staging.has(id) || (await fileExists(deps.layout.chunk(id)))) isThere[position] = 1
+      })
+      return ids.filter((_, position) => isThere[position] === 0)
+    },
+    put: async chunks => {
+      checkOpen()
+      for (const { id } of chunks) parseChunkId(id)
+      deps.claims.claim(name, toIds(chunks))
+      await eachBounded(chunks, PUTS_AT_ONCE, async chunk => {
+        if (!deps.trusted) await openChunk(chunk.id, chunk.frame, 'sha256', MAX_CHUNK_BYTES)
+        checkOpen()
+        await staging.put(chunk)
+      })
+    },
+    putIndex: async (target, bytes) => {
+      checkOpen()
+      if (!TARGET.test(target)) throw new LifeboatError('bad-input', `'${target}' is no name of a disk`)
+      parseIndex(bytes)
+      if (indexes.size === 0) staging.makeFolder('point')
+      indexes.add(target)
+      await writeWhole(join(folder, 'point', indexFile(target)), bytes, 0o644)
+    },
+    publish: async draft => {
+      if (published === undefined) {
+        checkOpen()
+        published = publish(draft)
+      }
+      try {
+        const manifest = await published
+        end(manifest)
+        return manifest
+      } catch (error) {
+        published = undefined
+        throw error
+      }
+    },
+    abort: async () => {
+      // A listing that runs is not torn apart; whether it came through is told to whoever asks for it again.
+      await published?.catch(() => {})
+      if (ended) return
+      // What came whole is kept for the next attempt, until collection finds that nobody names it.
+      await staging.settle().catch(error => {
+        if (errorCode(error) === 'internal') throw error
+        deps.log.warn('chunks of an ended backup were not kept', { vm: request.vm.name, error })
+      })
+      end(undefined)
+    },
+  }
+}
+
+function toIds(chunks: readonly { readonly id: ChunkId }[]): ChunkId[] {
+  return chunks.map(({ id }) => id)
+}
