@@ -1,0 +1,76 @@
+// The process that moves the bytes of one backup or restore: `lifeboat-transfer.mjs`, started by worker-transfer.ts.
+import { readdirSync } from 'node:fs'
+import { constants, setPriority } from 'node:os'
+import { createInterface } from 'node:readline'
+import { systemClock } from '../../../shared/clock.ts'
+import { LifeboatError } from '../../../shared/errors.ts'
+import { createLogger } from '../../../shared/log.ts'
+import type { BackupJob, RestoreJob, TransferOptions } from '../transfer.ts'
+import { createInlineTransfer } from './inline-transfer.ts'
+import { type FromWorker, formatError, formatMessage, parseMessage, type ToWorker } from './messages.ts'
+import { openVault } from './open-vault.ts'
+
+/** Twice a second: the controller is told no more often either. */
+const PROGRESS_EVERY_MS = 500
+
+yieldToVms()
+const stop = new AbortController()
+const firstLine = Promise.withResolvers<ToWorker>()
+const lines = createInterface({ input: process.stdin })
+lines.on('line', line => {
+  const message = parseMessage<ToWorker>(line)
+  if ('stop' in message) stop.abort()
+  firstLine.resolve(message)
+})
+// The agent is gone, or wants no more.
+lines.once('close', () => {
+  stop.abort()
+  firstLine.resolve({ stop: true })
+})
+process.once('SIGTERM', () => stop.abort())
+
+try {
+  const first = await firstLine.promise
+  if (!('job' in first)) throw new LifeboatError('aborted', 'stopped before it began')
+  tell(await work(first.job))
+} catch (error) {
+  tell({ error: formatError(error) })
+  process.exitCode = 1
+} finally {
+  lines.close()
+  process.stdin.destroy()
+}
+
+async function work(job: BackupJob | RestoreJob): Promise<FromWorker> {
+  const transfer = createInlineTransfer({
+    openVault: one => openVault(one, systemClock, createLogger({ level: 'warn', format: 'console' })),
+    clock: systemClock,
+    threads: Number(process.env.UV_THREADPOOL_SIZE ?? 2),
+    warn: warning => tell({ warning }),
+  })
+  const options = { signal: stop.signal, onProgress: rarely() }
+  return job.kind === 'backup'
+    ? { manifest: await transfer.backup(job, options) }
+    : { figures: await transfer.restore(job, options) }
+}
+
+function rarely(): NonNullable<TransferOptions['onProgress']> {
+  let toldAt = 0
+  return (doneBytes, totalBytes) => {
+    const now = systemClock.now()
+    if (now - toldAt < PROGRESS_EVERY_MS) return
+    toldAt = now
+    tell({ progress: { doneBytes, totalBytes } })
+  }
+}
+
+function tell(message: FromWorker): void {
+  process.stdout.write(`${formatMessage(message)}\n`)
+}
+
+/** VMs go first. On Linux each thread has its own priority; those yet to come have that of the thread that starts them. */
+function yieldToVms(): void {
+  for (const thread of readdirSync('/proc/self/task')) {
+    setPriority(Number(thread), constants.priority.PRIORITY_BELOW_NORMAL)
+  }
+}
