@@ -43,6 +43,9 @@ const PROGRAMS = {
   lifeboat: { entry: 'controller/cli/main.ts', directory: '/usr/bin', flags: '' },
 } as const
 
+/** Processes the programs start by themselves: bundled beside them, without a wrapper. */
+const WORKERS = { 'lifeboat-transfer': 'agent/backup/transfer/worker.ts' } as const
+
 function staged(path: string): string {
   const full = join(STAGE, path)
   mkdirSync(dirname(full), { recursive: true })
@@ -62,7 +65,10 @@ function install(from: string, to: string, mode = 0o644): void {
 async function bundlePrograms(): Promise<void> {
   await build({
     absWorkingDir: ROOT,
-    entryPoints: Object.entries(PROGRAMS).map(([name, program]) => ({ in: program.entry, out: name })),
+    entryPoints: [
+      ...Object.entries(PROGRAMS).map(([name, program]) => ({ in: program.entry, out: name })),
+      ...Object.entries(WORKERS).map(([name, entry]) => ({ in: entry, out: name })),
+    ],
     outdir: staged(`${LIB}/x`).slice(0, -2),
     outExtension: { '.js': '.mjs' },
     bundle: true,
