@@ -1,8 +1,9 @@
 import { hash, randomUUID } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { zstdCompressSync } from 'node:zlib'
+import { chunkPath } from '../../agent/vault/format/chunk.ts'
 import { createIndexBuilder } from '../../agent/vault/format/index.ts'
 import type { Manifest } from '../../agent/vault/format/manifest.ts'
 import { formatPoint } from '../../agent/vault/format/point.ts'
@@ -26,6 +27,7 @@ export const idleRunner: CommandRunner = {
     throw new Error('a vault follows no program')
   },
   observed: () => idleRunner,
+  note: () => {},
 }
 
 export interface VaultDir {
@@ -56,6 +58,13 @@ export function makeVaultDir(): VaultDir {
       }),
     remove: () => rmSync(parent, { recursive: true, force: true }),
   }
+}
+
+/** Other bytes under the name of a chunk, as a dying disk leaves them. */
+export function spoilChunk(dir: string, id: string): void {
+  const path = join(dir, 'store', chunkPath(id))
+  chmodSync(path, 0o644)
+  writeFileSync(path, makeChunk(666).frame)
 }
 
 /** A chunk of `CHUNK_BYTES` bytes, told apart by its seed. */
