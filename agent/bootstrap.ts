@@ -6,6 +6,10 @@ import { createCommandRunner } from '../shared/exec-node.ts'
 import type { Logger } from '../shared/log.ts'
 import { openDatabase } from '../shared/sqlite.ts'
 import { VERSION } from '../shared/version.ts'
+import { collectLeftovers } from './backup/recovery.ts'
+import type { Snapshots } from './backup/snapshots.ts'
+import { createWorkerTransfer } from './backup/transfer/worker-transfer.ts'
+import { createNetworkVaults } from './backup/vaults-network.ts'
 import type { AgentConfig, HostConfig } from './config.ts'
 import { listBridges } from './health/bridges.ts'
 import { createHostFiles } from './health/host-files-node.ts'
@@ -14,11 +18,13 @@ import { startProbes } from './health/probes.ts'
 import { SOCKET_DIRECTORY, socketDirectories } from './hypervisor/sockets.ts'
 import { createVirshHypervisor } from './hypervisor/virsh.ts'
 import { type Inventory, startInventory } from './inventory/inventory.ts'
+import type { Loop } from './loop.ts'
 import { recover } from './operations/recovery.ts'
 import { startSweeper } from './operations/sweeper.ts'
 import {
   createOperations,
   dial,
+  followSchedule,
   type IdentityHolder,
   makeProbes,
   openPeerPort,
@@ -46,6 +52,18 @@ export interface Agent {
 /** Where libvirt keeps disk files: a blade takes VMs with such disks although it has none yet. */
 const IMAGE_DIRECTORY = '/var/lib/libvirt/images'
 
+const notThere = async (): Promise<never> => {
+  throw new LifeboatError('refused', 'this version makes no snapshots of LVM volumes')
+}
+const NO_SNAPSHOTS: Snapshots = {
+  plan: notThere,
+  take: notThere,
+  watch: notThere,
+  release: notThere,
+  leftovers: async () => [],
+  drop: notThere,
+}
+
 /** The real blade: virsh, LVM, sysfs, ipmitool. */
 export function hostSeams(config: HostConfig, log: Logger): AgentSeams {
   const clock = systemClock
@@ -66,6 +84,9 @@ export function hostSeams(config: HostConfig, log: Logger): AgentSeams {
       log: log.child('hypervisor'),
       bridges: () => listBridges(hostFiles),
     }),
+    snapshots: NO_SNAPSHOTS,
+    transfer: createWorkerTransfer({ run, clock, log: log.child('transfer') }),
+    vaults: createNetworkVaults(clock),
     volumes: createHostVolumes({ run, clock, log: log.child('storage'), directories: () => directories }),
     power: config.bmc === undefined ? undefined : createIpmitoolPower({ run, access: config.bmc }),
     socketDirectories: socketDirectories(SOCKET_DIRECTORY),
@@ -146,7 +167,17 @@ async function assemble(
     onLook: () => reporter.look(),
     onDirectories: directories => seams.onDirectories?.(directories),
   })
-  const operations = createOperations({ seams, stores, holder, bootId, peer, inventory, uplink })
+  let schedule: Loop | undefined
+  const operations = createOperations({
+    seams,
+    stores,
+    holder,
+    bootId,
+    peer,
+    inventory,
+    uplink,
+    onBackupEnd: () => schedule?.nudge(),
+  })
   const sweeper = startSweeper({
     volumes: seams.volumes,
     kept: stores.kept,
@@ -157,6 +188,7 @@ async function assemble(
     onChange: () => inventory.nudge(),
   })
   await recover({
+    backups: operations.backups,
     desk: operations.desk,
     moves: stores.moves,
     hypervisor: seams.hypervisor,
@@ -165,7 +197,12 @@ async function assemble(
     log: log.child('operations'),
   })
   stores.spool.add('agent-started', '', `lifeboat-agent ${VERSION}`)
-  const session = dial(config, { seams, stores, holder, bootId, uplink, desk: operations.desk, peer })
+  const { runner, desk } = operations
+  const following = followSchedule({ seams, stores, holder, bootId, runner, inventory })
+  schedule = following
+  const collecting = collectLeftovers(operations.backups, undefined)
+  const onBackupSettings = () => following.nudge()
+  const session = dial(config, { seams, stores, holder, bootId, uplink, desk, peer, onBackupSettings })
   const renewal = startRenewal({
     current: () => holder.current,
     stateDir: config.stateDir,
@@ -184,10 +221,12 @@ async function assemble(
     isConnected: () => session.isConnected(),
     close: async () => {
       // First and in this turn: a step that fails because something else goes away must know that it is the end.
-      const sagasStopped = operations.runner.close()
+      const sagasStopped = runner.close()
+      const scheduleStopped = following.stop()
       await renewal.stop()
       await session.close()
       await sagasStopped
+      await Promise.all([scheduleStopped, collecting])
       await Promise.all([sweeper.stop(), inventory.close(), probes.close()])
       await peer.server.close()
       db.close()

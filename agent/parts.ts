@@ -6,12 +6,18 @@ import type { Logger } from '../shared/log.ts'
 import { formatAddress, splitAddress } from '../shared/rpc/address.ts'
 import { createSagaJournal } from '../shared/saga/journal.ts'
 import { createSagaRunner, type SagaRunner } from '../shared/saga/runner.ts'
+import { backupEnded } from './backup/ended.ts'
+import type { BackupRecoveryOptions } from './backup/recovery.ts'
+import { startSchedule } from './backup/schedule.ts'
+import { standAside, unfinishedBackups } from './backup/stand-aside.ts'
+import { createTurns } from './backup/turns.ts'
 import type { AgentConfig } from './config.ts'
 import { createBondProbe } from './health/bond.ts'
 import { createMirrorProbe } from './health/mirror.ts'
 import { createPowerProbe } from './health/power-probe.ts'
 import type { Probe } from './health/probe.ts'
 import type { Inventory } from './inventory/inventory.ts'
+import type { Loop } from './loop.ts'
 import { DEFINITIONS } from './operations/definitions.ts'
 import { createOrderDesk, type OrderDesk } from './operations/order-desk.ts'
 import type { OperationServices } from './operations/services.ts'
@@ -24,6 +30,7 @@ import type { AgentSeams } from './seams.ts'
 import type { BladeIdentity } from './session/identity-file.ts'
 import { type Session, startSession } from './session/session.ts'
 import type { Uplink } from './session/uplink.ts'
+import { createBackupStore } from './store/backup-store.ts'
 import { createEventSpool } from './store/event-spool.ts'
 import { createKeptStore } from './store/kept-store.ts'
 import { createMoveStore, type MoveRow } from './store/move-store.ts'
@@ -45,6 +52,7 @@ export function openStores(db: Database.Database, seams: AgentSeams, onEvent: ()
     moves: createMoveStore(db, clock),
     marks: createVmMarks(db),
     kept: createKeptStore(db),
+    backups: createBackupStore(db),
     journal: createSagaJournal(db),
     spool: createEventSpool(db, { clock, ids, onAdd: onEvent }),
   }
@@ -115,24 +123,41 @@ export function makeProbes(seams: AgentSeams): Probe[] {
 }
 
 /** The saga runner with every order's definition, and the desk in front of it. Nothing runs before `recover`. */
-export function createOperations(parts: Shared & { peer: PeerPort; inventory: Inventory; uplink: Uplink }): {
+export function createOperations(
+  parts: Shared & { peer: PeerPort; inventory: Inventory; uplink: Uplink; onBackupEnd: () => void },
+): {
   desk: OrderDesk
   runner: SagaRunner<OperationServices>
+  /** For what must happen before the desk takes up its orders. */
+  backups: BackupRecoveryOptions
 } {
   const { seams, stores, holder, bootId, peer, inventory, uplink } = parts
   const { clock } = seams
   const log = seams.log.child('operations')
   const peers = createPeerClient({ identity: () => holder.current.identity, clock })
+  const turns = createTurns()
+  const changedRanges = new Map()
+  const runFor = (sagaId: string): CommandRunner =>
+    seams.run.observed(record => keepCommand(stores, log, sagaId, record))
   const servicesFor = (orderId: string): OperationServices => ({
     ...stores,
     hypervisor: seams.hypervisor,
     volumes: seams.volumes,
+    snapshots: seams.snapshots,
+    transfer: seams.transfer,
+    vaults: seams.vaults,
+    turns,
+    changedRanges,
     peers,
-    run: seams.run.observed(record => keepCommand(stores, log, orderId, record)),
+    run: runFor(orderId),
     clock,
     log,
     bootId,
     lookUp: inventory.lookUp,
+    workingOn: stores.orders.working,
+    backupSettings: stores.backups.settings,
+    vaultAccess: vault => ({ kind: 'network', ...vault, identity: holder.current.identity }),
+    standAside: vmId => standAside(vmId, { journal: stores.journal, runner: () => runner, clock, log }),
     makeSocketDirectories: () => makeSocketDirectories(seams.socketDirectories),
     closeDoor: peer.closeDoor,
     claimPeerCommands: moveId => stores.orders.claimCommands(peerKey(moveId), orderId),
@@ -146,6 +171,11 @@ export function createOperations(parts: Shared & { peer: PeerPort; inventory: In
     servicesFor,
     onChange: view => {
       desk.onSaga(view)
+      if (view.kind === 'backup-vm' && view.endedAt > 0) {
+        turns.leave(view.id)
+        backupEnded(view, { ...stores, store: stores.backups, tell: stores.spool.add, clock, log })
+        parts.onBackupEnd()
+      }
       // What an order does in between, the hypervisor's own events tell.
       if (view.endedAt > 0) inventory.nudge()
     },
@@ -161,13 +191,34 @@ export function createOperations(parts: Shared & { peer: PeerPort; inventory: In
     onStatus: uplink.statusChanged,
     tell: stores.spool.add,
   })
-  return { desk, runner }
+  const { snapshots } = seams
+  const { journal } = stores
+  return { desk, runner, backups: { snapshots, journal, view: runner.view.bind(runner), runFor, clock, log } }
+}
+
+/** Starts to follow the blade's own schedule of backups. */
+export function followSchedule({
+  seams,
+  stores,
+  runner,
+  inventory,
+}: Shared & { runner: SagaRunner<OperationServices>; inventory: Inventory }): Loop {
+  return startSchedule({
+    store: stores.backups,
+    // An incomplete look may lack VMs, and what is not here any more is forgotten.
+    vms: () => (inventory.state()?.complete === true ? inventory.state()?.vms : undefined),
+    isHeld: vmId => stores.moves.openOf(vmId) !== undefined || stores.orders.working(vmId) !== undefined,
+    isWorking: () => unfinishedBackups(stores.journal).length > 0,
+    start: (sagaId, params, deadlineAt) => runner.start('backup-vm', sagaId, params, deadlineAt),
+    clock: seams.clock,
+    log: seams.log.child('backup'),
+  })
 }
 
 /** Starts to keep a session with the controller. */
 export function dial(
   config: AgentConfig,
-  parts: Shared & { uplink: Uplink; desk: OrderDesk; peer: PeerPort },
+  parts: Shared & { uplink: Uplink; desk: OrderDesk; peer: PeerPort; onBackupSettings: () => void },
 ): Session {
   const { seams, holder } = parts
   const { blade, controller } = holder.current
@@ -179,6 +230,9 @@ export function dial(
     peerAddress: () => peerAddress(config, controller, parts.peer.server),
     desk: parts.desk,
     spool: parts.stores.spool,
+    onBackupSettings: settings => {
+      if (parts.stores.backups.putSettings(settings)) parts.onBackupSettings()
+    },
     uplink: parts.uplink,
     clock: seams.clock,
     ids: seams.ids,

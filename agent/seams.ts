@@ -1,6 +1,9 @@
 import type { Clock, IdSource } from '../shared/clock.ts'
 import type { CommandRunner } from '../shared/exec.ts'
 import type { Logger } from '../shared/log.ts'
+import type { Snapshots } from './backup/snapshots.ts'
+import type { Transfer } from './backup/transfer.ts'
+import type { Vaults } from './backup/vaults.ts'
 import type { HostFiles } from './health/host-files.ts'
 import type { Power } from './health/power.ts'
 import type { Hypervisor } from './hypervisor/hypervisor.ts'
@@ -11,6 +14,9 @@ import type { Volumes } from './storage/volumes.ts'
 export interface AgentSeams {
   readonly hypervisor: Hypervisor
   readonly volumes: Volumes
+  readonly snapshots: Snapshots
+  readonly transfer: Transfer
+  readonly vaults: Vaults
   readonly hostFiles: HostFiles
   /** Undefined: this blade has no BMC that may be asked. */
   readonly power: Power | undefined

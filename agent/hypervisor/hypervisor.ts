@@ -30,6 +30,18 @@ export interface Hypervisor {
   define(definition: string, run: CommandRunner): Promise<void>
   /** Drops the definition of a stopped VM, keeps its volumes. Idempotent. Refuses (`refused`) a running VM. */
   undefine(id: string, run: CommandRunner): Promise<void>
+  /**
+   * A definition for the VM that a restore makes: what `definition` gave once, on this or another blade, changed. Pure.
+   * Throws `bad-input` when it is none of this hypervisor's, or has a disk without a new path.
+   */
+  adaptDefinition(definition: string, changes: DefinitionChanges): string
+  /** What the guest inside shows of itself. Cheap enough to be asked each second; a guest without any is no error. */
+  signsOfLife(id: string): Promise<SignsOfLife>
+  /**
+   * Drops the definition of a stopped VM and everything beside its volumes that was its own: UEFI variables, TPM state,
+   * the console of an isolated one. For VMs Lifeboat made itself. Idempotent. Refuses (`refused`) a running VM.
+   */
+  erase(id: string, run: CommandRunner): Promise<void>
   /** Does the hypervisor start it at boot by itself? Asked before a move, so that the VM keeps the property. */
   autostart(id: string): Promise<boolean>
   /** libvirt would start an autostart VM at boot by itself; off while a VM is between two blades (rule 8). */
@@ -52,6 +64,24 @@ export interface Hypervisor {
   incomingSockets(vmName: string, moveId: string): MigrationSockets
   /** Where the source's agent must listen, so that its hypervisor may connect. */
   outgoingSockets(vmName: string, moveId: string): MigrationSockets
+}
+
+export interface DefinitionChanges {
+  readonly id: string
+  readonly name: string
+  /** By the disk's name inside the VM. */
+  readonly diskPaths: ReadonlyMap<string, string>
+  /** Fresh MAC addresses, and nothing else that must be there once only. */
+  readonly newIdentity: boolean
+  /** For a look only: no network, nothing of the blade, its console where `signsOfLife` reads it. */
+  readonly isolated: boolean
+}
+
+export interface SignsOfLife {
+  /** The guest agent answers. */
+  readonly agent: boolean
+  /** Printed on its console since it was started; 0 for a VM that is not isolated. */
+  readonly consoleBytes: number
 }
 
 /** Paths of UNIX sockets. `control` the hypervisor's own protocol, `memory` RAM and state, `disk` storage copy. */

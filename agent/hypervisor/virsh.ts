@@ -4,6 +4,14 @@ import { parseVmId } from '../../shared/domain/ids.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { CommandRunner } from '../../shared/exec.ts'
 import type { Logger } from '../../shared/log.ts'
+import { adaptDomainXml } from './adapt-definition.ts'
+import {
+  CONSOLE_DIRECTORY,
+  consolePath,
+  eraseVm,
+  makeConsoleDirectory,
+  readSignsOfLife,
+} from './boot-watch.ts'
 import { actToState, defineVm, destroyIncomingVm, readState, stopVm, undefineVm } from './domain-actions.ts'
 import { createDomainList } from './domain-list.ts'
 import { readMigrationStanding } from './domain-standing.ts'
@@ -24,6 +32,8 @@ export interface VirshHypervisorOptions {
   readonly log: Logger
   /** Where the sockets of migrations live. @default SOCKET_DIRECTORY, the only place the AppArmor profiles allow */
   readonly runtimeDir?: string
+  /** Where isolated VMs print to. @default CONSOLE_DIRECTORY */
+  readonly consoleDir?: string
   /** Names of the bridges of the blade, made by whomever. */
   bridges(): Promise<readonly string[]>
 }
@@ -34,6 +44,7 @@ export interface VirshHypervisorOptions {
  */
 export function createVirshHypervisor(options: VirshHypervisorOptions): Hypervisor {
   const { run, uri, clock, log, runtimeDir = SOCKET_DIRECTORY } = options
+  const { consoleDir = CONSOLE_DIRECTORY } = options
   const virsh = createVirsh(run, uri)
   const events = createEventStream({ run, argv: virsh.argv, clock, log })
   let zeroDetection: Promise<boolean> | undefined
@@ -59,7 +70,11 @@ export function createVirshHypervisor(options: VirshHypervisorOptions): Hypervis
     state: async id => await readState(virsh, parseVmId(id)),
     // --security-info: without it the passwords of consoles would be lost on the way to another blade.
     definition: async id => await virsh.text(['dumpxml', parseVmId(id), '--inactive', '--security-info']),
-    define: async (definition, by) => await defineVm(virsh, runtimeDir, definition, by),
+    define: async (definition, by) => {
+      // An isolated VM prints into it, and nobody else would make it anew after a boot of the blade.
+      if (definition.includes(consoleDir)) await makeConsoleDirectory(consoleDir)
+      await defineVm(virsh, runtimeDir, definition, by)
+    },
     undefine: async (id, by) => await undefineVm(virsh, parseVmId(id), by),
     autostart: async id => parseAutostart(await virsh.text(['dominfo', parseVmId(id)])),
     setAutostart: async (id, on, by) => {
@@ -67,6 +82,11 @@ export function createVirshHypervisor(options: VirshHypervisorOptions): Hypervis
       await virsh.text(words, { run: by, timeoutMs: ACTION_TIMEOUT_MS })
     },
     destroyIncoming: async (id, by) => await destroyIncomingVm(virsh, parseVmId(id), by),
+
+    adaptDefinition: (definition, changes) =>
+      adaptDomainXml(definition, changes, consolePath(consoleDir, changes.id)),
+    signsOfLife: async id => await readSignsOfLife(virsh, consoleDir, parseVmId(id)),
+    erase: async (id, by) => await eraseVm(virsh, consoleDir, parseVmId(id), by),
 
     migrate: async (id, sockets, how) => await migrateLive(migration, parseVmId(id), sockets, how),
     isMigrating: async id => {

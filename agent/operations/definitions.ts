@@ -1,4 +1,7 @@
 import type { SagaDefinition } from '../../shared/saga/definition.ts'
+import { backupVm } from '../backup/backup-saga.ts'
+import { bootTest } from '../backup/boot-test-saga.ts'
+import { restoreVm } from '../backup/restore-saga.ts'
 import { confirmIncoming } from './confirm-incoming.ts'
 import { discardIncoming } from './discard-incoming.ts'
 import type { OrderKind } from './orders.ts'
@@ -28,4 +31,7 @@ export const DEFINITIONS: Readonly<Record<OrderKind, AnyDefinition>> = {
   'confirm-incoming': confirmIncoming,
   'discard-incoming': discardIncoming,
   'release-source': releaseSource,
+  'backup-vm': backupVm,
+  'restore-vm': restoreVm,
+  'boot-test': bootTest,
 }

@@ -154,6 +154,7 @@ function readKnown({ orders, moves, marks }: OrderDeskOptions, header: OrderHead
     sameOrder: orders.load(header.orderId),
     ...marks.of(header.vmId),
     working: orders.working(header.vmId),
+    backingUp: orders.backingUp(header.vmId),
     move: moves.openOf(header.vmId),
   }
 }

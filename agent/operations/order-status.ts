@@ -53,6 +53,10 @@ function buildResult(results: Readonly<Record<string, Json | undefined>>): Order
     const value = merged[field]
     return typeof value === 'number' ? Math.round(value) : 0
   }
+  const text = (field: string): string => {
+    const value = merged[field]
+    return typeof value === 'string' ? value : ''
+  }
   const kept = merged.keptVolumes
   return OrderResult.fromPartial({
     downtimeMs: number('downtimeMs'),
@@ -60,6 +64,10 @@ function buildResult(results: Readonly<Record<string, Json | undefined>>): Order
     transferredBytes: number('transferredBytes'),
     durationMs: number('durationMs'),
     keptVolumes: Array.isArray(kept) ? kept.map(String) : [],
+    point: text('point'),
+    pauseMs: number('pauseMs'),
+    recoveryMs: number('recoveryMs'),
+    consistency: text('consistency'),
   })
 }
 

@@ -25,6 +25,9 @@ export const ORDER_KINDS = {
   'confirm-incoming': 'target: the source has let go, the VM runs here',
   'discard-incoming': 'target: the move ends without the VM',
   'release-source': 'source: the target is confirmed, the volumes are kept for the grace time',
+  'backup-vm': 'one restore point, now',
+  'restore-vm': 'writes a restore point to new volumes and defines the VM',
+  'boot-test': 'restores under a name of its own, watches it boot, removes it again',
 } as const
 export type OrderKind = keyof typeof ORDER_KINDS
 
@@ -42,8 +45,10 @@ export interface Known {
     | undefined
   readonly generation: number
   readonly epoch: number
-  /** The order that works on this VM now. */
+  /** The order that works on this VM now; a backup does not count, for it stands aside. */
   readonly working: { readonly orderId: string; readonly kind: string } | undefined
+  /** The order that backs this VM up now. */
+  readonly backingUp: { readonly orderId: string; readonly kind: string } | undefined
   /** The move that holds the VM, if any. */
   readonly move:
     | {
@@ -95,8 +100,9 @@ export function decideOrder(order: OrderHeader, known: Known, now: number): Orde
       `the deadline of order ${order.orderId} had passed when it arrived: it was late, or the clocks of blade and controller differ`,
     )
   }
-  if (known.working !== undefined) {
-    return refuse('busy', `order ${known.working.orderId} (${known.working.kind}) works on this VM`)
+  const working = known.working ?? (order.kind === 'backup-vm' ? known.backingUp : undefined)
+  if (working !== undefined) {
+    return refuse('busy', `order ${working.orderId} (${working.kind}) works on this VM`)
   }
   return decideHold(order, known.move)
 }
@@ -104,6 +110,9 @@ export function decideOrder(order: OrderHeader, known: Known, now: number): Orde
 function isSameOrder(order: OrderHeader, known: NonNullable<Known['sameOrder']>): boolean {
   return order.kind === known.kind && order.vmId === known.vmId && order.generation === known.generation
 }
+
+/** Orders of no move that nevertheless must not meet one. */
+const NOT_IN_A_MOVE: readonly OrderKind[] = ['backup-vm', 'restore-vm', 'boot-test']
 
 /**
  * A move holds its VM at both ends until it is confirmed or discarded. Only the move's own orders go through, and,
@@ -126,7 +135,9 @@ function decideHold(order: OrderHeader, move: Known['move']): OrderDecision {
       `the VM went to ${move.peerBlade} by move ${move.moveId}; it may run there, so it is not started here (rule 1)`,
     )
   }
-  if (order.moveId !== '') return refuse('refused', `move ${move.moveId} holds the VM`)
+  if (order.moveId !== '' || NOT_IN_A_MOVE.includes(order.kind)) {
+    return refuse('refused', `move ${move.moveId} holds the VM`)
+  }
   return { action: 'run' }
 }
 

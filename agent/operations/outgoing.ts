@@ -25,6 +25,7 @@ export function check(wanted: 'running' | 'stopped'): Step {
     name: 'check',
     probe: 'repeat',
     do: async ({ params, services, signal }) => {
+      await services.standAside(params.vmId)
       const vm = await services.lookUp(params.vmId)
       if (vm === undefined) throw new LifeboatError('not-found', `${params.vmName} is not on this blade`)
       if (vm.state !== wanted) throw new LifeboatError('refused', `${vm.name} is ${vm.state}, not ${wanted}`)

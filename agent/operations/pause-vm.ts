@@ -14,6 +14,8 @@ export const pauseVm: SagaDefinition<VmParams, OperationServices> = {
       name: 'pause',
       probe: 'repeat',
       do: async ({ params, services }) => {
+        // A backup would let the VM go again when its own pause is over.
+        await services.standAside(params.vmId)
         await services.hypervisor.pause(params.vmId, services.run)
         return undefined
       },

@@ -23,6 +23,9 @@ const KIND_OF_CASE: Record<NonNullable<Order['kind']>['$case'], OrderKind> = {
   confirmIncoming: 'confirm-incoming',
   discardIncoming: 'discard-incoming',
   releaseSource: 'release-source',
+  backup: 'backup-vm',
+  restore: 'restore-vm',
+  bootTest: 'boot-test',
 }
 
 /**
@@ -39,7 +42,7 @@ export function readOrder(order: Order, nameOf: (vmId: string) => string): ReadO
   if (order.orderId === '') throw new LifeboatError('bad-input', 'the order has no id')
   const kind = KIND_OF_CASE[order.kind.$case]
   const vmId = parseVmId(order.vmId)
-  const arriving = order.kind.$case === 'prepareIncoming' ? order.kind.value.vm : undefined
+  const arriving = 'vm' in order.kind.value ? order.kind.value.vm : undefined
   if (arriving !== undefined && arriving.id !== vmId) {
     throw new LifeboatError('bad-input', `the order is for VM ${vmId} and describes ${arriving.id}`)
   }
@@ -55,8 +58,9 @@ export function readOrder(order: Order, nameOf: (vmId: string) => string): ReadO
   }
 }
 
+/** Of a VM that is to come only its volumes are journaled: the rest says the definition that comes with it. */
 function ownParams(kind: NonNullable<Order['kind']>): object {
-  if (kind.$case !== 'prepareIncoming') return kind.value
-  const { vm, fromBlade, moveId } = kind.value
-  return { fromBlade, moveId, volumes: vm?.volumes }
+  if (!('vm' in kind.value)) return kind.value
+  const { vm, ...rest } = kind.value
+  return { ...rest, volumes: vm?.volumes }
 }

@@ -1,11 +1,13 @@
 import { formatErrorChain } from '../../shared/errors.ts'
 import type { CommandRunner } from '../../shared/exec.ts'
 import type { Logger } from '../../shared/log.ts'
+import { type BackupRecoveryOptions, releaseKilledBackups } from '../backup/recovery.ts'
 import type { Hypervisor } from '../hypervisor/hypervisor.ts'
 import type { MoveRow, MoveStore } from '../store/move-store.ts'
 import type { OrderDesk } from './order-desk.ts'
 
 export interface RecoveryOptions {
+  readonly backups: BackupRecoveryOptions
   readonly desk: OrderDesk
   readonly moves: MoveStore
   readonly hypervisor: Hypervisor
@@ -20,14 +22,14 @@ export interface RecoveryOptions {
  *  - Doors need nothing: the peer server reads the rows of open moves.
  *  - A VM whose source has let go, and which the killed process had not resumed yet, is resumed (the row says that it
  *    may run, rule 1); if that fails the controller's ConfirmIncoming does it.
- *  - A VM that Lifeboat itself had paused for longer than its budget is resumed here (rule 2), once there is an
- *    operation that pauses on its own account; the order to pause is a person's, and stands.
+ *  - What a killed backup holds is let go before anything else (rule 2); the order to pause is a person's, and stands.
  */
 export async function recover(options: RecoveryOptions): Promise<void> {
   const { moves, log } = options
   for (const move of moves.open()) {
     log.info(`vm ${move.vmName}: move ${move.moveId} is ${move.state} here (${arrow(move)})`)
   }
+  await releaseKilledBackups(options.backups)
   options.desk.resume()
   for (const move of moves.open()) {
     if (move.direction === 'in' && move.state === 'released' && move.note.ranInBoot === undefined)

@@ -7,9 +7,11 @@ import type { Identity } from '../../shared/rpc/certificates.ts'
 import { channelOptions, createChannelCredentials } from '../../shared/rpc/endpoint.ts'
 import { fromStatus } from '../../shared/rpc/status.ts'
 import { PROTOCOL_VERSION, VERSION } from '../../shared/version.ts'
+import type { BackupSettings } from '../backup/settings.ts'
 import type { OrderDesk } from '../operations/order-desk.ts'
 import type { EventSpool } from '../store/event-spool.ts'
 import { chanceOf, reconnectDelayMs } from './backoff.ts'
+import { readBackupSettings } from './read-backup-settings.ts'
 import type { SessionCall, Uplink } from './uplink.ts'
 
 const WELCOME_LIMIT_MS = 15_000
@@ -32,6 +34,7 @@ export interface SessionOptions {
   readonly peerAddress: () => Promise<string>
   readonly desk: OrderDesk
   readonly spool: EventSpool
+  readonly onBackupSettings: (settings: BackupSettings) => void
   readonly uplink: Uplink
   readonly clock: Clock
   readonly ids: IdSource
@@ -180,7 +183,7 @@ function expectWelcome(call: SessionCall, options: SessionOptions, over: AbortSi
   })
 }
 
-function receive(message: ToAgent, { desk, spool, log }: SessionOptions): void {
+function receive(message: ToAgent, { desk, spool, onBackupSettings, log }: SessionOptions): void {
   const { kind } = message
   try {
     switch (kind?.$case) {
@@ -195,6 +198,9 @@ function receive(message: ToAgent, { desk, spool, log }: SessionOptions): void {
         break
       case 'orderEndSeen':
         desk.acknowledge(kind.value.orderId)
+        break
+      case 'backupSettings':
+        onBackupSettings(readBackupSettings(kind.value))
         break
       default:
         log.warn('the controller sent a message this agent does not know')

@@ -4,12 +4,12 @@ import type { Clock } from '../../shared/clock.ts'
 import type { Vm } from '../../shared/domain/fleet.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { CommandRunner } from '../../shared/exec.ts'
-import type { Hypervisor } from '../hypervisor/hypervisor.ts'
+import type { DefinitionChanges, Hypervisor } from '../hypervisor/hypervisor.ts'
 import { createDepartures } from './departures.ts'
 import type { SimDisks } from './disks.ts'
 import type { SimKnobs } from './knobs.ts'
 import type { MigrationTarget } from './migration-target.ts'
-import { parseDefinition, type SimVm, type VmTable } from './vm-table.ts'
+import { parseDefinition, type SimDefinition, type SimVm, type VmTable } from './vm-table.ts'
 
 export interface SimHypervisorOptions {
   readonly table: VmTable
@@ -52,6 +52,22 @@ function toVm(vm: SimVm): Vm {
     epoch: 0,
     incoming: false,
   }
+}
+
+/** As adapt-definition.ts does it with libvirt's XML. A simulated VM has no MAC addresses to make anew. */
+function adaptSimDefinition(definition: SimDefinition, changes: DefinitionChanges): SimDefinition {
+  const { id, name, diskPaths, isolated } = changes
+  const volumes = definition.volumes.map(volume => {
+    const path = diskPaths.get(volume.target)
+    if (path === undefined) {
+      throw new LifeboatError(
+        'bad-input',
+        `the definition has a disk ${volume.target} for which there is no volume`,
+      )
+    }
+    return { ...volume, path }
+  })
+  return { ...definition, id, name, volumes, restored: true, ...(isolated ? { networks: [], isolated } : {}) }
 }
 
 /** UNIX socket paths end at 107 bytes, VM names at 200: the name goes in as a hash. */
@@ -129,6 +145,22 @@ export function createSimHypervisor(options: SimHypervisorOptions): Hypervisor {
       if (vm === undefined) return
       if (vm.state !== 'stopped') throw new LifeboatError('refused', `${vm.definition.name} is ${vm.state}`)
       await announce(run, 'sim-virsh', 'undefine', vm.definition.name)
+      table.remove(id)
+    },
+    adaptDefinition: (text, changes) => JSON.stringify(adaptSimDefinition(parseDefinition(text), changes)),
+    async signsOfLife(id) {
+      const vm = table.get(id)
+      const steps = vm.runningSince === 0 ? 0 : table.count(vm) - vm.count
+      return {
+        agent: options.knobs.guestsAnswer && vm.state === 'running',
+        consoleBytes: vm.definition.isolated === true && options.knobs.guestsBoot ? steps : 0,
+      }
+    },
+    async erase(id, run) {
+      const vm = table.find(id)
+      if (vm === undefined) return
+      if (vm.state !== 'stopped') throw new LifeboatError('refused', `${vm.definition.name} is ${vm.state}`)
+      await announce(run, 'sim-virsh', 'undefine', '--nvram', vm.definition.name)
       table.remove(id)
     },
     autostart: async id => table.get(id).autostart,

@@ -4,6 +4,10 @@ import { LifeboatError } from '../../shared/errors.ts'
 export interface SimKnobs {
   /** 0: as fast as it goes. */
   bytesPerSecond: number
+  /** Guests have an agent that answers. Default: none has. */
+  guestsAnswer: boolean
+  /** Isolated guests print on their console while they run. */
+  guestsBoot: boolean
   /** The next migration breaks when its disks are copied, with this text. */
   failNextMigration(text: string): void
   /** The next migration reaches the target whole, and its last answer is lost on the way back. */
@@ -25,6 +29,8 @@ export function createSimKnobs(): SimKnobs {
 
   return {
     bytesPerSecond: 0,
+    guestsAnswer: false,
+    guestsBoot: true,
     failNextMigration(text) {
       failure = text
     },

@@ -18,6 +18,8 @@ export interface RunSpan {
 export interface ExecutionLedger {
   began(vmId: string, vm: string, blade: string, count: number, at: number): void
   ended(vmId: string, blade: string, count: number, at: number): void
+  /** It was restored from a backup: the next span may begin at an earlier step. That one VM runs at most once stands. */
+  setBack(vmId: string): void
   /** Oldest first. */
   spans(vmId: string): readonly RunSpan[]
   /** Blades that execute the VM now; more than one is a broken rule 1. */
@@ -30,6 +32,7 @@ export interface ExecutionLedger {
 export function createExecutionLedger(): ExecutionLedger {
   const spansByVm = new Map<string, RunSpan[]>()
   const violations: string[] = []
+  const restored = new Set<string>()
 
   return {
     began(vmId, vm, blade, count, at) {
@@ -39,7 +42,8 @@ export function createExecutionLedger(): ExecutionLedger {
         if (span.toAt === 0) violations.push(`${vm} began on ${blade} while it ran on ${span.blade} (rule 1)`)
       }
       const last = spans.at(-1)
-      if (last !== undefined && last.toAt !== 0 && count !== last.toCount) {
+      const mayDiffer = restored.delete(vmId)
+      if (last !== undefined && last.toAt !== 0 && count !== last.toCount && !mayDiffer) {
         const what = count < last.toCount ? 'steps are lost and will be doubled' : 'steps are skipped'
         violations.push(
           `${vm} ended on ${last.blade} at step ${last.toCount}, began on ${blade} at ${count}: ${what}`,
@@ -58,6 +62,7 @@ export function createExecutionLedger(): ExecutionLedger {
       // A span may begin and end within one millisecond; toAt 0 would leave it open at a fake epoch.
       spans[index] = { ...open, toCount: count, toAt: Math.max(at, 1) }
     },
+    setBack: vmId => void restored.add(vmId),
     spans: vmId => spansByVm.get(vmId) ?? [],
     executingOn: vmId => (spansByVm.get(vmId) ?? []).filter(span => span.toAt === 0).map(span => span.blade),
     violations: () => violations,

@@ -21,6 +21,10 @@ export interface SimDefinition {
   readonly obstacles: readonly Reason[]
   readonly machine: string
   readonly cpuModel: string
+  /** For a look only: prints on a console of its own. */
+  readonly isolated?: boolean
+  /** Written from a backup and never started since: its guest begins again at an earlier step. */
+  readonly restored?: boolean
 }
 
 /** A VM of one simulated blade. The counter is as of `runningSince`, or as of its stand when it does not run. */
@@ -136,7 +140,8 @@ export class VmTable {
       }
     }
     const count = first === undefined ? 0 : readCounter(this.#disks.hostPath(first.path))
-    this.put({ ...vm, count })
+    if (vm.definition.restored === true) this.#ledger.setBack(id)
+    this.put({ ...vm, count, definition: { ...vm.definition, restored: false } })
     this.thaw(id)
   }
 

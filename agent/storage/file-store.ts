@@ -1,4 +1,4 @@
-import { link, open, rm } from 'node:fs/promises'
+import { link, open, rm, truncate } from 'node:fs/promises'
 import { posix } from 'node:path'
 import { formatBytes, MINUTE_MS } from '../../shared/domain/units.ts'
 import { LifeboatError } from '../../shared/errors.ts'
@@ -80,6 +80,13 @@ export function createFileStore(options: { directories: () => readonly string[] 
         unwritten: { kind: 'zero' },
         emptyFirst: true,
       })
+    },
+    async directAccess(path, moveId) {
+      if ((await readMarker(path)) !== moveId) {
+        throw new LifeboatError('refused', `${path} was not made for ${moveId}: it may hold a VM's data`)
+      }
+      await truncate(path, 0).catch(failed('unavailable', `failed to empty ${path}`))
+      return { path, readsZero: true }
     },
   }
 }

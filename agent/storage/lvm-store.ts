@@ -76,6 +76,18 @@ export function createLvmStore(options: { run: CommandRunner; clock: Clock }): V
         emptyFirst: false,
       })
     },
+    async directAccess(path, moveId) {
+      const report = await lvm.report('fresh')
+      const volume = findLv(report, lvOfPathOrRefuse(path))
+      if (volume === undefined || readMarks(volume.name, volume.tags).arrivingBy !== moveId) {
+        throw new LifeboatError('refused', `${path} was not made for ${moveId}: it may hold a VM's data`)
+      }
+      if (!isActive(volume)) await lvm.activate(volume, options.run)
+      const pool = findLv(report, { group: volume.group, name: volume.pool })
+      const isZeroed = lvStorage(volume) === 'thin' && pool !== undefined && zeroesNewChunks(pool)
+      // Written before, by a write that broke off: zero no longer, and what it wrote may be of another content.
+      return { path: lvPath(volume), readsZero: isZeroed && !volume.tags.includes(WRITTEN_TAG) }
+    },
   }
   return store
 }

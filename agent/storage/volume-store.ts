@@ -15,7 +15,17 @@ export interface DiskProblem {
 export interface VolumeStore
   extends Pick<
     Volumes,
-    'inspect' | 'create' | 'adopt' | 'discard' | 'keep' | 'unkeep' | 'kept' | 'drop' | 'read' | 'write'
+    | 'inspect'
+    | 'create'
+    | 'adopt'
+    | 'discard'
+    | 'keep'
+    | 'unkeep'
+    | 'kept'
+    | 'drop'
+    | 'read'
+    | 'write'
+    | 'directAccess'
   > {
   pools(): Promise<readonly StoragePool[]>
 }

@@ -65,6 +65,7 @@ export function createHostVolumes(options: HostVolumesOptions): Volumes {
       }),
     read: (path, signal) => storeOf(path).read(path, signal),
     write: (path, extents) => storeOf(path).write(path, extents),
+    directAccess: (path, moveId) => storeOf(path).directAccess(path, moveId),
   }
 }
 

@@ -56,6 +56,17 @@ export interface Volumes {
    * durable. What they leave out reads zero afterwards, whatever the disk held there before.
    */
   write(path: string, extents: AsyncIterable<VolumeExtent>): Promise<void>
+  /**
+   * For another process that writes a volume made by `create` for `moveId` and not adopted yet: which file or device of
+   * this host it is. Refuses (`refused`) any other volume. An image file is emptied: what is written is the whole of it.
+   */
+  directAccess(path: string, moveId: string): Promise<DirectAccess>
+}
+
+export interface DirectAccess {
+  readonly path: string
+  /** What is not written reads zero; false: it shows what the disk held before, so zeroes must be written too. */
+  readonly readsZero: boolean
 }
 
 export interface VolumeExtent {

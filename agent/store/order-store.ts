@@ -44,12 +44,15 @@ export interface OrderStore {
   unended(): readonly OrderRow[]
   /** Every order whose end the controller has not stored yet. */
   unacknowledged(): readonly OrderRow[]
-  /** The one order that works on the VM, if any: the lane of a VM is one wide. */
+  /** The one order that works on the VM, if any: the lane of a VM is one wide. Backups stand aside and do not count. */
   working(vmId: string): OrderRow | undefined
+  /** The order that backs the VM up, if any. */
+  backingUp(vmId: string): OrderRow | undefined
   /** Drops commands; the row stays as a memory. */
   acknowledge(orderId: string): void
   addCommand(orderId: string, record: CommandRecord): void
   commands(orderId: string): readonly CommandRecord[]
+  dropCommands(key: string): void
   /** Commands kept under one key become commands of the order, after those it has. */
   claimCommands(fromKey: string, orderId: string): void
   /** An abort came before its order: the order is remembered as refused. */
@@ -87,7 +90,10 @@ export function createOrderStore(db: Database.Database): OrderStore {
   const unended = db.prepare('SELECT * FROM orders WHERE ended_at = 0 ORDER BY accepted_at, order_id')
   const open = db.prepare('SELECT * FROM orders WHERE acknowledged = 0 ORDER BY accepted_at, order_id')
   const working = db.prepare(
-    'SELECT * FROM orders WHERE vm_id = ? AND ended_at = 0 ORDER BY accepted_at LIMIT 1',
+    `SELECT * FROM orders WHERE vm_id = ? AND ended_at = 0 AND kind <> 'backup-vm' ORDER BY accepted_at LIMIT 1`,
+  )
+  const backingUp = db.prepare(
+    `SELECT * FROM orders WHERE vm_id = ? AND ended_at = 0 AND kind = 'backup-vm' ORDER BY accepted_at LIMIT 1`,
   )
   const acknowledge = db.prepare('UPDATE orders SET acknowledged = 1 WHERE order_id = ? AND ended_at > 0')
   const dropCommands = db.prepare('DELETE FROM order_commands WHERE order_id = ?')
@@ -129,6 +135,7 @@ export function createOrderStore(db: Database.Database): OrderStore {
     unended: () => rows(unended.all()),
     unacknowledged: () => rows(open.all()),
     working: vmId => rows(working.all(vmId))[0],
+    backingUp: vmId => rows(backingUp.all(vmId))[0],
     acknowledge: db.transaction((orderId: string) => {
       if (acknowledge.run(orderId).changes === 0) return
       dropCommands.run(orderId)
@@ -137,6 +144,7 @@ export function createOrderStore(db: Database.Database): OrderStore {
     addCommand: (orderId, record) => void addCommand.run(orderId, JSON.stringify(record), orderId),
     commands: orderId =>
       (commands.all(orderId) as { record: string }[]).map(row => JSON.parse(row.record) as CommandRecord),
+    dropCommands: key => void dropCommands.run(key),
     claimCommands: db.transaction((fromKey: string, orderId: string) => {
       for (const row of commands.all(fromKey) as { record: string }[])
         addCommand.run(orderId, row.record, orderId)

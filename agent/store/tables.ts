@@ -71,4 +71,20 @@ export const AGENT_MIGRATIONS: readonly Migration[] = [
       CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
     `,
   },
+  {
+    version: 3,
+    name: 'backups: what was set, and how the last ones ended',
+    sql: `
+      CREATE TABLE backup_settings (id INTEGER PRIMARY KEY CHECK (id = 1), settings TEXT NOT NULL);
+      CREATE TABLE backup_outcomes (
+        vm_id TEXT PRIMARY KEY,
+        known_since INTEGER NOT NULL,
+        last_attempt_at INTEGER NOT NULL DEFAULT 0,
+        last_success_at INTEGER NOT NULL DEFAULT 0,
+        failures INTEGER NOT NULL DEFAULT 0,
+        last_point TEXT NOT NULL DEFAULT '',
+        last_error TEXT NOT NULL DEFAULT ''
+      );
+    `,
+  },
 ]

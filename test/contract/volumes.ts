@@ -216,6 +216,19 @@ function bytes(get: () => VolumesUnderTest): void {
     assert.equal(await codeOf(drain(volumes.read(old.path, AbortSignal.abort()))), 'aborted')
   })
 
+  it('another process may write what was made for it, and nothing else', async () => {
+    const { volumes, run, blank, foreign } = get()
+    const target = blank('web01')
+    await volumes.create(target, MOVE, run)
+    const access = await volumes.directAccess(target.path, MOVE)
+    assert.notEqual(access.path, '')
+    assert.equal(await codeOf(volumes.directAccess(target.path, LATER_MOVE)), 'refused')
+    const somebodys = await foreign('db01')
+    assert.equal(await codeOf(volumes.directAccess(somebodys.path, MOVE)), 'refused')
+    await volumes.adopt(target.path, MOVE, run)
+    assert.equal(await codeOf(volumes.directAccess(target.path, MOVE)), 'refused')
+  })
+
   it('an extent past the end is refused and the volume does not grow', async () => {
     const { volumes, run, blank } = get()
     const target = blank('web01')

@@ -37,6 +37,7 @@ import {
   stopServer,
 } from '../../shared/rpc/endpoint.ts'
 import { createRecordingLogger, formatLine, type LoggedLine } from '../fakes/recording-logger.ts'
+import { simBackupSeams } from '../fakes/sim-backups.ts'
 import { createSimWorld, type SimWorld } from '../fakes/sim-world.ts'
 
 type Stream = ServerDuplexStream<FromAgent, ToAgent>
@@ -116,6 +117,7 @@ export async function createAgentWorld(): Promise<AgentWorld> {
         {
           hypervisor: blade.hypervisor,
           volumes: blade.volumes,
+          ...simBackupSeams(blade),
           hostFiles: blade.hostFiles,
           power: blade.power,
           run: createSimRunner(systemClock),

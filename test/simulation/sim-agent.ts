@@ -6,6 +6,7 @@ import { createSimRunner } from '../../agent/sim/runner.ts'
 import { type Clock, randomIds } from '../../shared/clock.ts'
 import type { Logger } from '../../shared/log.ts'
 import { createLifeline, type Lifeline, severable } from '../fakes/severable.ts'
+import { simBackupSeams } from '../fakes/sim-backups.ts'
 import { freePort } from './ports.ts'
 
 /** A real agent over a simulated blade, and the ways it comes and goes. */
@@ -66,6 +67,7 @@ export async function createSimAgent(options: {
         {
           hypervisor: severable('hypervisor', blade.hypervisor, lifeline),
           volumes: severable('volumes', blade.volumes, lifeline),
+          ...simBackupSeams(blade),
           hostFiles: blade.hostFiles,
           power: blade.power,
           run: createSimRunner(clock),

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { decideOrder, type Known, type OrderHeader } from '../../../../agent/operations/orders.ts'
 
-const NOTHING: Known = { sameOrder: undefined, generation: 0, epoch: 0, working: undefined, move: undefined }
+const NOTHING: Known = {
+  sameOrder: undefined,
+  generation: 0,
+  epoch: 0,
+  working: undefined,
+  backingUp: undefined,
+  move: undefined,
+}
 const NOW = 1000
 
 function order(change: Partial<OrderHeader> = {}): OrderHeader {
@@ -62,6 +69,32 @@ const CASES: readonly {
     known: { working: { orderId: 'o0/stop', kind: 'stop-vm' } },
     expect: 'busy',
   },
+  {
+    story: "a backup is in nobody's way: it stands aside",
+    order: { kind: 'send-live', moveId: 'm1' },
+    known: { backingUp: { orderId: 'o0/backup', kind: 'backup-vm' } },
+    expect: 'run',
+  },
+  {
+    story: 'but two backups of one VM at once are one too many',
+    order: { kind: 'backup-vm' },
+    known: { backingUp: { orderId: 'o0/backup', kind: 'backup-vm' } },
+    expect: 'busy',
+  },
+  {
+    story: 'a VM that an order works on is not backed up',
+    order: { kind: 'backup-vm' },
+    known: { working: { orderId: 'o0/stop', kind: 'stop-vm' } },
+    expect: 'busy',
+  },
+  ...(['in', 'out'] as const).flatMap(direction =>
+    (['backup-vm', 'restore-vm', 'boot-test'] as const).map(kind => ({
+      story: `a move ${direction} leaves no room for ${kind}, under no epoch`,
+      order: { kind, epoch: 9 },
+      known: { move: direction === 'in' ? arriving : leaving },
+      expect: 'refused',
+    })),
+  ),
   { story: 'a VM that left is not started', known: { move: leaving }, expect: 'refused' },
   {
     story: 'a VM that left is not resumed',

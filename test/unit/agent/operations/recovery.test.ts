@@ -12,6 +12,7 @@ import { silentLogger } from '../../../../shared/log.ts'
 import { createSagaJournal } from '../../../../shared/saga/journal.ts'
 import { createSagaRunner } from '../../../../shared/saga/runner.ts'
 import { openDatabase } from '../../../../shared/sqlite.ts'
+import { recoveryOf } from '../../../fakes/backup-sagas.ts'
 import { preparedMove } from '../../../fakes/moves.ts'
 import { createTwoBlades, VM_ID } from './two-blades.ts'
 
@@ -44,6 +45,7 @@ function reborn(world: ReturnType<typeof createTwoBlades>, db = openDatabase(':m
   })
   const start = () =>
     recover({
+      backups: recoveryOf(world.target, journal, id => runner.view(id)),
       desk,
       moves: services.moves,
       hypervisor: services.hypervisor,

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { duplexPair } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import type { Hypervisor } from '../../../../agent/hypervisor/hypervisor.ts'
+import type { BackupSettings } from '../../../../agent/backup/settings.ts'
+import { createTurns } from '../../../../agent/backup/turns.ts'
+import type { Hypervisor, SignsOfLife } from '../../../../agent/hypervisor/hypervisor.ts'
 import type { OperationServices } from '../../../../agent/operations/services.ts'
 import type { PeerAddress, PeerClient } from '../../../../agent/peer/client.ts'
 import { decideDoor } from '../../../../agent/peer/door.ts'
@@ -20,6 +22,8 @@ import type { Vm } from '../../../../shared/domain/fleet.ts'
 import { LifeboatError } from '../../../../shared/errors.ts'
 import { silentLogger } from '../../../../shared/log.ts'
 import { openDatabase } from '../../../../shared/sqlite.ts'
+import { createMemorySnapshots, type MemorySnapshots } from '../../../fakes/memory-snapshots.ts'
+import { createMemoryVault, type MemoryVault } from '../../../fakes/memory-vault.ts'
 
 export const VM_ID = '22222222-2222-4222-8222-222222222222'
 export const DISK = '/dev/vg0/db01'
@@ -29,11 +33,19 @@ interface FakeVm {
   state: 'running' | 'paused' | 'stopped'
   autostart: boolean
   incoming: boolean
+  /** 'db01' when nothing is said. */
+  name?: string
 }
 interface FakeVolume {
   content: string
   move: string
   kept: string
+}
+
+/** Text of a definition: what a hypervisor would want to know of it. */
+interface FakeDefinition {
+  readonly id: string
+  readonly name: string
 }
 
 /** One blade in memory, without any I/O but the sockets the peer code insists on. */
@@ -43,11 +55,16 @@ export interface FakeBlade {
   readonly volumes: Map<string, FakeVolume>
   readonly services: OperationServices
   readonly incoming: Incoming
+  readonly snapshots: MemorySnapshots
+  readonly settings: { current: BackupSettings }
+  /** What `signsOfLife` says of each VM. */
+  signs: SignsOfLife
 }
 
 export interface TwoBlades {
   readonly source: FakeBlade
   readonly target: FakeBlade
+  readonly vault: MemoryVault
   /** Unreachable: every message to a peer fails. */
   network: 'up' | 'down'
   /** Blades where the VM executes; every moment with two of them is remembered here. */
@@ -62,6 +79,7 @@ let sockets = 0
 /** A source with a running (or stopped) VM of one volume, and an empty target whose door opens by the order. */
 export function createTwoBlades(state: 'running' | 'stopped' = 'running'): TwoBlades {
   const blades = new Map<string, FakeBlade>()
+  const vault = createMemoryVault()
   const violations: string[] = []
   const watch = (): void => {
     const on = [...blades.values()].filter(blade => blade.vms.get(VM_ID)?.state === 'running')
@@ -73,6 +91,7 @@ export function createTwoBlades(state: 'running' | 'stopped' = 'running'): TwoBl
       other => blades.get(other),
       () => world.network === 'up',
       watch,
+      vault,
     )
     blades.set(name, blade)
     return blade
@@ -81,7 +100,7 @@ export function createTwoBlades(state: 'running' | 'stopped' = 'running'): TwoBl
   const target = make('blade02')
   source.vms.set(VM_ID, { state, autostart: true, incoming: false })
   source.volumes.set(DISK, { content: 'the data', move: '', kept: '' })
-  const world: TwoBlades = { source, target, network: 'up', violations }
+  const world: TwoBlades = { source, target, vault, network: 'up', violations }
   return world
 }
 
@@ -90,6 +109,7 @@ function createFakeBlade(
   other: (name: string) => FakeBlade | undefined,
   isNetworkUp: () => boolean,
   watch: () => void,
+  vault: MemoryVault,
 ): FakeBlade {
   const db = openDatabase(':memory:', AGENT_MIGRATIONS)
   const clock = systemClock
@@ -97,8 +117,11 @@ function createFakeBlade(
   const volumes = new Map<string, FakeVolume>()
   const moves = createMoveStore(db, clock)
   const run = createSimRunner(clock)
-  const hypervisor = createFakeHypervisor(name, vms, volumes, other, watch)
+  const hypervisor = createFakeHypervisor(name, vms, volumes, other, watch, () => blade.signs)
   const seam = createFakeVolumes(volumes)
+  const read = (path: string): string => volumes.get(path)?.content ?? snapshots.taken.get(path)?.text ?? ''
+  const snapshots = createMemorySnapshots(hypervisor, read)
+  const settings = { current: BACKUPS }
   const incoming = createIncoming({
     hypervisor,
     volumes: seam,
@@ -115,6 +138,21 @@ function createFakeBlade(
     moves,
     marks: createVmMarks(db),
     kept: createKeptStore(db),
+    snapshots: snapshots.seam,
+    vaults: vault.vaults,
+    transfer: vault.transfer({
+      read,
+      write: (path, text) => {
+        const known = volumes.get(path)
+        if (known !== undefined) known.content = text
+      },
+    }),
+    turns: createTurns(),
+    changedRanges: new Map(),
+    workingOn: () => undefined,
+    backupSettings: () => settings.current,
+    vaultAccess: vault => ({ kind: 'network', ...vault, identity: NOBODY }),
+    standAside: async () => {},
     peers: createFakePeers(name, other, isNetworkUp),
     run,
     bootId: 'boot-1',
@@ -126,7 +164,20 @@ function createFakeBlade(
     claimPeerCommands: () => {},
     tell: () => {},
   }
-  return { name, vms, volumes, services, incoming }
+  const signs = { agent: true, consoleBytes: 0 }
+  const blade: FakeBlade = { name, vms, volumes, services, incoming, snapshots, settings, signs }
+  return blade
+}
+
+const NOBODY = { certificatePem: '', privateKeyPem: '', authorityPem: '' }
+const BACKUPS: BackupSettings = {
+  vault: { name: 'depot', address: '127.0.0.1:7424' },
+  schedule: '0 2 * * *',
+  jitterMs: 0,
+  mode: 'pause',
+  pauseBudgetMs: 5000,
+  rateLimitBytes: 0,
+  vms: [],
 }
 
 function createFakeHypervisor(
@@ -135,6 +186,7 @@ function createFakeHypervisor(
   volumes: Map<string, FakeVolume>,
   other: (name: string) => FakeBlade | undefined,
   watch: () => void,
+  signs: () => SignsOfLife,
 ): Hypervisor {
   const vm = (id: string): FakeVm => {
     const found = vms.get(id)
@@ -154,7 +206,7 @@ function createFakeHypervisor(
     }
   }
   return {
-    list: async () => [...vms].map(([id, { state }]) => describe(id, state)),
+    list: async () => [...vms].map(([id, found]) => describe(id, found)),
     capacity: async () => ({ memoryBytes: 0, cpus: 1, networks: [], hypervisor: 'fake', cpuModels: [] }),
     watch: () => () => {},
     start: async id => set(id, 'running'),
@@ -165,9 +217,16 @@ function createFakeHypervisor(
       set(id, 'running')
     },
     state: async id => vms.get(id)?.state ?? 'absent',
-    definition: async id => id,
+    definition: async id => JSON.stringify({ id, name: vm(id).name ?? 'db01' }),
     define: async definition => {
-      if (!vms.has(definition)) vms.set(definition, { state: 'stopped', autostart: false, incoming: false })
+      const { id, name: vmName } = JSON.parse(definition) as FakeDefinition
+      if (!vms.has(id)) vms.set(id, { state: 'stopped', autostart: false, incoming: false, name: vmName })
+    },
+    adaptDefinition: (_definition, { id, name: vmName }) => JSON.stringify({ id, name: vmName }),
+    signsOfLife: async () => signs(),
+    erase: async id => {
+      if (vms.get(id)?.state === 'running') throw new LifeboatError('refused', 'runs')
+      vms.delete(id)
     },
     undefine: async id => {
       if (vms.get(id)?.state === 'running') throw new LifeboatError('refused', 'runs')
@@ -200,10 +259,10 @@ function createFakeHypervisor(
   }
 }
 
-function describe(id: string, state: FakeVm['state']): Vm {
+function describe(id: string, { state, name = 'db01' }: FakeVm): Vm {
   return {
     id,
-    name: 'db01',
+    name,
     state,
     memoryBytes: 1,
     vcpus: 1,
@@ -256,6 +315,11 @@ function createFakeVolumes(volumes: Map<string, FakeVolume>): Volumes {
     },
     unkeep: async () => {},
     kept: async () => [],
+    directAccess: async (path, moveId) => {
+      if (volumes.get(path)?.move !== moveId)
+        throw new LifeboatError('refused', `${path} is not of ${moveId}`)
+      return { path, readsZero: true }
+    },
     drop: async path => void volumes.delete(path),
     async *read(path) {
       yield { offsetBytes: 0, data: Buffer.from(volumes.get(path)?.content ?? '') }

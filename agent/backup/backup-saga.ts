@@ -1,0 +1,147 @@
+import type { Vm } from '../../shared/domain/fleet.ts'
+import { isTestVm } from '../../shared/domain/ids.ts'
+import { SECOND_MS } from '../../shared/domain/units.ts'
+import { errorCode, LifeboatError } from '../../shared/errors.ts'
+import type { Json, SagaDefinition, StepContext } from '../../shared/saga/definition.ts'
+import { type BackupParams, parseBackupParams } from '../operations/params.ts'
+import type { OperationServices } from '../operations/services.ts'
+import { formatPoint } from '../vault/format/point.ts'
+import { readCheck, readSnapshot } from './backup-journal.ts'
+import { probeSend, send } from './backup-send.ts'
+import { modeOf, type VaultAddress } from './settings.ts'
+import type { BackupMode } from './snapshots.ts'
+import { askVault } from './vaults.ts'
+
+type BackupContext = StepContext<BackupParams, OperationServices>
+
+/** A full vault stays full; a busy one has a place when another blade's backup ends. */
+const ASK_AGAIN_MS = 15 * SECOND_MS
+
+/**
+ * One restore point. The same saga whether an order or the agent's own schedule begins it. Until the vault lists the
+ * restore point there is only a way back: a killed backup is undone at the next start, never taken up.
+ */
+export const backupVm: SagaDefinition<BackupParams, OperationServices> = {
+  kind: 'backup-vm',
+  parseParams: parseBackupParams,
+  steps: [
+    { name: 'check', probe: 'repeat', do: check },
+    {
+      name: 'snapshot',
+      // What an interrupted attempt left is removed before another one is made.
+      probe: async context => {
+        await release(context)
+        return { state: 'not-done' }
+      },
+      do: takeSnapshot,
+      undo: release,
+    },
+    { name: 'send', probe: probeSend, do: send, cannotUndoBecause: 'the vault lists the restore point' },
+    { name: 'drop-snapshot', probe: 'repeat', do: dropSnapshot },
+  ],
+}
+
+/** Everything that can be found out before the guest is touched. Waits for its turn, and for a vault that is busy. */
+async function check(context: BackupContext): Promise<Json> {
+  const { params, services, sagaId, signal } = context
+  await services.turns.take(sagaId, signal)
+  const settings = services.backupSettings()
+  const { vault } = settings
+  if (vault === undefined) throw new LifeboatError('refused', 'no vault is set for the backups of this blade')
+  const vm = await requireVm(services, params)
+  const mode = decideMode(params, modeOf(settings, vm.id))
+  await waitForVault(context, vm, vault)
+  const plan = await services.snapshots.plan(
+    {
+      backupId: `b-${formatPoint(services.clock.now())}-${vm.id.slice(0, 8)}`,
+      vm,
+      mode,
+      pauseBudgetMs: settings.pauseBudgetMs,
+      force: params.force,
+    },
+    services.run,
+  )
+  const { memoryBytes, vcpus } = vm
+  return { plan: { ...plan }, vault: { ...vault }, memoryBytes, vcpus }
+}
+
+/** Throws `not-found`, `busy` or `refused` when this VM is not to be backed up now. */
+async function requireVm(services: OperationServices, params: BackupParams): Promise<Vm> {
+  const move = services.moves.openOf(params.vmId)
+  if (move !== undefined) throw new LifeboatError('busy', `move ${move.moveId} holds the VM`)
+  const order = services.workingOn(params.vmId)
+  if (order !== undefined) {
+    throw new LifeboatError('busy', `order ${order.orderId} (${order.kind}) works on the VM`)
+  }
+  const vm = await services.lookUp(params.vmId)
+  if (vm === undefined) throw new LifeboatError('not-found', `${params.vmName} is not on this blade`)
+  if (isTestVm(vm.name)) throw new LifeboatError('refused', `${vm.name} is the VM of a boot test`)
+  if (vm.volumes.length === 0) throw new LifeboatError('refused', `${vm.name} has no disk`)
+  return vm
+}
+
+/** An order may say how; without a word of it `off` is respected. */
+function decideMode(params: BackupParams, set: BackupMode): Exclude<BackupMode, 'off'> {
+  const mode = params.mode || set
+  if (mode === 'off')
+    throw new LifeboatError('refused', 'backups of this VM are off: name a mode to make one anyway')
+  return mode
+}
+
+/**
+ * Begins a backup at the vault and ends it again: a vault that is full, busy or away is found out while the VM runs
+ * undisturbed. Between this and the real beginning the place may be lost; `send` then waits for another.
+ */
+async function waitForVault({ services, signal }: BackupContext, vm: Vm, vault: VaultAddress): Promise<void> {
+  const { clock } = services
+  for (;;) {
+    try {
+      const nowAt = clock.now()
+      const request = { vm: { id: vm.id, name: vm.name }, point: formatPoint(nowAt), nowAt }
+      await askVault(services.vaults, services.vaultAccess(vault), async door => {
+        await (await door.begin(request)).abort()
+      })
+      return
+    } catch (error) {
+      if (errorCode(error) !== 'busy') throw error
+      await clock.sleep(ASK_AGAIN_MS, signal)
+      if (signal.aborted)
+        throw new LifeboatError('aborted', `stopped waiting for vault ${vault.name}`, { cause: error })
+    }
+  }
+}
+
+async function takeSnapshot(context: BackupContext): Promise<Json> {
+  const { services, results, sagaId } = context
+  const snapshot = await services.snapshots.take(readCheck(results.check).plan, services.run)
+  services.changedRanges.set(
+    sagaId,
+    new Map(snapshot.sources.map(({ volume, changed }) => [volume.target, changed])),
+  )
+  const sources = snapshot.sources.map(({ volume, path, sizeBytes }) => ({
+    volume: { ...volume },
+    path,
+    sizeBytes,
+  }))
+  return { ...snapshot, sources }
+}
+
+/** The VM runs, and no snapshot is left. Without a plan nothing was begun. */
+async function release({ services, results, sagaId }: BackupContext): Promise<void> {
+  services.changedRanges.delete(sagaId)
+  if (results.check !== undefined) {
+    await services.snapshots.release(readCheck(results.check).plan, undefined, services.run)
+  }
+}
+
+/** The restore point is whole whatever happens here, so trouble is tried again until the deadline. */
+async function dropSnapshot({ services, results, sagaId }: BackupContext): Promise<undefined> {
+  const point = formatPoint(readSnapshot(results.snapshot).at)
+  try {
+    await services.snapshots.release(readCheck(results.check).plan, point, services.run)
+  } catch (error) {
+    throw new LifeboatError('unavailable', 'the snapshot could not be removed yet', { cause: error })
+  }
+  services.changedRanges.delete(sagaId)
+  return undefined
+}
