@@ -8,6 +8,7 @@ import {
   channelOptions,
   createChannelCredentials,
   type RequestOf,
+  type RequestOptions,
   type ResponseOf,
   type UnaryNames,
   unary,
@@ -17,9 +18,11 @@ import { readSimulationRecord, simulationRecordPath } from '../../shared/simulat
 
 /** A connection to the controller's Admin service. Errors are LifeboatErrors. */
 export interface AdminConnection {
+  /** `limits`: for the few questions whose answer is work. */
   ask<M extends UnaryNames<AdminClient>>(
     method: M,
     request: RequestOf<AdminClient[M]>,
+    limits?: RequestOptions,
   ): Promise<ResponseOf<AdminClient[M]>>
   /** The operation each time it changes, until it has ended. */
   watch(operationId: string, signal: AbortSignal): AsyncIterable<Operation>
@@ -70,9 +73,9 @@ function localSocket(env: Readonly<Record<string, string | undefined>>): string 
 export function connect(destination: Destination): AdminConnection {
   const client = new AdminClient(destination.address, ...transport(destination))
   return {
-    ask: async (method, request) => {
+    ask: async (method, request, limits = { timeoutMs: ANSWER_LIMIT_MS }) => {
       try {
-        return await unary(client, method, request, { timeoutMs: ANSWER_LIMIT_MS })
+        return await unary(client, method, request, limits)
       } catch (error) {
         throw explain(error, destination)
       }

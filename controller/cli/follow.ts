@@ -1,6 +1,7 @@
 import type { Operation } from '../../proto/gen/lifeboat/v1/admin.ts'
 import type { CliContext } from './context.ts'
-import { exitCodeOfOperation } from './exit-codes.ts'
+import { EXIT_CODES, exitCodeOfOperation } from './exit-codes.ts'
+import { createRateMeter } from './rate.ts'
 import { renderProgress } from './render.ts'
 
 /** Has it not ended yet? */
@@ -13,11 +14,13 @@ export function isRunning(operation: Operation): boolean {
  * in the controller, and the note says how to come back to it or to stop it.
  */
 export async function followOperation(context: CliContext, operation: Operation): Promise<Operation> {
+  const meter = createRateMeter()
   let latest = operation
   if (isRunning(operation)) {
     for await (const next of context.admin().watch(operation.id, context.interrupted)) {
       latest = next
-      context.progress(phaseOf(next), renderProgress(next.doneBytes, next.totalBytes))
+      const rate = meter.tell(context.now(), next.doneBytes, next.totalBytes)
+      context.progress(phaseOf(next), joined([renderProgress(next.doneBytes, next.totalBytes), rate]))
     }
   }
   if (isRunning(latest)) {
@@ -30,17 +33,77 @@ export async function followOperation(context: CliContext, operation: Operation)
   return latest
 }
 
+/**
+ * The same for several at once: one line for all of them. The exit code is that of the worst. `what` names them in
+ * that line: `backups`.
+ */
+export async function followOperations(
+  context: CliContext,
+  operations: readonly Operation[],
+  what: string,
+): Promise<readonly Operation[]> {
+  const latest = new Map(operations.map(operation => [operation.id, operation]))
+  const meter = createRateMeter()
+  const follow = async ({ id }: Operation) => {
+    for await (const next of context.admin().watch(id, context.interrupted)) {
+      latest.set(id, next)
+      const all = [...latest.values()]
+      const doneBytes = sum(all, each => each.doneBytes)
+      const totalBytes = sum(all, each => each.totalBytes)
+      const rate = meter.tell(context.now(), doneBytes, totalBytes)
+      context.progress(groupPhase(all, what), joined([renderProgress(doneBytes, totalBytes), rate]))
+    }
+  }
+  await Promise.all(operations.filter(isRunning).map(follow))
+  const ended = [...latest.values()]
+  const running = ended.filter(isRunning)
+  if (running.length > 0) {
+    const ids = running.map(({ id }) => id).join(' ')
+    context.note(
+      `${ids} ${running.length === 1 ? 'goes' : 'go'} on without you. See them: lifeboat operation list; stop one: lifeboat operation abort ${running[0]?.id}`,
+    )
+  }
+  context.exitWith(worstExitCode(ended.filter(operation => !isRunning(operation))))
+  return ended
+}
+
+function worstExitCode(operations: readonly Operation[]): number {
+  const codes = operations.map(({ state }) => exitCodeOfOperation(state))
+  if (codes.includes(EXIT_CODES.needsAdmin)) return EXIT_CODES.needsAdmin
+  return codes.find(code => code !== EXIT_CODES.done) ?? EXIT_CODES.done
+}
+
+function sum(operations: readonly Operation[], value: (operation: Operation) => number): number {
+  return operations.reduce((total, operation) => total + value(operation), 0)
+}
+
+function joined(parts: readonly string[]): string {
+  return parts.filter(part => part !== '').join(', ')
+}
+
+/** `backups: 1 of 3 ended; web01 send, web02 snapshot` */
+function groupPhase(operations: readonly Operation[], what: string): string {
+  const running = operations.filter(isRunning)
+  const now = running.map(operation => joinedWords([operation.vm, stepOf(operation)])).join(', ')
+  return `${what}: ${operations.length - running.length} of ${operations.length} ended${now === '' ? '' : `; ${now}`}`
+}
+
+function stepOf(operation: Operation): string {
+  return operation.steps.findLast(({ state }) => state === 'running' || state === 'undoing')?.name ?? ''
+}
+
+function joinedWords(words: readonly string[]): string {
+  return words.filter(word => word !== '').join(' ')
+}
+
 /** `o7 move mail01 blade01 → blade02: send`, or `o9 evacuate blade01: 1 of 3 VMs moved` */
 function phaseOf(operation: Operation): string {
   const route = operation.to === '' ? operation.from : `${operation.from} → ${operation.to}`
-  const step = operation.steps.findLast(({ state }) => state === 'running' || state === 'undoing')
-  return [
+  return joinedWords([
     operation.id,
     operation.kind,
     operation.vm,
     `${route}:`,
-    step?.name ?? (operation.outcome || operation.state),
-  ]
-    .filter(part => part !== '')
-    .join(' ')
+    stepOf(operation) || operation.outcome || operation.state,
+  ])
 }

@@ -2,11 +2,13 @@ import { Command, Help, Option } from 'commander'
 import { VERSION } from '../../shared/version.ts'
 import { addAlertCommands } from './commands/alert.ts'
 import { addAutomationCommands } from './commands/automation.ts'
+import { addBackupCommands } from './commands/backup.ts'
 import { addBladeCommands } from './commands/blade.ts'
 import { addEvacuationCommands } from './commands/evacuation.ts'
 import { addOperationCommands } from './commands/operation.ts'
 import { addSimulationCommands } from './commands/simulation.ts'
 import { addStatusCommand } from './commands/status.ts'
+import { addVaultCommands } from './commands/vault.ts'
 import { addVmCommands } from './commands/vm.ts'
 import { addWhyCommands } from './commands/why.ts'
 import type { CliContext } from './context.ts'
@@ -44,6 +46,8 @@ export function createProgram(context: CliContext): Command {
   addBladeCommands(program, context)
   addVmCommands(program, context)
   addEvacuationCommands(program, context)
+  addBackupCommands(program, context)
+  addVaultCommands(program, context)
   addOperationCommands(program, context)
   addAlertCommands(program, context)
   addAutomationCommands(program, context)

@@ -56,6 +56,18 @@ export function addOperationCommands(program: Command, context: CliContext): voi
     })
 }
 
+/** What a command that begins one operation does with it: follow it to its end, unless told not to, and show it. */
+export async function finishOperation(
+  context: CliContext,
+  operation: Operation,
+  wait: boolean,
+): Promise<void> {
+  const latest = wait ? await followOperation(context, operation) : operation
+  // Who left by Ctrl-C has the note; half an operation below it would only push it out of sight.
+  if (wait && isRunning(latest) && !context.json()) return
+  show(context, latest, renderOperation)
+}
+
 /** A table, one line each; `empty` when there is none. */
 export function renderOperations(operations: readonly Operation[], empty = NONE_RUNNING): string {
   return renderTable<Operation>(
@@ -89,6 +101,7 @@ export function renderOperation(operation: Operation): string {
       `  downtime ${operation.downtimeMs} ms (libvirt's figure), handover ${operation.handoverMs} ms, ${formatBytes(operation.totalBytes)} copied`,
     )
   }
+  if (operation.point !== '') lines.push(`  ${renderPointOf(operation)}`)
   if (operation.nextCommand !== '') lines.push(`  next: ${operation.nextCommand}`)
   if (operation.children.length > 0) lines.push(`  consists of: ${operation.children.join(' ')}`)
   return [
@@ -96,6 +109,12 @@ export function renderOperation(operation: Operation): string {
     ...renderSection('Steps:', renderSteps(operation.steps)),
     ...renderSection('Commands:', operation.commands.map(renderCommand)),
   ].join('\n')
+}
+
+function renderPointOf({ kind, point, pauseMs, recoveryMs, endedAt }: Operation): string {
+  const paused = kind === 'backup' && endedAt > 0 ? `, the VM stood still for ${formatDuration(pauseMs)}` : ''
+  const recovery = recoveryMs > 0 ? `, ran again ${formatDuration(recoveryMs)} after the restore began` : ''
+  return `restore point ${point}${paused}${recovery}`
 }
 
 function renderSteps(steps: readonly Step[]): string[] {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { Status } from '../../../proto/gen/lifeboat/v1/admin.ts'
+import { renderBackupOverview } from '../backup-text.ts'
 import { type CliContext, show } from '../context.ts'
 import { renderNPlusOne, renderSection } from '../render.ts'
 import { renderAlerts } from './alert.ts'
@@ -22,6 +23,7 @@ function renderStatus(status: Status): string {
     `Blades: ${status.blades}, ${status.bladesUp} up, ${status.bladesHealthy} healthy. VMs: ${status.vms}, ${status.vmsRunning} running.`,
     renderAutomation(status.automation),
     ...(status.nPlusOne === undefined ? [] : [renderNPlusOne(status.nPlusOne)]),
+    ...renderBackupOverview(status.backup),
     ...renderSection('Held back:', status.heldBack),
     '',
     renderAlerts(status.alerts, status.nowAt),

@@ -1,17 +1,20 @@
 import type { Command } from 'commander'
-import type { Operation, VmView } from '../../../proto/gen/lifeboat/v1/admin.ts'
+import type { VmView } from '../../../proto/gen/lifeboat/v1/admin.ts'
 import { formatBytes } from '../../../shared/domain/units.ts'
+import { LifeboatError } from '../../../shared/errors.ts'
+import { renderStanding } from '../backup-text.ts'
 import { type CliContext, show } from '../context.ts'
-import { followOperation, isRunning } from '../follow.ts'
+import { collect } from '../options.ts'
 import { renderAge, renderSection, renderTable } from '../render.ts'
-import { renderOperation } from './operation.ts'
+import { finishOperation } from './operation.ts'
 
-/** `lifeboat vm …`: list, show, start, stop, pause, resume, migrate. */
+/** `lifeboat vm …`: list, show, start, stop, pause, resume, migrate, tag. */
 export function addVmCommands(program: Command, context: CliContext): void {
   const vm = program.command('vm').description('virtual machines')
   addReading(vm, context)
   addChanging(vm, context)
   addMigrating(vm, context)
+  addTagging(vm, context)
 }
 
 function addReading(vm: Command, context: CliContext): void {
@@ -25,7 +28,7 @@ function addReading(vm: Command, context: CliContext): void {
       else context.print(renderVms(vms, options.blade))
     })
   vm.command('show <vm>')
-    .description('one VM: volumes, networks, epoch, and what stops it from moving')
+    .description('one VM: volumes, networks, epoch, tags, backups, and what stops it from moving')
     .addHelpText('after', '\nExample:\n  lifeboat vm show mail01')
     .action(async (name: string) => {
       show(context, await context.admin().ask('getVm', { name }), found => renderVm(found, context.now()))
@@ -49,7 +52,7 @@ function addChanging(vm: Command, context: CliContext): void {
     if (action === 'start') command.option('--force', 'although a placement rule forbids it')
     command.action(async (name: string, options: { wait: boolean; force?: boolean }) => {
       const operation = await context.admin().ask('changeVm', { name, action, force: options.force ?? false })
-      await finish(context, operation, options.wait)
+      await finishOperation(context, operation, options.wait)
     })
   }
 }
@@ -66,15 +69,31 @@ function addMigrating(vm: Command, context: CliContext): void {
     )
     .action(async (name: string, options: { to: string; override?: boolean; wait: boolean }) => {
       const request = { name, to: options.to, overrideRules: options.override ?? false, planOnly: false }
-      await finish(context, await context.admin().ask('migrateVm', request), options.wait)
+      await finishOperation(context, await context.admin().ask('migrateVm', request), options.wait)
     })
 }
 
-async function finish(context: CliContext, operation: Operation, wait: boolean): Promise<void> {
-  const latest = wait ? await followOperation(context, operation) : operation
-  // Who left by Ctrl-C has the note; half an operation below it would only push it out of sight.
-  if (wait && isRunning(latest) && !context.json()) return
-  show(context, latest, renderOperation)
+function addTagging(vm: Command, context: CliContext): void {
+  vm.command('tag <vm> [tags...]')
+    .description('set tags key=value: backup=pause|freeze|crash|off says how its disks are backed up')
+    .option('--remove <key>', 'take a tag away (repeat)', collect, [])
+    .addHelpText(
+      'after',
+      '\nExamples:\n  lifeboat vm tag mail01 backup=freeze\n  lifeboat vm tag mail01 --remove backup\n\nWhat follows from it: lifeboat backup policy explain mail01',
+    )
+    .action(async (name: string, set: string[], { remove }: { remove: string[] }) => {
+      if (set.length === 0 && remove.length === 0) {
+        throw new LifeboatError('bad-input', 'no tag given: key=value, or --remove KEY')
+      }
+      const wrong = set.find(tag => !/^[^=\s]+=\S+$/.test(tag))
+      if (wrong !== undefined)
+        throw new LifeboatError('bad-input', `'${wrong}' is no tag: key=value is wanted`)
+      show(
+        context,
+        await context.admin().ask('setVmTags', { name, set, remove }),
+        found => `${found.name}: ${found.tags.join(' ') || 'no tags'}`,
+      )
+    })
 }
 
 function renderVms(vms: readonly VmView[], blade: string): string {
@@ -111,6 +130,8 @@ function renderVm(vm: VmView, now: number): string {
       'Cannot move as it stands:',
       vm.obstacles.map(reason => `${reason.code}: ${reason.text}`),
     ),
+    ...(vm.tags.length === 0 ? [] : ['', `Tags: ${vm.tags.join(' ')}`]),
+    ...renderStanding(vm.name, vm.backup, now),
     ...(vm.operation === '' ? [] : ['', `Part of ${vm.operation}: lifeboat operation show ${vm.operation}`]),
   ].join('\n')
 }

@@ -17,7 +17,8 @@ export type Answers = Readonly<Record<string, unknown>>
 export async function runCli(
   argv: readonly string[],
   answers: Answers,
-  watched: readonly Partial<Operation>[] = [],
+  /** What is seen of the one operation, or of each by its id. */
+  watched: readonly Partial<Operation>[] | Readonly<Record<string, readonly Partial<Operation>[]>> = [],
   interrupted: AbortSignal = new AbortController().signal,
 ): Promise<CliRun> {
   const run = { printed: [] as string[], noted: [] as string[], asked: [] as CliRun['asked'], exitCode: 0 }
@@ -28,8 +29,10 @@ export async function runCli(
       if (answer === undefined) throw new Error(`nothing prepared for ${method}`)
       return Promise.resolve((typeof answer === 'function' ? answer(request) : answer) as never)
     },
-    watch: async function* () {
-      for (const operation of watched) {
+    watch: async function* (id) {
+      for (const operation of Array.isArray(watched)
+        ? watched
+        : ((watched as Record<string, []>)[id] ?? [])) {
         if (interrupted.aborted) return
         yield OperationMessage.fromPartial(operation)
       }
