@@ -48,7 +48,7 @@ export async function checkBlade(configPath: string): Promise<readonly CheckResu
   }
   results.push(await attempt('libvirt', () => libvirtVersion(run, config)))
   results.push(await attempt('BMC', () => supplies(run, config)))
-  results.push(await attempt('certificate', () => certificate(config)))
+  results.push(await attempt('certificate', () => checkCertificate(config.stateDir, 'lifeboat-agent')))
   return results
 }
 
@@ -63,7 +63,8 @@ export function renderCheck(results: readonly CheckResult[]): string {
     .join('\n')
 }
 
-async function attempt(what: string, look: () => Promise<string>): Promise<CheckResult> {
+/** Looks, and turns what is thrown into the problem. */
+export async function attempt(what: string, look: () => Promise<string>): Promise<CheckResult> {
   try {
     return { what, note: await look(), problem: '' }
   } catch (error) {
@@ -89,12 +90,13 @@ async function supplies(run: CommandRunner, config: HostConfig): Promise<string>
   return `${found.length} power supplies`
 }
 
-async function certificate(config: HostConfig): Promise<string> {
-  const joined = await readIdentity(config.stateDir)
+/** Who this host is and until when; throws when it has not joined, or too long ago. `program` joins it. */
+export async function checkCertificate(stateDir: string, program: string): Promise<string> {
+  const joined = await readIdentity(stateDir)
   if (joined === undefined) {
     throw new LifeboatError(
       'not-found',
-      `not joined yet: no ${identityPath(config.stateDir)}; see lifeboat-agent join --help`,
+      `not joined yet: no ${identityPath(stateDir)}; see ${program} join --help`,
     )
   }
   const { name, notAfter } = describeCertificate(joined.identity.certificatePem)

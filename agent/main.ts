@@ -10,6 +10,7 @@ import { createAgent, hostSeams } from './bootstrap.ts'
 import { checkBlade, renderCheck } from './check.ts'
 import { DEFAULT_CONFIG_PATH, readAgentConfig } from './config.ts'
 import { joinFleet } from './join.ts'
+import { startUnit } from './unit.ts'
 
 const UNIT = 'lifeboat-agent'
 
@@ -89,20 +90,7 @@ async function join(path: string, positional: string | undefined, options: JoinC
   const { controller, force } = options
   const joined = await joinFleet({ role: 'blade', controller, token, stateDir, force, clock: systemClock })
   console.log(`${joined.blade} has joined the fleet of ${joined.controller}`)
-  if (options.start) await startUnit()
-}
-
-/** A second join restarts the agent, so that it uses the new identity. */
-async function startUnit(): Promise<void> {
-  const runner = createCommandRunner(systemClock)
-  try {
-    await runner.run(['systemctl', 'enable', UNIT], { timeoutMs: 30_000 })
-    await runner.run(['systemctl', 'restart', UNIT], { timeoutMs: 60_000 })
-    console.log(`${UNIT} is enabled and runs: journalctl -u ${UNIT}`)
-  } catch (error) {
-    if (!(error instanceof LifeboatError) || error.code !== 'tool-missing') throw error
-    console.log("there is no systemd here: start it with 'lifeboat-agent run'")
-  }
+  if (options.start) console.log(await startUnit(UNIT, createCommandRunner(systemClock)))
 }
 
 async function check(path: string): Promise<void> {

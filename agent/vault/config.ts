@@ -6,7 +6,7 @@ import type { LogLevel } from '../../shared/log.ts'
 
 export const DEFAULT_VAULT_CONFIG_PATH = '/etc/lifeboat/vault.toml'
 export const DEFAULT_VAULT_DIR = '/var/lib/lifeboat/vault'
-const DEFAULT_STATE_DIR = '/var/lib/lifeboat/vault-service'
+export const DEFAULT_VAULT_STATE_DIR = '/var/lib/lifeboat/vault-service'
 
 /** Everything the vault may be told, checked and complete. */
 export interface VaultConfig {
@@ -54,7 +54,7 @@ const FILE = z
     listen: section({ control: listen('0.0.0.0:7423'), door: listen('0.0.0.0:7424') }),
     scrub: section({ schedule: cron('0 8 * * 6'), rate_mib: whole(0, 100_000, 50) }),
     cleaning: section({ schedule: cron('0 12 * * *') }),
-    state: section({ dir: directory(DEFAULT_STATE_DIR) }),
+    state: section({ dir: directory(DEFAULT_VAULT_STATE_DIR) }),
     log: section({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }),
   })
   .refine(file => !`${file.state.dir}/`.startsWith(`${file.vault.dir}/`), {

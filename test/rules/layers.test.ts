@@ -37,7 +37,7 @@ test('inside the controller each folder leans only on those that know less of th
     { inside: 'controller/cli/', forbidden: /^controller\/(?!cli\/)/ },
     // Whoever moves a VM does not choose its target, nor when.
     { inside: 'controller/operations/', forbidden: /^controller\/(evacuation|api|cli|alerts)\// },
-    { inside: 'controller/backup/', forbidden: /^controller\/(operations|evacuation|alerts|api|cli)\// },
+    { inside: 'controller/backup/', forbidden: /^controller\/(evacuation|alerts|api|cli)\// },
     { inside: 'controller/placement/', forbidden: /^controller\/(?!placement\/|fleet\/snapshot)/ },
     { inside: 'controller/diagnosis/', forbidden: /^controller\/(?!diagnosis\/)/ },
     { inside: 'controller/store/', forbidden: /^controller\/(operations|evacuation|alerts|api|cli)\// },
@@ -66,7 +66,7 @@ test('the types of the wire stay with those who speak to the other side', () => 
     /^controller\/(api|cli|enrolment)\//,
     /^controller\/backup\/(vault-client|vaults|retention|agent-settings)\.ts$/,
     /^controller\/fleet\/(intake-rpc|intake-service|sessions)\.ts$/,
-    /^controller\/operations\/(orders|order-step|vm-action-saga)\.ts$/,
+    /^controller\/operations\/(orders|order-step|vm-action-saga|point-steps)\.ts$/,
     // The words of agents on an order, and of vaults on what they keep, are stored as they came.
     /^controller\/store\/(orders|points|vaults)\.ts$/,
   ]
@@ -81,7 +81,7 @@ const DECIDING = [
   /^controller\/(placement|diagnosis)\//,
   /^controller\/fleet\/(liveness|health|build-snapshot|sightings|fleet-findings)\.ts$/,
   /^controller\/evacuation\/(policy|brakes|evacuation-words)\.ts$/,
-  /^controller\/backup\/(policy|standing|retention|agent-settings)\.ts$/,
+  /^controller\/backup\/(policy|standing|retention|agent-settings|volumes|restore-plan|find-point|saved-vm|backup-findings|choose-boot-test)\.ts$/,
   /^controller\/operations\/(operation-lines|outcome)\.ts$/,
   /^controller\/alerts\/(catalog.*|sentences|visible)\.ts$/,
   /^agent\/operations\/(orders|order-status|read-order)\.ts$/,

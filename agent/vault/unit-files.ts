@@ -1,0 +1,63 @@
+import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { writeDurably } from '../../shared/durable-file.ts'
+import type { CommandRunner } from '../../shared/exec.ts'
+import { DEFAULT_VAULT_DIR, DEFAULT_VAULT_STATE_DIR, type VaultConfig } from './config.ts'
+
+export const VAULT_UNIT = 'lifeboat-vault'
+const USER = 'lifeboat'
+const DROP_IN = 'directories.conf'
+const UNIT_DIRECTORY = `/etc/systemd/system/${VAULT_UNIT}.service.d`
+const TOOL_LIMIT_MS = 10 * 60_000
+
+/**
+ * What systemd must know of directories that are not the unit's own: they are writable, and on a disk that is mounted.
+ * A vault that starts beside its disk would fill the wrong one. '' when both are the unit's own. Pure.
+ */
+export function dropInText({ dir, stateDir }: Pick<VaultConfig, 'dir' | 'stateDir'>): string {
+  const foreign = [
+    ...(dir === DEFAULT_VAULT_DIR ? [] : [dir]),
+    ...(stateDir === DEFAULT_VAULT_STATE_DIR ? [] : [stateDir]),
+  ].map(path => `"${path}"`)
+  if (foreign.length === 0) return ''
+  return [
+    '# Written by lifeboat-vault join from vault.toml; after a change there: lifeboat-vault join --refresh',
+    '[Unit]',
+    `RequiresMountsFor=${foreign.join(' ')}`,
+    '[Service]',
+    `ReadWritePaths=${foreign.join(' ')}`,
+    '',
+  ].join('\n')
+}
+
+/** Writes the drop-in, or takes an old one away. True when something changed. */
+export function writeDropIn(config: VaultConfig, directory = UNIT_DIRECTORY): boolean {
+  const path = join(directory, DROP_IN)
+  const wanted = dropInText(config)
+  const present = readDropIn(directory)
+  if (wanted === present) return false
+  if (wanted === '') rmSync(path)
+  else writeDurably(path, wanted, 0o644)
+  return true
+}
+
+/** Does the unit know the directories of the configuration? */
+export function isDropInCurrent(config: VaultConfig, directory = UNIT_DIRECTORY): boolean {
+  return dropInText(config) === readDropIn(directory)
+}
+
+function readDropIn(directory: string): string {
+  const path = join(directory, DROP_IN)
+  return existsSync(path) ? readFileSync(path, 'utf8') : ''
+}
+
+/** The package makes the user; without it (a trial run, a simulation) the caller stays the owner. */
+export async function giveToVaultUser(config: VaultConfig, run: CommandRunner): Promise<boolean> {
+  if (process.getuid?.() !== 0) return false
+  const limits = { timeoutMs: TOOL_LIMIT_MS, okExitCodes: [0, 1] }
+  if ((await run.run(['id', '-u', USER], limits)).exitCode !== 0) return false
+  for (const directory of [config.dir, config.stateDir]) {
+    await run.run(['chown', '-R', `${USER}:${USER}`, directory], { timeoutMs: TOOL_LIMIT_MS })
+  }
+  return true
+}
