@@ -62,7 +62,7 @@ test('the domain types and the errors stand on nothing of ours but each other', 
 test('the types of the wire stay with those who speak to the other side', () => {
   const speakers = [
     /^shared\/wire\//,
-    /^agent\/(session\/|join\.ts$|operations\/(order-desk|order-status|read-order)\.ts$)/,
+    /^agent\/(session\/|vault\/control\/|join\.ts$|operations\/(order-desk|order-status|read-order)\.ts$)/,
     /^controller\/(api|cli|enrolment)\//,
     /^controller\/backup\/(vault-client|vaults|retention|agent-settings)\.ts$/,
     /^controller\/fleet\/(intake-rpc|intake-service|sessions)\.ts$/,
