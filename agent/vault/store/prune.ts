@@ -8,7 +8,14 @@ import { edit } from './damage.ts'
 import { fileError, syncDirectory } from './files.ts'
 import { listPoints } from './listing.ts'
 import { dropPoint } from './problems.ts'
-import { decideRetention, type RetentionVerdict } from './retention.ts'
+import { decideRetention, type RetentionPolicy, type RetentionVerdict } from './retention.ts'
+
+export interface PruneOptions {
+  readonly dryRun: boolean
+  readonly vmId?: string
+  /** Instead of the vault's policies. */
+  readonly policy?: RetentionPolicy
+}
 
 export interface PruneVerdict extends RetentionVerdict, PointRef {
   readonly vm: string
@@ -16,14 +23,11 @@ export interface PruneVerdict extends RetentionVerdict, PointRef {
 }
 
 /** What retention says of each restore point; with `dryRun` nothing is dropped. By VM, the newest first. */
-export async function prune(
-  context: StoreContext,
-  options: { readonly dryRun: boolean; readonly vmId?: string },
-): Promise<readonly PruneVerdict[]> {
+export async function prune(context: StoreContext, options: PruneOptions): Promise<readonly PruneVerdict[]> {
   return await context.listing.run(async () => {
     const points = await listPoints(context.layout, context.records.problems.value(), options.vmId)
     const verdicts = [...Map.groupBy(points, point => point.vmId).values()].flatMap(ofVm =>
-      judge(context, ofVm),
+      judge(context, ofVm, options.policy),
     )
     if (options.dryRun) return verdicts
     for (const verdict of verdicts) {
@@ -33,9 +37,13 @@ export async function prune(
   })
 }
 
-function judge(context: StoreContext, points: readonly PointSummary[]): readonly PruneVerdict[] {
+function judge(
+  context: StoreContext,
+  points: readonly PointSummary[],
+  given: RetentionPolicy | undefined,
+): readonly PruneVerdict[] {
   const policies = context.records.retention.value()
-  const policy = policies.byVmId[points[0]?.vmId ?? ''] ?? policies.byDefault
+  const policy = given ?? policies.byVmId[points[0]?.vmId ?? ''] ?? policies.byDefault
   const byPoint = new Map(points.map(point => [point.point, point]))
   const seen = points.map(point => ({
     point: point.point,

@@ -25,7 +25,7 @@ import { vaultLayout } from './layout.ts'
 import { listPoints, listRefs, notListed, readPoint } from './listing.ts'
 import { lockVault } from './lock.ts'
 import type { VaultProblem } from './problems.ts'
-import { type PruneVerdict, prune } from './prune.ts'
+import { type PruneOptions, type PruneVerdict, prune } from './prune.ts'
 import { createPointReader } from './reader.ts'
 import { openRecords, type ScrubState } from './records.ts'
 import type { RetentionPolicies } from './retention.ts'
@@ -82,7 +82,7 @@ export interface VaultStore extends Vault {
   status(): Promise<StoreStatus>
   retention(): RetentionPolicies
   setRetention(policies: RetentionPolicies): void
-  prune(options: { readonly dryRun: boolean; readonly vmId?: string }): Promise<readonly PruneVerdict[]>
+  prune(options: PruneOptions): Promise<readonly PruneVerdict[]>
   /** `busy` while another one runs, as for scrub. */
   collect(options: { readonly dryRun: boolean; readonly signal: AbortSignal }): Promise<CollectReport>
   /** Goes on where the last one was stopped. */
