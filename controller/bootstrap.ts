@@ -3,7 +3,7 @@ import { MINUTE_MS } from '../shared/domain/units.ts'
 import type { Service } from '../shared/lifecycle.ts'
 import { createLogger, type Logger } from '../shared/log.ts'
 import { formatAddress } from '../shared/rpc/address.ts'
-import { fingerprint } from '../shared/rpc/certificates.ts'
+import { fingerprint, type Identity } from '../shared/rpc/certificates.ts'
 import {
   createLocalCredentials,
   createServer,
@@ -16,6 +16,12 @@ import { createOutbox } from './alerts/outbox.ts'
 import { createAdminService } from './api/admin-service.ts'
 import { authorise } from './api/authorise.ts'
 import { alertToWire } from './api/views.ts'
+import { createBootTestNights } from './backup/boot-test-nights.ts'
+import { createRestores } from './backup/restores.ts'
+import { retentionPolicies } from './backup/retention.ts'
+import { createSettingsPush } from './backup/settings-push.ts'
+import { createVaultClients } from './backup/vault-client.ts'
+import { createVaults } from './backup/vaults.ts'
 import { type Changes, createChanges } from './changes.ts'
 import { type ControllerConfig, databasePath } from './config.ts'
 import { ensurePki } from './enrolment/authority.ts'
@@ -66,7 +72,8 @@ export async function createController(
   // Late-bound: the parts below tell each other that something changed, and the loop is made after them.
   let reconciler: Reconciler | undefined
   const nudge = () => reconciler?.nudge()
-  const parts = joinParts({ config, store, clock, log, notifiers, nudge })
+  const ids = overrides.ids ?? randomIds
+  const parts = joinParts({ config, store, identity: pki.identity, clock, ids, log, notifiers, nudge })
   reconciler = parts.reconciler
 
   const port = { number: 0 }
@@ -77,6 +84,10 @@ export async function createController(
     clock,
     log: log.child('intake'),
     reportIntervalMs: config.liveness.reportIntervalMs,
+    backupEnded: end => {
+      store.backups.addOutcome(end)
+      parts.vaults.look()
+    },
     nudge,
   })
   const enrolment = createEnrolment({
@@ -84,13 +95,16 @@ export async function createController(
     authority: pki.authority,
     clock,
     log: log.child('enrolment'),
-    onJoined: nudge,
+    onJoined: () => {
+      parts.vaults.look()
+      nudge()
+    },
   })
   const admin = createAdminService({
     ...parts,
     store,
     clock,
-    ids: overrides.ids ?? randomIds,
+    ids,
     log: log.child('api'),
     config,
     authorityFingerprint: fingerprint(pki.authority.certificatePem),
@@ -112,6 +126,7 @@ export async function createController(
     await sagasStopped
     await stopServer(server, STOP_LIMIT_MS, clock)
     await parts.reconciler.close()
+    await parts.vaults.close()
     store.close()
   }
   try {
@@ -133,13 +148,15 @@ export async function createController(
 interface Foundation {
   readonly config: ControllerConfig
   readonly store: Store
+  readonly identity: Identity
   readonly clock: Clock
+  readonly ids: IdSource
   readonly log: Logger
   readonly notifiers: readonly Notifier[]
   readonly nudge: () => void
 }
 
-function joinParts({ config, store, clock, log, notifiers, nudge }: Foundation) {
+function joinParts({ config, store, identity, clock, ids, log, notifiers, nudge }: Foundation) {
   const changes = createChanges()
   const sessions = createSessions(log.child('intake'))
   const fleet = createFleetState({
@@ -158,8 +175,26 @@ function joinParts({ config, store, clock, log, notifiers, nudge }: Foundation) 
     log: log.child('orders'),
     onStatus: id => announce(changes, store, id),
   })
+  const clients = createVaultClients(store, identity)
+  const vaults = createVaults({
+    store,
+    clients,
+    clock,
+    log: log.child('vaults'),
+    retention: () => retentionPolicies(config.backup, namesOf(store)),
+    onChange: nudge,
+  })
+  const settingsPush = createSettingsPush({ store, fleet, sessions, config: config.backup })
   const operations = createOperations({
-    services: { store, orders, fleet, clock, log: log.child('operations') },
+    services: {
+      store,
+      orders,
+      fleet,
+      vaults: clients,
+      lookAtVaults: vaults.look,
+      clock,
+      log: log.child('operations'),
+    },
     graceMs: config.evacuation.graceMs,
     moveDeadlineMs: config.evacuation.moveDeadlineMs,
     actionDeadlineMs: ACTION_DEADLINE_MS,
@@ -172,18 +207,55 @@ function joinParts({ config, store, clock, log, notifiers, nudge }: Foundation) 
     () => automationOf(store, config).paused,
   )
   const outbox = createOutbox({ store, notifiers, clock, log: log.child('alerts') })
+  const restores = createRestores({
+    store,
+    fleet,
+    vaults: clients,
+    operations,
+    clock,
+    ids,
+    config: config.backup,
+  })
+  const bootTests = createBootTestNights({
+    store,
+    restores,
+    operations,
+    config: config.backup.bootTest,
+    clock,
+    log: log.child('boot tests'),
+  })
   const reconciler = createReconciler({
     store,
     fleet,
     operations,
     evacuations,
+    settingsPush,
+    bootTests,
     outbox,
     config,
     clock,
     log: log.child('reconciler'),
     payloadOf: alert => JSON.stringify(alertToWire(alert)),
   })
-  return { changes, sessions, fleet, orders, operations, evacuations, reconciler }
+  return {
+    changes,
+    sessions,
+    fleet,
+    orders,
+    operations,
+    evacuations,
+    clients,
+    vaults,
+    settingsPush,
+    restores,
+    reconciler,
+  }
+}
+
+/** By id and name: of the fleet, and of those that only a vault still knows. */
+function namesOf(store: Store): { id: string; name: string }[] {
+  const gone = store.points.list().map(point => ({ id: point.vmId, name: point.vm }))
+  return [...gone, ...store.vms.list().map(({ id, name }) => ({ id, name }))]
 }
 
 /** Who watches an evacuation wants to see its moves. */

@@ -4,6 +4,10 @@ import { formatErrorChain } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
 import type { Outbox } from './alerts/outbox.ts'
 import { applyAlerts } from './alerts/raise.ts'
+import { backupFindings } from './backup/backup-findings.ts'
+import type { BootTestNights } from './backup/boot-test-nights.ts'
+import { readBackups } from './backup/known.ts'
+import type { SettingsPush } from './backup/settings-push.ts'
 import type { ControllerConfig } from './config.ts'
 import { type BladeEvidence, type Case, DEFAULT_HOLDS, type Finding } from './diagnosis/case.ts'
 import { diagnose } from './diagnosis/engine.ts'
@@ -45,6 +49,8 @@ export interface ReconcilerOptions {
   readonly fleet: FleetState
   readonly operations: Pick<Operations, 'prune'>
   readonly evacuations: Evacuations
+  readonly settingsPush: Pick<SettingsPush, 'pass'>
+  readonly bootTests: BootTestNights
   readonly outbox: Outbox
   readonly config: ControllerConfig
   readonly clock: Clock
@@ -91,7 +97,14 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       listeningSince,
       silentAfterMs: config.liveness.silentAfterMs,
     })
-    return [...hardware, ...fleetWide, ...(common === undefined ? [] : [common])]
+    const backups = backupFindings({
+      now,
+      snapshot,
+      known: readBackups(store, config.backup),
+      outcomes: store.backups.outcomes(),
+      listeningSince,
+    })
+    return [...hardware, ...fleetWide, ...backups, ...(common === undefined ? [] : [common])]
   }
 
   /** Facts → cases. Health, and so placement, follows the cases: the next snapshot already has it. */
@@ -158,11 +171,29 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     for (const each of heldBack) if (!known.has(key(each.text))) log.info(`held back: ${each.text}`)
   }
 
+  /** Rule 10 holds for boot tests too, and an evacuation goes before them. */
+  const bootTests = (now: number) => {
+    const automation = automationOf(store, config)
+    const evacuating = store.evacuations.active()
+    if (evacuating.length > 0) options.bootTests.standAside()
+    const heldBack =
+      evacuating.length > 0
+        ? `${evacuating.map(each => each.blade).join(', ')} is being emptied`
+        : automation.paused
+          ? 'automation is paused'
+          : ''
+    options.bootTests.pass(now, heldBack)
+  }
+
   const prune = (now: number) => {
     if (now < nextPruneAt) return
     nextPruneAt = now + 24 * HOUR_MS
     const before = now - KEEP_MS
-    const lines = store.stories.prune(before) + store.outbox.prune(before) + options.operations.prune(before)
+    const lines =
+      store.stories.prune(before) +
+      store.outbox.prune(before) +
+      store.backups.prune(before) +
+      options.operations.prune(before)
     if (lines > 0) log.info(`${lines} old rows dropped from the database`)
   }
 
@@ -190,6 +221,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     )
     part('delivery', () => outbox.deliver())
     part('policy and evacuations', () => decide(now))
+    part('settings of backups', () => options.settingsPush.pass(now))
+    part('boot tests', () => bootTests(now))
     part('pruning', () => prune(now))
   }
 

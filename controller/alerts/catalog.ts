@@ -1,6 +1,7 @@
 import type { Case, CaseCode, Severity } from '../diagnosis/case.ts'
 import { utcTime, where } from '../diagnosis/words.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
+import { BACKUP_ALERTS } from './catalog-backup.ts'
 import { HARDWARE_ALERTS } from './catalog-hardware.ts'
 import { SERVICE_ALERTS } from './catalog-service.ts'
 
@@ -27,7 +28,11 @@ export interface AlertCause {
 }
 
 /** Every code has its entry, or this does not compile. */
-export const CATALOG: Readonly<Record<CaseCode, AlertEntry>> = { ...HARDWARE_ALERTS, ...SERVICE_ALERTS }
+export const CATALOG: Readonly<Record<CaseCode, AlertEntry>> = {
+  ...HARDWARE_ALERTS,
+  ...SERVICE_ALERTS,
+  ...BACKUP_ALERTS,
+}
 
 /** An alert as it is stored, shown and sent. */
 export interface AlertContent {

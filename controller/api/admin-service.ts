@@ -4,13 +4,15 @@ import type { CallContext, Implementation } from '../../shared/rpc/endpoint.ts'
 import { type RpcService, rpcService } from '../../shared/rpc/endpoint.ts'
 import { alertHandlers } from './alerts.ts'
 import { automationHandlers } from './automation.ts'
+import { backupHandlers, pointHandlers } from './backups.ts'
 import { bladeHandlers } from './blades.ts'
-import type { AdminHandlers, ApiContext } from './context.ts'
+import type { AdminHandlers, ApiContext, AsyncAdminHandlers } from './context.ts'
 import { evacuationHandlers } from './evacuation.ts'
 import { requireOperation } from './find.ts'
 import { operationToWire } from './operation-view.ts'
 import { operationHandlers } from './operations.ts'
 import { statusHandlers } from './status.ts'
+import { vaultHandlers, vaultWorkHandlers } from './vaults.ts'
 import { vmHandlers } from './vms.ts'
 import { whyHandlers } from './why.ts'
 
@@ -19,7 +21,7 @@ const WATCH_INTERVAL_MS = 500
 
 /** The Admin service of admin.proto, one file a noun. */
 export function createAdminService(context: ApiContext): RpcService {
-  const handlers: AdminHandlers = {
+  const handlers: AdminHandlers & AsyncAdminHandlers = {
     ...statusHandlers(context),
     ...bladeHandlers(context),
     ...vmHandlers(context),
@@ -28,6 +30,10 @@ export function createAdminService(context: ApiContext): RpcService {
     ...alertHandlers(context),
     ...automationHandlers(context),
     ...whyHandlers(context),
+    ...backupHandlers(context),
+    ...pointHandlers(context),
+    ...vaultHandlers(context),
+    ...vaultWorkHandlers(context),
   }
   const unary = Object.fromEntries(
     Object.entries(handlers).map(([rpc, handler]) => [
@@ -36,17 +42,11 @@ export function createAdminService(context: ApiContext): RpcService {
         (handler as (request: unknown, caller: string) => unknown)(request, callerOf(call)),
     ]),
   )
-  const without = Object.keys(AdminService).filter(rpc => !(rpc in unary) && rpc !== 'watchOperation')
   return rpcService(AdminService, {
-    ...Object.fromEntries(without.map(rpc => [rpc, refuse])),
     ...unary,
     watchOperation: (request: { id: string }, call: CallContext) =>
       watchOperation(context, request.id, AbortSignal.any([call.signal, context.stopping])),
   } as unknown as Implementation<typeof AdminService>)
-}
-
-function refuse(): never {
-  throw new LifeboatError('refused', 'this controller has no vault yet')
 }
 
 /** For the record: `anna` by certificate, `local` on the socket. */

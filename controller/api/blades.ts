@@ -3,19 +3,17 @@ import { parseBladeName } from '../../shared/domain/ids.ts'
 import { MINUTE_MS } from '../../shared/domain/units.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import { baselineOf } from '../diagnosis/baseline.ts'
-import { DEFAULT_TOKEN_TTL_MINUTES, issueToken } from '../enrolment/tokens.ts'
+import { issueToken } from '../enrolment/tokens.ts'
 import { describeBaseline } from '../fleet/fleet-state.ts'
 import type { BladeRecord } from '../store/blades.ts'
 import type { AdminHandlers, ApiContext } from './context.ts'
-import { requireBlade } from './find.ts'
+import { requireBlade, tokenMinutes } from './find.ts'
 import { bladeToWire } from './views.ts'
 
 type BladeHandlers = Pick<
   AdminHandlers,
   'listBlades' | 'getBlade' | 'addBlade' | 'setBlade' | 'setBladeAdmin' | 'removeBlade'
 >
-
-const LONGEST_TTL_MINUTES = 30 * 24 * 60
 
 /** Blades: list, show, add and remove, what is known of them, admin state. Unknown ones are `not-found`. */
 export function bladeHandlers(context: ApiContext): BladeHandlers {
@@ -83,9 +81,13 @@ function addBlade(
 ): ReturnType<AdminHandlers['addBlade']> {
   const { store, clock } = context
   const name = parseBladeName(request.name)
-  const minutes = request.tokenTtlMinutes === 0 ? DEFAULT_TOKEN_TTL_MINUTES : request.tokenTtlMinutes
-  if (minutes < 1 || minutes > LONGEST_TTL_MINUTES) {
-    throw new LifeboatError('bad-input', `a token lives 1 to ${LONGEST_TTL_MINUTES} minutes, not ${minutes}`)
+  const minutes = tokenMinutes(request.tokenTtlMinutes)
+  // The name stands in certificates: whoever has it is taken for its bearer.
+  if (name === 'controller' || store.vaults.get(name) !== undefined) {
+    throw new LifeboatError(
+      'already-exists',
+      `${name} is the name of ${name === 'controller' ? 'the controller' : 'a vault'}`,
+    )
   }
   const now = clock.now()
   if (context.sessions.isConnected(name)) {

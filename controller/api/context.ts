@@ -1,6 +1,10 @@
 import type * as wire from '../../proto/gen/lifeboat/v1/admin.ts'
+import type * as vault from '../../proto/gen/lifeboat/v1/vault.ts'
 import type { Clock, IdSource } from '../../shared/clock.ts'
 import type { Logger } from '../../shared/log.ts'
+import type { Restores } from '../backup/restores.ts'
+import type { VaultClients } from '../backup/vault-client.ts'
+import type { Vaults } from '../backup/vaults.ts'
 import type { Changes } from '../changes.ts'
 import type { ControllerConfig } from '../config.ts'
 import type { Evacuations } from '../evacuation/evacuations.ts'
@@ -17,6 +21,9 @@ export interface ApiContext {
   readonly operations: Operations
   readonly evacuations: Evacuations
   readonly sessions: Sessions
+  readonly clients: VaultClients
+  readonly vaults: Vaults
+  readonly restores: Restores
   readonly changes: Changes
   readonly clock: Clock
   readonly ids: IdSource
@@ -57,9 +64,35 @@ type Requests = {
   setAutomation: [wire.SetAutomationRequest, wire.Automation]
   why: [wire.VmName, wire.Explanation]
   whyNot: [wire.WhyNotRequest, wire.Explanation]
+  setVmTags: [wire.SetVmTagsRequest, wire.VmView]
+  runBackups: [wire.RunBackupsRequest, wire.OperationList]
+  listBackups: [wire.ListBackupsRequest, vault.PointList]
+  planBackups: [wire.ListBackupsRequest, wire.BackupPlan]
+  explainBackupPolicy: [wire.VmName, wire.BackupPolicy]
+  addVault: [wire.AddVaultRequest, wire.AddVaultResponse]
+  removeVault: [wire.VaultName, wire.Empty]
+  listVaults: [wire.Empty, wire.VaultList]
 }
 
-/** Every unary RPC of admin.proto; `caller` is who asks, for the record. Synchronous: each answer is one consistent read. */
+type VaultRequests = {
+  getBackup: [wire.BackupName, vault.PointDetail]
+  checkBackup: [wire.BackupName, vault.PointSummary]
+  testBackup: [wire.TestBackupRequest, wire.Operation]
+  restoreBackup: [wire.RestoreBackupRequest, wire.Operation]
+  pruneBackups: [wire.PruneBackupsRequest, vault.PruneReport]
+  scrubVault: [wire.ScrubVaultRequest, wire.VaultView]
+  collectVault: [wire.CollectVaultRequest, vault.CollectReport]
+}
+
+/** Every unary RPC of admin.proto that asks no vault; `caller` is who asks, for the record. Synchronous: each answer is one consistent read. */
 export type AdminHandlers = {
   [Rpc in keyof Requests]: (request: Requests[Rpc][0], caller: string) => Requests[Rpc][1]
+}
+
+/** Those that a vault is asked for. What they decide after its answer is again one consistent piece. */
+export type AsyncAdminHandlers = {
+  [Rpc in keyof VaultRequests]: (
+    request: VaultRequests[Rpc][0],
+    caller: string,
+  ) => Promise<VaultRequests[Rpc][1]>
 }

@@ -1,8 +1,10 @@
 import { LifeboatError } from '../../shared/errors.ts'
+import { DEFAULT_TOKEN_TTL_MINUTES } from '../enrolment/tokens.ts'
 import type { BladeView, FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import type { BladeRecord } from '../store/blades.ts'
 import type { OperationRecord } from '../store/operations.ts'
 import type { Store } from '../store/store.ts'
+import type { VaultRecord } from '../store/vaults.ts'
 
 /** By name or UUID. Throws `not-found`, or `refused` when several VMs have the name. */
 export function requireVm(snapshot: FleetSnapshot, nameOrId: string): VmView {
@@ -53,4 +55,32 @@ export function requireOperation(store: Store, id: string): OperationRecord {
     )
   }
   return operation
+}
+
+/** By its name; empty: the only one. Throws `not-found`, or `bad-input` when there are several and none is named. */
+export function requireVault(store: Store, name: string): VaultRecord {
+  if (name === '') {
+    const [only, ...others] = store.vaults.list()
+    if (only === undefined) {
+      throw new LifeboatError(
+        'not-found',
+        'there is no vault; lifeboat vault add NAME --address HOST adds one',
+      )
+    }
+    if (others.length === 0) return only
+    const names = [only, ...others].map(vault => vault.name).join(', ')
+    throw new LifeboatError('bad-input', `which vault? There are ${names}`)
+  }
+  const vault = store.vaults.get(name)
+  if (vault !== undefined) return vault
+  throw new LifeboatError('not-found', `there is no vault ${name}; lifeboat vault list shows all`)
+}
+
+const LONGEST_TTL_MINUTES = 30 * 24 * 60
+
+/** How long a token lives; 0: the default. Throws `bad-input`. */
+export function tokenMinutes(asked: number): number {
+  const minutes = asked === 0 ? DEFAULT_TOKEN_TTL_MINUTES : asked
+  if (minutes >= 1 && minutes <= LONGEST_TTL_MINUTES) return minutes
+  throw new LifeboatError('bad-input', `a token lives 1 to ${LONGEST_TTL_MINUTES} minutes, not ${minutes}`)
 }

@@ -1,11 +1,15 @@
 import type * as wire from '../../proto/gen/lifeboat/v1/admin.ts'
+import type { PointSummary } from '../../proto/gen/lifeboat/v1/vault.ts'
 import { capacityToWire, volumeToWire } from '../../shared/wire/convert.ts'
 import { factToWire } from '../../shared/wire/facts.ts'
+import type { Standing } from '../backup/standing.ts'
 import type { ControllerConfig } from '../config.ts'
 import { isQuarantined } from '../fleet/health.ts'
 import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import type { AlertRecord } from '../store/alerts.ts'
 import type { BladeRecord } from '../store/blades.ts'
+import type { PointRecord } from '../store/points.ts'
+import type { Tags } from '../store/tags.ts'
 import { reasonsToWire } from './plan-view.ts'
 
 /** A blade with its three axes. One that has not joined yet is `waiting`: silent, and nothing known of its health. */
@@ -41,8 +45,11 @@ export function bladeToWire(
   }
 }
 
-/** A VM as the fleet sees it. */
-export function vmViewToWire(vm: VmView): wire.VmView {
+/** A VM as the fleet sees it, with its tags and how well it is backed up. */
+export function vmViewToWire(
+  vm: VmView,
+  backups: { readonly tags: Tags; readonly standing: Standing },
+): wire.VmView {
   return {
     name: vm.name,
     id: vm.id,
@@ -57,9 +64,26 @@ export function vmViewToWire(vm: VmView): wire.VmView {
     operation: vm.operation,
     seenAt: vm.seenAt,
     volumeBytes: vm.volumes.reduce((sum, volume) => sum + volume.sizeBytes, 0),
-    tags: [],
-    backup: undefined,
+    tags: Object.entries(backups.tags).map(([name, value]) => `${name}=${value}`),
+    backup: standingToWire(backups.standing),
   }
+}
+
+export function standingToWire(standing: Standing): wire.BackupStanding {
+  const { newest, newestVerifiedAt, recoveryMs, overdue, text } = standing
+  return {
+    newest: newest?.point ?? '',
+    newestAt: newest?.at ?? 0,
+    newestVerifiedAt,
+    recoveryMs,
+    overdue,
+    text,
+  }
+}
+
+/** As its vault told of it. */
+export function pointToWire({ vault: _vault, ...point }: PointRecord): PointSummary {
+  return point
 }
 
 /** Also the body of a webhook message. */

@@ -1,4 +1,7 @@
+import type { VmView as WireVmView } from '../../proto/gen/lifeboat/v1/admin.ts'
+import { BACKUP_MODES } from '../../shared/domain/backup.ts'
 import { LifeboatError } from '../../shared/errors.ts'
+import { readBackups } from '../backup/known.ts'
 import type { VmView } from '../fleet/snapshot.ts'
 import { VM_ACTIONS, type VmAction } from '../operations/vm-action-saga.ts'
 import { admit } from '../placement/gate.ts'
@@ -11,15 +14,31 @@ import { vmViewToWire } from './views.ts'
 /** VMs: list, show, start, stop, pause, resume, migrate. What the gate refuses is `refused`, with every reason. */
 export function vmHandlers(
   context: ApiContext,
-): Pick<AdminHandlers, 'listVms' | 'getVm' | 'changeVm' | 'migrateVm'> {
+): Pick<AdminHandlers, 'listVms' | 'getVm' | 'setVmTags' | 'changeVm' | 'migrateVm'> {
   const { store, fleet, clock } = context
+  const views = (vms: readonly VmView[]) => {
+    const now = clock.now()
+    const known = readBackups(store, context.config.backup)
+    const tags = store.tags.all()
+    return vms.map(vm =>
+      vmViewToWire(vm, { tags: tags.get(vm.id) ?? {}, standing: known.standingOf(vm, now) }),
+    )
+  }
+  const view = (name: string) => {
+    const [only] = views([requireVm(fleet.snapshot(clock.now()), name)])
+    return only as WireVmView
+  }
   return {
     listVms: ({ blade }) => {
       if (blade !== '') requireBlade(store, blade)
       const { vms } = fleet.snapshot(clock.now())
-      return { vms: vms.filter(vm => blade === '' || vm.blade === blade).map(vmViewToWire) }
+      return { vms: views(vms.filter(vm => blade === '' || vm.blade === blade)) }
     },
-    getVm: ({ name }) => vmViewToWire(requireVm(fleet.snapshot(clock.now()), name)),
+    getVm: ({ name }) => view(name),
+    setVmTags: (request, caller) => {
+      setTags(context, request, caller)
+      return view(request.name)
+    },
     changeVm: ({ name, action, force }, caller) => {
       if (!Object.hasOwn(VM_ACTIONS, action)) {
         throw new LifeboatError('bad-input', `'${action}' is not something a VM can be told`)
@@ -48,6 +67,42 @@ export function vmHandlers(
     },
     migrateVm: (request, caller) => migrate(context, request, caller),
   }
+}
+
+/** The one tag there is: an unknown one would be a typo that turns nothing off. */
+const TAGS: Readonly<Record<string, readonly string[]>> = { backup: Object.keys(BACKUP_MODES) }
+
+function setTags(
+  { store, fleet, clock, log, nudge }: ApiContext,
+  request: Parameters<AdminHandlers['setVmTags']>[0],
+  caller: string,
+): void {
+  const vm = requireVm(fleet.snapshot(clock.now()), request.name)
+  const set = request.set.map(readTag)
+  for (const name of request.remove) requireTag(name)
+  store.transaction(() => {
+    for (const name of request.remove) store.tags.remove(vm.id, name)
+    for (const { name, value } of set) store.tags.set(vm.id, name, value)
+    const words = [...request.set, ...request.remove.map(name => `no ${name}`)].join(', ')
+    if (words === '') return
+    const line = `tags: ${words} (by ${caller})`
+    store.stories.tell('vm', vm.id, clock.now(), line)
+    log.info(`vm ${vm.name}: ${line}`)
+  })
+  nudge()
+}
+
+function readTag(text: string): { name: string; value: string } {
+  const [name = '', value = ''] = text.split('=', 2)
+  const values = requireTag(name)
+  if (values.includes(value)) return { name, value }
+  throw new LifeboatError('bad-input', `'${text}': the tag ${name} is one of ${values.join(', ')}`)
+}
+
+function requireTag(name: string): readonly string[] {
+  const values = Object.hasOwn(TAGS, name) ? TAGS[name] : undefined
+  if (values !== undefined) return values
+  throw new LifeboatError('bad-input', `'${name}' is no tag; there is ${Object.keys(TAGS).join(', ')}`)
 }
 
 function refuseLost(vm: VmView): void {

@@ -24,6 +24,14 @@ export const CASE_CODES = {
   'operation-needs-admin': 'an operation ended half way',
   'n-plus-one-lost': 'a blade could not be emptied onto the others',
   'agent-version': 'an agent was refused for its protocol version',
+  'backup-overdue': 'the newest restore point of a VM is too old',
+  'backup-failed': 'the backup of a VM failed several times in a row',
+  'vault-unreachable': 'a vault does not answer',
+  'vault-full': 'a vault takes no new backups, or soon will not',
+  'vault-clock-off': 'the clock of a vault differs from the others',
+  'chunk-corrupt': 'a vault found data of restore points damaged',
+  'restore-point-damaged': 'a restore point cannot be restored as it is',
+  'boot-test-failed': 'a restored VM showed no sign of life',
 } as const
 export type CaseCode = keyof typeof CASE_CODES
 
@@ -52,8 +60,8 @@ export interface Finding {
   readonly code: CaseCode
   readonly severity: Severity
   /** A case of a chassis is one case, however many blades see it. */
-  readonly scope: 'blade' | 'chassis' | 'fleet'
-  /** Name of the blade, or of the chassis; empty for the fleet. */
+  readonly scope: 'blade' | 'chassis' | 'vault' | 'fleet'
+  /** Name of the blade, chassis or vault; empty for the fleet. */
   readonly scopeName: string
   /** All blades it covers, sorted. */
   readonly blades: readonly string[]
@@ -115,8 +123,9 @@ export interface Holds {
  * against one bad answer otherwise: no blade of it may be able to read them.) More would hide a dead sensor too long.
  * 12 s for a VM on two blades: two reports of each. When an administrator migrates it by virsh, the target says that it
  * runs a second or two before the source says that it does not.
+ * 150 s for a vault: three looks in a row, longer than it takes to restart its host's service.
  */
 export const DEFAULT_HOLDS: Holds = {
   clearMs: 30_000,
-  assertMs: { 'sensor-unreadable': 8_000, 'vm-runs-twice': 12_000 },
+  assertMs: { 'sensor-unreadable': 8_000, 'vm-runs-twice': 12_000, 'vault-unreachable': 150_000 },
 }

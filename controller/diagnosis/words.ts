@@ -5,8 +5,9 @@ export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`
 }
 
-/** `blade03`, `chassis1`, `the fleet`. */
-export function where(finding: Pick<Finding, 'scopeName'>): string {
+/** `blade03`, `chassis1`, `vault depot`, `the fleet`. */
+export function where(finding: Pick<Finding, 'scope' | 'scopeName'>): string {
+  if (finding.scope === 'vault') return `vault ${finding.scopeName}`
   return finding.scopeName === '' ? 'the fleet' : finding.scopeName
 }
 

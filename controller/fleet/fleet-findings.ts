@@ -108,15 +108,22 @@ function lostNPlusOne({
 function unsettledOperations({ unsettled, snapshot }: FleetFindingSources): Finding[] {
   const known = new Set(snapshot.blades.map(blade => blade.name))
   return unsettled
-    .filter(operation => known.has(operation.from))
+    .filter(operation => known.has(operation.from || operation.to))
     .map(operation => {
       const evacuate = operation.kind === 'evacuate'
       const code: CaseCode = evacuate ? 'evacuation-incomplete' : 'operation-needs-admin'
       const evidence = `operation ${operation.id}: ${operation.outcome}`
-      return bladeFinding(operation.from, code, evacuate ? 'moderate' : 'severe', operation.id, {
-        evidence,
-        observedAt: operation.endedAt,
-      })
+      // A restore comes from no blade.
+      return bladeFinding(
+        operation.from || operation.to,
+        code,
+        evacuate ? 'moderate' : 'severe',
+        operation.id,
+        {
+          evidence,
+          observedAt: operation.endedAt,
+        },
+      )
     })
 }
 

@@ -6,6 +6,7 @@ import type { Peer } from '../../shared/rpc/endpoint.ts'
 import { MIN_PROTOCOL_VERSION, PROTOCOL_VERSION, VERSION } from '../../shared/version.ts'
 import { reportFromWire } from '../../shared/wire/convert.ts'
 import type { Orders } from '../operations/orders.ts'
+import type { BackupOutcome } from '../store/backups.ts'
 import type { Store } from '../store/store.ts'
 import type { JoinRole } from '../store/tokens.ts'
 import type { FleetState } from './fleet-state.ts'
@@ -36,6 +37,10 @@ export interface IntakeOptions {
   readonly clock: Clock
   readonly log: Logger
   readonly reportIntervalMs: number
+  /** Told of each greeting, right behind the welcome. */
+  readonly settingsPush: { connected(blade: string, now: number): void }
+  /** A blade has ended a backup that it began by itself. */
+  readonly backupEnded: (end: BackupOutcome) => void
   /** Something new is known. */
   readonly nudge: () => void
 }
@@ -118,6 +123,7 @@ function converse(
         },
       },
     })
+    options.settingsPush.connected(blade, now)
     for (const status of message.orders) orders.received(blade, status)
     orders.connected(blade)
     options.nudge()
@@ -151,6 +157,10 @@ function converse(
       store.stories.tell('blade', blade, now, `${kind}: ${text}`)
       const known = store.vms.list().find(each => each.name === vm || each.id === vm)
       if (known !== undefined) store.stories.tell('vm', known.id, now, `${blade}: ${kind}: ${text}`)
+      if (known !== undefined && (kind === 'backup-done' || kind === 'backup-failed')) {
+        const ok = kind === 'backup-done'
+        options.backupEnded({ vmId: known.id, at, ok, blade, source: 'schedule', text: ok ? '' : text })
+      }
       log.info(`blade ${blade}: ${kind}: ${text}`)
     }
     // Also for one that was here before: the agent sends it until it hears this.

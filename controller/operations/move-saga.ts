@@ -6,7 +6,7 @@ import type { Json, SagaDefinition, SagaStep, StepContext } from '../../shared/s
 import { vmToWire } from '../../shared/wire/convert.ts'
 import type { FleetSnapshot, Reservation, VmView } from '../fleet/snapshot.ts'
 import { recheckMove } from '../placement/gate.ts'
-import { type OrderRequest, runOrder } from './order-step.ts'
+import { NO_OUTCOME, type OrderRequest, runOrder } from './order-step.ts'
 import type { OperationServices } from './services.ts'
 
 const PARAMS = z.object({
@@ -174,7 +174,7 @@ function send(): Step {
           context.services.log.warn(
             `vm ${params.vm}: ${params.from} does not answer, but ${params.to} runs it: going on (${formatErrorChain(error)})`,
           )
-          return { downtimeMs: 0, handoverMs: 0, transferredBytes: 0, durationMs: 0 }
+          return NO_OUTCOME
         }
         // The runner neither goes on nor back after this code: both could be wrong (rule 1).
         throw new LifeboatError('needs-admin', `nobody knows whether ${params.vm} has left ${params.from}`, {

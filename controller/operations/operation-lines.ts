@@ -3,8 +3,17 @@ import type { OperationRecord } from '../store/operations.ts'
 
 /** `plan p1, blade01 → blade02, live, operation o17` */
 function circumstances(operation: OperationRecord): string {
-  const way = operation.to === '' ? operation.from : `${operation.from} → ${operation.to}`
-  return [operation.plan && `plan ${operation.plan}`, way, operation.method, `operation ${operation.id}`]
+  const way =
+    operation.from === '' || operation.to === ''
+      ? operation.from || operation.to
+      : `${operation.from} → ${operation.to}`
+  return [
+    operation.plan && `plan ${operation.plan}`,
+    way,
+    operation.method,
+    operation.point,
+    `operation ${operation.id}`,
+  ]
     .filter(part => part !== '')
     .join(', ')
 }

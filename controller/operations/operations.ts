@@ -4,10 +4,18 @@ import type { Json, SagaView } from '../../shared/saga/definition.ts'
 import { createSagaJournal } from '../../shared/saga/journal.ts'
 import { createSagaRunner, type SagaRunner } from '../../shared/saga/runner.ts'
 import type { VmView } from '../fleet/snapshot.ts'
-import { EMPTY_OPERATION, type OperationKind, type OperationRecord } from '../store/operations.ts'
+import {
+  EMPTY_OPERATION,
+  type OperationKind,
+  type OperationRecord,
+  READING_KINDS,
+} from '../store/operations.ts'
+import { BACKUP_LIMIT_MS, type BackupParams, backupSaga } from './backup-saga.ts'
+import { BOOT_TEST_LIMIT_MS, type BootTestParams, bootTestSaga } from './boot-test-saga.ts'
 import { type MoveParams, moveSaga } from './move-saga.ts'
 import { beginLine, stateLine } from './operation-lines.ts'
 import { describeEnd } from './outcome.ts'
+import { RESTORE_LIMIT_MS, type RestoreParams, restoreSaga } from './restore-saga.ts'
 import type { OperationServices } from './services.ts'
 import { VM_ACTIONS, type VmAction, type VmActionParams, vmActionSaga } from './vm-action-saga.ts'
 
@@ -29,11 +37,37 @@ export interface NewAction {
   readonly requestedBy: string
 }
 
+export interface NewBackup {
+  readonly vm: VmView
+  /** Empty: as the agent was told. */
+  readonly mode: BackupParams['mode']
+  readonly force: boolean
+  readonly requestedBy: string
+}
+
+/** A restore, or a boot test: a VM (or a volume) made of a restore point. */
+export interface NewFromPoint {
+  readonly pointVm: { readonly id: string; readonly name: string }
+  readonly point: string
+  readonly vault: string
+  readonly to: string
+  /** As it shall be at the target. */
+  readonly plan: VmView
+  readonly override: boolean
+  readonly cause: string
+  readonly requestedBy: string
+}
+
 /** Operations: the one place where their state changes. */
 export interface Operations {
   /** Throws `busy` when another operation works on the VM. Returns when it is journaled, not when it is done. */
   startMove(move: NewMove): OperationRecord
   startAction(action: NewAction): OperationRecord
+  startBackup(backup: NewBackup): OperationRecord
+  startRestore(
+    restore: NewFromPoint & Pick<RestoreParams, 'newIdentity' | 'start' | 'onlyDisk'>,
+  ): OperationRecord
+  startBootTest(test: NewFromPoint & Pick<BootTestParams, 'bootLimitMs' | 'sign'>): OperationRecord
   /** A record without a saga, moved on by its owner (an evacuation, whose moves are its children). */
   addParent(
     operation: Pick<OperationRecord, 'from' | 'plan' | 'cause' | 'requestedBy' | 'deadlineAt'>,
@@ -78,6 +112,9 @@ export function createOperations(options: OperationsOptions): Operations {
     onChange: view => follow(view),
   })
   runner.register(moveSaga)
+  runner.register(backupSaga)
+  runner.register(restoreSaga)
+  runner.register(bootTestSaga)
   for (const action of Object.keys(VM_ACTIONS) as VmAction[]) runner.register(vmActionSaga(action))
 
   /** The one function that changes an operation's state; each change leaves one line. */
@@ -94,7 +131,9 @@ export function createOperations(options: OperationsOptions): Operations {
         state,
         ...(ended ? { endedAt: now, reservation: undefined } : {}),
       })
-      if (state === 'done' && operation.vmId !== '') store.operations.settleOf(operation.vmId, now)
+      // That a VM could be read says nothing of what a move of it left behind.
+      const changes = !READING_KINDS.includes(operation.kind)
+      if (state === 'done' && changes && operation.vmId !== '') store.operations.settleOf(operation.vmId, now)
       if (operation.vmId !== '') store.stories.tell('vm', operation.vmId, now, line)
       if (operation.from !== '') store.stories.tell('blade', operation.from, now, line)
       if (operation.to !== '' && operation.to !== operation.from) {
@@ -117,6 +156,9 @@ export function createOperations(options: OperationsOptions): Operations {
       store.operations.update(view.id, {
         downtimeMs: end.downtimeMs,
         handoverMs: end.handoverMs,
+        point: end.point || operation.point,
+        pauseMs: end.pauseMs,
+        recoveryMs: end.recoveryMs,
         doneBytes: end.transferredBytes || progress.doneBytes,
         totalBytes: end.transferredBytes || progress.totalBytes,
       })
@@ -145,9 +187,9 @@ export function createOperations(options: OperationsOptions): Operations {
     return operation
   }
   // The row first: should the process end between the two, `resume` ends an operation that has no saga.
-  const beginSaga = (operation: OperationRecord, params: MoveParams | VmActionParams): OperationRecord => {
+  const beginSaga = (operation: OperationRecord, params: object): OperationRecord => {
     try {
-      runner.start(operation.kind, operation.id, params as unknown as Json, operation.deadlineAt)
+      runner.start(operation.kind, operation.id, params as Json, operation.deadlineAt)
     } catch (error) {
       // Without its saga nothing would ever end it, and the VM would be busy until the next start (rule 11).
       setState(operation.id, 'undone', { outcome: 'it could not begin; nothing was done' })
@@ -157,8 +199,9 @@ export function createOperations(options: OperationsOptions): Operations {
     options.onChange(operation.id)
     return operation
   }
-  const refuseBusy = (vm: VmView) => {
-    const busy = store.operations.activeOf(vm.id)
+  const refuseBusy = (vm: { readonly id: string; readonly name: string }, reading?: OperationKind) => {
+    const busy =
+      reading === undefined ? store.operations.activeOf(vm.id) : store.operations.readingOf(vm.id, reading)
     if (busy === undefined) return
     throw new LifeboatError(
       'busy',
@@ -166,7 +209,54 @@ export function createOperations(options: OperationsOptions): Operations {
     )
   }
 
+  /** The fields of its record, and the parameters of its saga, that a restore and a boot test have in common. */
+  const fromPoint = (kind: 'restore' | 'boot-test', request: NewFromPoint, limitMs: number) => {
+    const { pointVm, point, vault, to, plan, override, cause, requestedBy } = request
+    const deadlineAt = clock.now() + limitMs
+    const operation = { kind, to, point, cause, requestedBy, deadlineAt, method: '' }
+    const params = {
+      vmId: plan.id,
+      vm: plan.name,
+      to,
+      vault,
+      pointVmId: pointVm.id,
+      pointVm: pointVm.name,
+      point,
+      plan: { ...plan },
+      override,
+      deadlineAt,
+    }
+    return { operation, params }
+  }
+
   return {
+    startBackup: ({ vm, mode, force, requestedBy }) => {
+      refuseBusy(vm, 'backup')
+      const deadlineAt = clock.now() + BACKUP_LIMIT_MS
+      const { id: vmId, name, blade } = vm
+      const fields = { vmId, vm: name, from: blade, requestedBy, cause: 'asked for', deadlineAt }
+      return beginSaga(begin({ ...fields, kind: 'backup' }), {
+        vmId,
+        vm: name,
+        blade,
+        mode,
+        force,
+        deadlineAt,
+      } satisfies BackupParams)
+    },
+    startRestore: ({ newIdentity, start, onlyDisk, ...request }) => {
+      refuseBusy(request.plan)
+      const { operation, params } = fromPoint('restore', request, RESTORE_LIMIT_MS)
+      const record = begin({ ...operation, vmId: params.vmId, vm: params.vm })
+      return beginSaga(record, { ...params, newIdentity, start, onlyDisk } satisfies RestoreParams)
+    },
+    // Of the VM that was backed up, whose restore point is tried: that is where a person looks for it.
+    startBootTest: ({ bootLimitMs, sign, ...request }) => {
+      refuseBusy(request.pointVm, 'boot-test')
+      const { operation, params } = fromPoint('boot-test', request, BOOT_TEST_LIMIT_MS)
+      const record = begin({ ...operation, vmId: request.pointVm.id, vm: request.pointVm.name })
+      return beginSaga(record, { ...params, bootLimitMs, sign } satisfies BootTestParams)
+    },
     startMove: move => {
       refuseBusy(move.vm)
       const deadlineAt = clock.now() + options.moveDeadlineMs
@@ -182,7 +272,8 @@ export function createOperations(options: OperationsOptions): Operations {
       const { id: vmId, name, blade: from } = vm
       const { to, method } = move
       const graceMs = options.graceMs
-      return beginSaga(operation, { vmId, vm: name, from, to, method, override, graceMs, deadlineAt })
+      const params = { vmId, vm: name, from, to, method, override, graceMs, deadlineAt } satisfies MoveParams
+      return beginSaga(operation, params)
     },
     startAction: ({ vm, action, force, requestedBy }) => {
       refuseBusy(vm)
@@ -196,7 +287,8 @@ export function createOperations(options: OperationsOptions): Operations {
         cause: 'asked for',
         deadlineAt,
       })
-      return beginSaga(operation, { vmId: vm.id, vm: vm.name, blade: vm.blade, force, deadlineAt })
+      const params = { vmId: vm.id, vm: vm.name, blade: vm.blade, force, deadlineAt } satisfies VmActionParams
+      return beginSaga(operation, params)
     },
     addParent: fields => begin({ ...fields, kind: 'evacuate' }),
     setState: (id, state, words) => {

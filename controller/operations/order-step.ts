@@ -28,6 +28,24 @@ export interface OrderOutcome {
   readonly handoverMs: number
   readonly transferredBytes: number
   readonly durationMs: number
+  /** A backup: the restore point, how long the guest stood still, what was achieved. */
+  readonly point: string
+  readonly pauseMs: number
+  readonly consistency: string
+  /** A boot test. */
+  readonly recoveryMs: number
+}
+
+/** Of an order whose result was never told. */
+export const NO_OUTCOME: OrderOutcome = {
+  downtimeMs: 0,
+  handoverMs: 0,
+  transferredBytes: 0,
+  durationMs: 0,
+  point: '',
+  pauseMs: 0,
+  consistency: '',
+  recoveryMs: 0,
 }
 
 /** Gives one order and waits for its end. Throws the agent's own error when it ended in anything but `done`. */
@@ -45,12 +63,11 @@ export async function runOrder(services: OperationServices, request: OrderReques
     onProgress: request.onProgress,
   })
   if (status.state !== 'done') throw orderError(request, status)
-  return {
-    downtimeMs: status.result?.downtimeMs ?? 0,
-    handoverMs: status.result?.handoverMs ?? 0,
-    transferredBytes: status.result?.transferredBytes ?? 0,
-    durationMs: status.result?.durationMs ?? 0,
-  }
+  const { result } = status
+  if (result === undefined) return NO_OUTCOME
+  const { downtimeMs, handoverMs, transferredBytes, durationMs, point, pauseMs, consistency, recoveryMs } =
+    result
+  return { downtimeMs, handoverMs, transferredBytes, durationMs, point, pauseMs, consistency, recoveryMs }
 }
 
 /** `o17/send`; when that was given and failed, and may be given again, `o17/send.2`. */

@@ -11,6 +11,11 @@ export interface OperationEnd {
   readonly downtimeMs: number
   readonly handoverMs: number
   readonly transferredBytes: number
+  /** Of a backup; empty when it made none. */
+  readonly point: string
+  readonly pauseMs: number
+  /** Of a boot test. */
+  readonly recoveryMs: number
 }
 
 /** What an ended operation says of itself (rule 11). Pure. */
@@ -22,8 +27,14 @@ export function describeEnd(operation: OperationRecord, view: SagaView): Operati
     // The source's agent hands over when it can; the target's own figure is the one of the slow way round.
     handoverMs: sent?.handoverMs || confirmed?.handoverMs || 0,
     transferredBytes: sent?.transferredBytes ?? 0,
+    point: '',
+    pauseMs: 0,
+    recoveryMs: 0,
   }
   if (operation.kind === 'move') return { ...figures, ...describeMove(operation, view, sent) }
+  if (operation.kind === 'backup') return { ...figures, ...describeBackup(operation, view) }
+  if (operation.kind === 'restore') return { ...figures, ...describeRestore(operation, view) }
+  if (operation.kind === 'boot-test') return { ...figures, ...describeBootTest(operation, view) }
   return { ...figures, ...describeAction(operation, view) }
 }
 
@@ -82,4 +93,54 @@ function describeAction(operation: OperationRecord, view: SagaView): Words {
   }
   const nextCommand = view.state === 'needs-admin' ? `lifeboat vm show ${operation.vm}` : ''
   return { outcome: `${operation.kind} of ${operation.vm} did not work: ${view.error}`, nextCommand }
+}
+
+function describeBackup(
+  { vm }: OperationRecord,
+  view: SagaView,
+): Words & Pick<OperationEnd, 'point' | 'pauseMs' | 'transferredBytes'> {
+  const made = view.results.backup as OrderOutcome | undefined
+  const figures = {
+    point: made?.point ?? '',
+    pauseMs: made?.pauseMs ?? 0,
+    transferredBytes: made?.transferredBytes ?? 0,
+  }
+  if (view.state === 'done' && made !== undefined) {
+    const stood = made.pauseMs > 0 ? `, stood still for ${formatDuration(made.pauseMs)}` : ''
+    const how = made.consistency === '' ? '' : ` (${made.consistency}${stood})`
+    return { ...figures, outcome: `${vm} is backed up as ${made.point}${how}`, nextCommand: '' }
+  }
+  const nextCommand = view.state === 'needs-admin' ? `lifeboat vm show ${vm}` : ''
+  return { ...figures, outcome: `${vm} was not backed up: ${view.error}`, nextCommand }
+}
+
+function describeRestore({ vm, to, point }: OperationRecord, view: SagaView): Words {
+  if (view.state === 'done') {
+    return { outcome: `${vm} is restored on ${to} from restore point ${point}`, nextCommand: '' }
+  }
+  if (view.state === 'needs-admin') {
+    return {
+      outcome: `${vm} may be restored on ${to}, or half of it: ${view.error}. Look there before it is restored again`,
+      nextCommand: `lifeboat blade show ${to}`,
+    }
+  }
+  return { outcome: `${vm} was not restored, nothing of it is left on ${to}: ${view.error}`, nextCommand: '' }
+}
+
+function describeBootTest(
+  { vm, to, point }: OperationRecord,
+  view: SagaView,
+): Words & Pick<OperationEnd, 'recoveryMs'> {
+  const tested = view.results['boot-test'] as OrderOutcome | undefined
+  if (view.state === 'done' && tested !== undefined) {
+    const took = formatDuration(tested.recoveryMs)
+    const outcome = `restore point ${point} of ${vm} boots: it lived ${took} after its restore began, on ${to}`
+    return { outcome, recoveryMs: tested.recoveryMs, nextCommand: '' }
+  }
+  const nextCommand = view.state === 'needs-admin' ? `lifeboat blade show ${to}` : ''
+  return {
+    outcome: `restore point ${point} of ${vm} was not seen to boot: ${view.error}`,
+    recoveryMs: 0,
+    nextCommand,
+  }
 }

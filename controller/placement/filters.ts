@@ -13,9 +13,9 @@ import {
 
 /**
  * What the VM asks of the blade. `start`: it is there already and comes into memory. `move`: it comes from another
- * blade (migrate, evacuation, and later restore and clone).
+ * blade. `restore`: it comes from a restore point. `volume`: one disk of it comes alone, and no VM.
  */
-export type Purpose = 'start' | 'move'
+export type Purpose = 'start' | 'move' | 'restore' | 'volume'
 
 export interface Candidate {
   readonly vm: VmView
@@ -32,22 +32,24 @@ export interface Filter {
   check(candidate: Candidate): readonly Reason[]
 }
 
-const BOTH: readonly Purpose[] = ['start', 'move']
-const MOVE: readonly Purpose[] = ['move']
+const ALL: readonly Purpose[] = ['start', 'move', 'restore', 'volume']
+const VMS: readonly Purpose[] = ['start', 'move', 'restore']
+const ARRIVALS: readonly Purpose[] = ['move', 'restore']
+const VOLUMES: readonly Purpose[] = ['move', 'restore', 'volume']
 
 /** Every rule a blade must pass for a VM. All are asked, always: a person wants all reasons, not the first. */
 export const FILTERS: readonly Filter[] = [
-  { name: 'elsewhere', purposes: MOVE, overridable: false, check: checkElsewhere },
-  { name: 'up', purposes: BOTH, overridable: false, check: checkUp },
-  { name: 'in service', purposes: BOTH, overridable: true, check: checkInService },
-  { name: 'healthy', purposes: BOTH, overridable: true, check: checkHealthy },
-  { name: 'VM limit', purposes: BOTH, overridable: true, check: checkVmLimit },
-  { name: 'memory', purposes: BOTH, overridable: true, check: checkMemory },
-  { name: 'storage', purposes: MOVE, overridable: false, check: checkStoragePools },
-  { name: 'storage room', purposes: MOVE, overridable: true, check: checkStorageRoom },
-  { name: 'networks', purposes: MOVE, overridable: false, check: checkNetworks },
-  { name: 'CPU model', purposes: MOVE, overridable: false, check: checkCpuModel },
-  { name: 'names', purposes: MOVE, overridable: false, check: checkNames },
+  { name: 'elsewhere', purposes: ['move'], overridable: false, check: checkElsewhere },
+  { name: 'up', purposes: ALL, overridable: false, check: checkUp },
+  { name: 'in service', purposes: ALL, overridable: true, check: checkInService },
+  { name: 'healthy', purposes: ALL, overridable: true, check: checkHealthy },
+  { name: 'VM limit', purposes: VMS, overridable: true, check: checkVmLimit },
+  { name: 'memory', purposes: VMS, overridable: true, check: checkMemory },
+  { name: 'storage', purposes: VOLUMES, overridable: false, check: checkStoragePools },
+  { name: 'storage room', purposes: VOLUMES, overridable: true, check: checkStorageRoom },
+  { name: 'networks', purposes: ARRIVALS, overridable: false, check: checkNetworks },
+  { name: 'CPU model', purposes: ARRIVALS, overridable: false, check: checkCpuModel },
+  { name: 'names', purposes: VOLUMES, overridable: false, check: checkNames },
 ]
 
 function checkElsewhere({ vm, room }: Candidate): Reason[] {
@@ -87,7 +89,7 @@ function checkHealthy({ room: { blade } }: Candidate): Reason[] {
  */
 function checkVmLimit({ vm, room, purpose }: Candidate): Reason[] {
   const others = [...room.vms].filter(
-    ([id, other]) => id !== vm.id && (purpose === 'move' || other.memoryBytes > 0),
+    ([id, other]) => id !== vm.id && (purpose !== 'start' || other.memoryBytes > 0),
   )
   const { name, maxVms } = room.blade
   if (others.length + 1 <= maxVms) return []

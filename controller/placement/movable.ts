@@ -16,7 +16,7 @@ export function vmObstacles(vm: VmView, purpose: Purpose, operation = ''): Reaso
     reasons.push({ code: 'vm-busy', text: `operation ${vm.operation} works on ${vm.name}` })
   }
   // Obstacles are about moving: a VM with a passed-through device starts where it is like any other.
-  if (purpose === 'start') return reasons
+  if (purpose !== 'move') return reasons
   if (methodOf(vm) === undefined) reasons.push({ code: 'vm-not-running', text: stateText(vm) })
   if (!vm.persistent) {
     reasons.push({

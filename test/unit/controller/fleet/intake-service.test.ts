@@ -32,6 +32,8 @@ test('what a replaced session of a blade still says does not overwrite what the 
     clock: { now: () => 1000, sleep: async () => {} },
     log: silentLogger,
     reportIntervalMs: 5000,
+    settingsPush: { connected: () => {} },
+    backupEnded: () => {},
     nudge: () => {},
   })
   const open = () => {

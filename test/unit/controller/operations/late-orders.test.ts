@@ -10,6 +10,7 @@ import { LifeboatError } from '../../../../shared/errors.ts'
 import { silentLogger } from '../../../../shared/log.ts'
 import type { Json } from '../../../../shared/saga/definition.ts'
 import { soundCapacity, vm } from '../../../fakes/agent-reports.ts'
+import { noVaults } from '../../../fakes/no-vaults.ts'
 
 const WEB = vm('web01', 1)
 const DEADLINE_AT = 1_000_000
@@ -44,6 +45,7 @@ function contextOf() {
     fleet: { touch: () => {}, accept: () => {}, snapshot: () => assert.fail('no new decision is taken') },
     clock: { now: () => NOW, sleep: async () => {} },
     log: silentLogger,
+    ...noVaults,
   }
   const reserve = { epoch: 1, generation: 1, vm: { ...WEB, blade: 'blade01' }, peerAddress: '' }
   return {

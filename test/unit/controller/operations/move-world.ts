@@ -10,6 +10,7 @@ import type { Clock } from '../../../../shared/clock.ts'
 import type { Vm } from '../../../../shared/domain/fleet.ts'
 import { silentLogger } from '../../../../shared/log.ts'
 import { soundCapacity, soundFacts, vm } from '../../../fakes/agent-reports.ts'
+import { noVaults } from '../../../fakes/no-vaults.ts'
 
 /** Where the copies of the one VM are. Rule 1 is a statement about this, at every instant. */
 interface Copies {
@@ -74,7 +75,7 @@ export function createMoveWorld(operation: string, clock: Clock) {
     },
   }
   const orders = createOrders({ store, sessions, clock, log: silentLogger, onStatus: () => {} })
-  const services: OperationServices = { store, orders, fleet, clock, log: silentLogger }
+  const services: OperationServices = { ...noVaults, store, orders, fleet, clock, log: silentLogger }
   return {
     services,
     copies,

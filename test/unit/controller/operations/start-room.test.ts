@@ -13,6 +13,7 @@ import { GIB } from '../../../../shared/domain/units.ts'
 import { silentLogger } from '../../../../shared/log.ts'
 import type { Json } from '../../../../shared/saga/definition.ts'
 import { soundCapacity, soundFacts, vm } from '../../../fakes/agent-reports.ts'
+import { noVaults } from '../../../fakes/no-vaults.ts'
 
 // Each fits alone into the 15 GiB that VMs may use; together they do not.
 const WEB = vm('web01', 1, { state: 'stopped', memoryBytes: 9 * GIB })
@@ -34,7 +35,7 @@ beforeEach(() => {
     connected: () => {},
     close: () => {},
   }
-  services = { store, orders: done, fleet, clock: CLOCK, log: silentLogger }
+  services = { store, orders: done, fleet, clock: CLOCK, log: silentLogger, ...noVaults }
   store.blades.add({ name: 'blade01', chassis: '', slot: 0, feeds: [], switches: [], addedAt: 1 })
   store.blades.update('blade01', { joinedAt: 1 })
   fleet.accept(

@@ -1,0 +1,126 @@
+import type { VaultView } from '../../proto/gen/lifeboat/v1/admin.ts'
+import { parseBladeName } from '../../shared/domain/ids.ts'
+import { MINUTE_MS } from '../../shared/domain/units.ts'
+import { LifeboatError } from '../../shared/errors.ts'
+import { vaultAddress } from '../../shared/rpc/address.ts'
+import { issueToken } from '../enrolment/tokens.ts'
+import type { VaultRecord } from '../store/vaults.ts'
+import type { AdminHandlers, ApiContext, AsyncAdminHandlers } from './context.ts'
+import { requireVault, tokenMinutes } from './find.ts'
+
+/** Counting the chunks that nothing names reads every index. */
+const COLLECT_LIMIT_MS = 30 * MINUTE_MS
+const ASK_LIMIT_MS = MINUTE_MS
+
+/** Vaults: add and remove, list. Unknown ones are `not-found`. */
+export function vaultHandlers(
+  context: ApiContext,
+): Pick<AdminHandlers, 'addVault' | 'removeVault' | 'listVaults'> {
+  const { store, clock } = context
+  return {
+    addVault: (request, caller) => addVault(context, request, caller),
+    removeVault: ({ name }, caller) => {
+      requireVault(store, name)
+      const busy = store.operations.active().find(operation => operation.point !== '')
+      if (busy !== undefined) {
+        throw new LifeboatError(
+          'busy',
+          `operation ${busy.id} reads a restore point; lifeboat operation watch ${busy.id}`,
+        )
+      }
+      store.transaction(() => {
+        store.tokens.removeOf(name)
+        store.vaults.remove(name)
+        store.points.forget()
+        store.stories.tell('fleet', '', clock.now(), `vault ${name} removed by ${caller}`)
+      })
+      context.clients.drop(name)
+      context.log.info(`vault ${name}: removed by ${caller}; what it keeps stays where it is`)
+      context.nudge()
+      return {}
+    },
+    listVaults: () => ({ vaults: store.vaults.list().map(vaultToWire) }),
+  }
+}
+
+/** What only the vault itself can do; each answers when it has. */
+export function vaultWorkHandlers(
+  context: ApiContext,
+): Pick<AsyncAdminHandlers, 'scrubVault' | 'collectVault'> {
+  const { store, clients, vaults } = context
+  return {
+    scrubVault: async ({ name, stop }, caller) => {
+      const vault = requireVault(store, name)
+      await clients.ask(vault.name, 'scrub', { stop }, { timeoutMs: ASK_LIMIT_MS })
+      context.log.info(`vault ${vault.name}: scrub ${stop ? 'ended' : 'begun'} by ${caller}`)
+      await vaults.lookAt(vault.name)
+      return vaultToWire(requireVault(store, vault.name))
+    },
+    collectVault: async ({ name, dryRun }, caller) => {
+      const vault = requireVault(store, name)
+      const report = await clients.ask(vault.name, 'collect', { dryRun }, { timeoutMs: COLLECT_LIMIT_MS })
+      if (!dryRun) {
+        context.log.info(`vault ${vault.name}: ${report.chunks} chunks collected, asked for by ${caller}`)
+        vaults.look()
+      }
+      return report
+    },
+  }
+}
+
+function addVault(
+  context: ApiContext,
+  request: Parameters<AdminHandlers['addVault']>[0],
+  caller: string,
+): ReturnType<AdminHandlers['addVault']> {
+  const { store, clock } = context
+  const name = parseBladeName(request.name)
+  const known = store.vaults.get(name)
+  if (request.address === '' && known === undefined) {
+    throw new LifeboatError('bad-input', `where is the vault ${name}? Its host[:port] is needed`)
+  }
+  const address = request.address === '' ? (known?.address ?? '') : vaultAddress(request.address)
+  // The name stands in certificates: whoever has it is taken for its bearer.
+  if (name === 'controller' || store.blades.get(name) !== undefined) {
+    throw new LifeboatError(
+      'already-exists',
+      `${name} is the name of ${name === 'controller' ? 'the controller' : 'a blade'}`,
+    )
+  }
+  const minutes = tokenMinutes(request.tokenTtlMinutes)
+  const now = clock.now()
+  const token = store.transaction(() => {
+    if (known === undefined) store.vaults.add({ name, address, addedAt: now })
+    else store.vaults.update(name, { address })
+    store.stories.tell('fleet', '', now, `vault ${name}: token made by ${caller}`)
+    return issueToken(
+      store.tokens,
+      context.ids,
+      { name, role: 'vault' },
+      context.authorityFingerprint,
+      now,
+      minutes * MINUTE_MS,
+    )
+  })
+  context.log.info(`vault ${name}: added by ${caller} at ${address}, token good for ${minutes} min`)
+  context.vaults.look()
+  return {
+    name,
+    token: token.text,
+    expiresAt: token.expiresAt,
+    joinCommand: `lifeboat-vault join --controller ${context.joinAddress()} ${token.text}`,
+  }
+}
+
+/** What is known of a vault, with when it was last seen: it may be away. */
+function vaultToWire(vault: VaultRecord): VaultView {
+  return {
+    name: vault.name,
+    address: vault.address,
+    enrolment: vault.joinedAt > 0 ? 'joined' : 'waiting',
+    reachable: vault.seenAt > 0 && vault.error === '',
+    error: vault.error,
+    status: vault.status,
+    seenAt: vault.seenAt,
+  }
+}

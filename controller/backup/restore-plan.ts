@@ -1,0 +1,114 @@
+import type { Reason } from '../../shared/domain/reason.ts'
+import { LifeboatError } from '../../shared/errors.ts'
+import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
+import type { Purpose } from '../placement/filters.ts'
+import { bladeReasons } from '../placement/gate.ts'
+import type { BladeScore } from '../placement/plan.ts'
+import { type Room, type Rooms, roomsOf, withArrival } from '../placement/room.ts'
+import { compareScores, scoreRoom } from '../placement/score.ts'
+import { nPlusOneOf } from '../placement/survives.ts'
+import { mapVolumes, type VolumeWish } from './volumes.ts'
+
+export interface RestoreWish extends VolumeWish {
+  /** `restore`: a VM comes; `volume`: one disk alone. */
+  readonly purpose: Extract<Purpose, 'restore' | 'volume'>
+  /** Of the VM to be. */
+  readonly id: string
+  readonly memoryBytes: number
+  readonly vcpus: number
+  readonly networks: readonly string[]
+  readonly machine: string
+  readonly cpuModel: string
+  /** It comes into memory at once. */
+  readonly start: boolean
+  /** Only this blade will do; empty: the best. */
+  readonly to: string
+  readonly override: boolean
+  /** Only where every blade could still be emptied onto the others beside it (boot tests). */
+  readonly besideNPlusOne: boolean
+}
+
+export interface RestorePlan {
+  readonly to: string
+  /** As it shall be there, with its volumes. */
+  readonly vm: VmView
+  /** The candidates, best first. */
+  readonly scores: readonly BladeScore[]
+}
+
+interface Candidate {
+  readonly blade: string
+  readonly vm: VmView
+  readonly reasons: readonly Reason[]
+  readonly score: BladeScore | undefined
+}
+
+/** Where a restore point becomes a VM, through the one gate (rules 5 and 6). Pure. Throws `refused` with all reasons. */
+export function planRestore(snapshot: FleetSnapshot, wish: RestoreWish): RestorePlan {
+  const rooms = roomsOf(snapshot)
+  const candidates = [...rooms.values()]
+    .filter(room => wish.to === '' || room.blade.name === wish.to)
+    .sort((a, b) => (a.blade.name < b.blade.name ? -1 : 1))
+    .map(room => candidateOf(room, wish, snapshot, rooms))
+  const scores = candidates
+    .flatMap(each => (each.score === undefined ? [] : [each.score]))
+    .sort(compareScores)
+  const best = candidates.find(each => each.blade === scores[0]?.blade)
+  if (best !== undefined) return { to: best.blade, vm: best.vm, scores }
+  const where = wish.to === '' ? 'on any blade' : `on ${wish.to}`
+  throw new LifeboatError('refused', `${wish.name} finds no place ${where}`, {
+    details:
+      candidates.length === 0
+        ? [wish.to === '' ? 'there is no blade' : `there is no blade ${wish.to}`]
+        : candidates.flatMap(each => each.reasons.map(reason => reason.text)),
+  })
+}
+
+function candidateOf(room: Room, wish: RestoreWish, snapshot: FleetSnapshot, rooms: Rooms): Candidate {
+  const { volumes, reasons: missing } = mapVolumes(wish, room)
+  const vm = vmToBe(wish, volumes, snapshot.takenAt)
+  // Nobody passes over a rule for a blade that he did not name.
+  const override = wish.override && wish.to !== ''
+  const reasons = [...missing, ...bladeReasons(room, vm, wish.purpose, override)]
+  if (reasons.length === 0 && wish.besideNPlusOne) reasons.push(...lostNPlusOne(room, vm, snapshot, rooms))
+  return {
+    blade: room.blade.name,
+    vm,
+    reasons,
+    score: reasons.length === 0 ? scoreRoom(room, vm) : undefined,
+  }
+}
+
+function lostNPlusOne(room: Room, vm: VmView, snapshot: FleetSnapshot, rooms: Rooms): Reason[] {
+  const after = new Map(rooms).set(room.blade.name, withArrival(room, vm))
+  const nPlusOne = nPlusOneOf(snapshot.vms, after)
+  if (nPlusOne.kept) return []
+  return [
+    {
+      code: 'memory-short',
+      blade: room.blade.name,
+      text: `with ${vm.name} on ${room.blade.name} the fleet ${nPlusOne.text}`,
+    },
+  ]
+}
+
+function vmToBe(wish: RestoreWish, volumes: VmView['volumes'], now: number): VmView {
+  const { id, name, memoryBytes, vcpus, networks, machine, cpuModel, start } = wish
+  return {
+    id,
+    name,
+    state: start ? 'running' : 'stopped',
+    memoryBytes,
+    vcpus,
+    volumes,
+    networks,
+    obstacles: [],
+    epoch: 0,
+    machine,
+    cpuModel,
+    persistent: true,
+    blade: '',
+    operation: '',
+    seenAt: now,
+  }
+}
