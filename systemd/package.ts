@@ -40,6 +40,13 @@ const PROGRAMS = {
     directory: '/usr/sbin',
     flags: '--max-semi-space-size=2',
   },
+  'lifeboat-vault': { entry: 'agent/vault/main.ts', directory: '/usr/sbin', flags: '' },
+  // Service and tool of an administrator in one: the small young generation suits both, since frames are not in it.
+  'lifeboat-vault': {
+    entry: 'agent/vault/main.ts',
+    directory: '/usr/bin',
+    flags: '--max-semi-space-size=2',
+  },
   lifeboat: { entry: 'controller/cli/main.ts', directory: '/usr/bin', flags: '' },
 } as const
 
@@ -109,7 +116,7 @@ function installPrograms(): void {
 }
 
 function installUnits(): void {
-  for (const unit of ['lifeboat-agent.service', 'lifeboat-controller.service']) {
+  for (const unit of ['lifeboat-agent.service', 'lifeboat-controller.service', 'lifeboat-vault.service']) {
     install(`systemd/${unit}`, `/usr/lib/systemd/system/${unit}`)
   }
   install('systemd/sysusers.conf', '/usr/lib/sysusers.d/lifeboat.conf')
