@@ -6,7 +6,6 @@ import { createCommandRunner } from '../shared/exec-node.ts'
 import type { Logger } from '../shared/log.ts'
 import { openDatabase } from '../shared/sqlite.ts'
 import { VERSION } from '../shared/version.ts'
-import { collectLeftovers } from './backup/recovery.ts'
 import type { Snapshots } from './backup/snapshots.ts'
 import { createWorkerTransfer } from './backup/transfer/worker-transfer.ts'
 import { createNetworkVaults } from './backup/vaults-network.ts'
@@ -30,6 +29,7 @@ import {
   openPeerPort,
   openStores,
   readBootId,
+  startCollecting,
 } from './parts.ts'
 import type { AgentSeams } from './seams.ts'
 import { type BladeIdentity, readIdentity } from './session/identity-file.ts'
@@ -200,7 +200,7 @@ async function assemble(
   const { runner, desk } = operations
   const following = followSchedule({ seams, stores, holder, bootId, runner, inventory })
   schedule = following
-  const collecting = collectLeftovers(operations.backups, undefined)
+  const collecting = startCollecting({ seams, backups: operations.backups, inventory })
   const onBackupSettings = () => following.nudge()
   const session = dial(config, { seams, stores, holder, bootId, uplink, desk, peer, onBackupSettings })
   const renewal = startRenewal({
@@ -226,7 +226,7 @@ async function assemble(
       await renewal.stop()
       await session.close()
       await sagasStopped
-      await Promise.all([scheduleStopped, collecting])
+      await Promise.all([scheduleStopped, collecting.stop()])
       await Promise.all([sweeper.stop(), inventory.close(), probes.close()])
       await peer.server.close()
       db.close()

@@ -1,5 +1,6 @@
 import type Database from 'better-sqlite3'
 import type { CommandRecord } from '../shared/domain/operation.ts'
+import { HOUR_MS } from '../shared/domain/units.ts'
 import { formatErrorChain } from '../shared/errors.ts'
 import type { CommandRunner } from '../shared/exec.ts'
 import type { Logger } from '../shared/log.ts'
@@ -7,7 +8,7 @@ import { formatAddress, splitAddress } from '../shared/rpc/address.ts'
 import { createSagaJournal } from '../shared/saga/journal.ts'
 import { createSagaRunner, type SagaRunner } from '../shared/saga/runner.ts'
 import { backupEnded } from './backup/ended.ts'
-import type { BackupRecoveryOptions } from './backup/recovery.ts'
+import { type BackupRecoveryOptions, collectLeftovers } from './backup/recovery.ts'
 import { startSchedule } from './backup/schedule.ts'
 import { standAside, unfinishedBackups } from './backup/stand-aside.ts'
 import { createTurns } from './backup/turns.ts'
@@ -17,7 +18,7 @@ import { createMirrorProbe } from './health/mirror.ts'
 import { createPowerProbe } from './health/power-probe.ts'
 import type { Probe } from './health/probe.ts'
 import type { Inventory } from './inventory/inventory.ts'
-import type { Loop } from './loop.ts'
+import { type Loop, startLoop } from './loop.ts'
 import { DEFINITIONS } from './operations/definitions.ts'
 import { createOrderDesk, type OrderDesk } from './operations/order-desk.ts'
 import type { OperationServices } from './operations/services.ts'
@@ -38,6 +39,8 @@ import { createOrderStore } from './store/order-store.ts'
 import { createVmMarks } from './store/vm-marks.ts'
 
 // The agent's parts, each joined from what lies below it; `bootstrap.ts` puts them together.
+
+const COLLECT_EVERY_MS = 6 * HOUR_MS
 
 /** The identity in use; a renewal replaces it for all who ask. */
 export interface IdentityHolder {
@@ -170,9 +173,10 @@ export function createOperations(
     log: { ...log, info: log.debug },
     servicesFor,
     onChange: view => {
+      // First: whatever goes wrong with telling it, the next one has its turn.
+      if (view.endedAt > 0) turns.leave(view.id)
       desk.onSaga(view)
       if (view.kind === 'backup-vm' && view.endedAt > 0) {
-        turns.leave(view.id)
         backupEnded(view, { ...stores, store: stores.backups, tell: stores.spool.add, clock, log })
         parts.onBackupEnd()
       }
@@ -191,9 +195,27 @@ export function createOperations(
     onStatus: uplink.statusChanged,
     tell: stores.spool.add,
   })
-  const { snapshots } = seams
+  const { snapshots, run } = seams
   const { journal } = stores
-  return { desk, runner, backups: { snapshots, journal, view: runner.view.bind(runner), runFor, clock, log } }
+  const view = runner.view.bind(runner)
+  return { desk, runner, backups: { snapshots, journal, view, runFor, run, clock, log } }
+}
+
+/** Leftovers at the start; later the bases of VMs that have gone elsewhere. */
+export function startCollecting({
+  seams,
+  backups,
+  inventory,
+}: Pick<Shared, 'seams'> & { backups: BackupRecoveryOptions; inventory: Inventory }): Loop {
+  return startLoop({
+    clock: seams.clock,
+    intervalMs: COLLECT_EVERY_MS,
+    gatherMs: 0,
+    body: async () => {
+      const state = inventory.state()
+      await collectLeftovers(backups, state?.complete === true ? state.vms.map(vm => vm.id) : undefined)
+    },
+  })
 }
 
 /** Starts to follow the blade's own schedule of backups. */

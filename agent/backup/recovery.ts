@@ -14,6 +14,8 @@ export interface BackupRecoveryOptions {
   readonly journal: SagaJournal
   readonly view: (sagaId: string) => SagaView | undefined
   readonly runFor: (sagaId: string) => CommandRunner
+  /** For what belongs to no backup. */
+  readonly run: CommandRunner
   readonly clock: Clock
   readonly log: Logger
 }
@@ -50,8 +52,7 @@ export async function collectLeftovers(
   options: BackupRecoveryOptions,
   vmIds: readonly string[] | undefined,
 ): Promise<void> {
-  const { snapshots, log } = options
-  const run = options.runFor('leftovers')
+  const { snapshots, run, log } = options
   try {
     for (const leftover of await snapshots.leftovers(run)) {
       // Asked anew for each: a backup may have begun since, and it is in the journal before it makes anything.

@@ -8,6 +8,7 @@ import {
   createVolumes,
   defineFromPoint,
   type RestoreContext,
+  requireFree,
   writeVolumes,
 } from './restore-steps.ts'
 
@@ -56,14 +57,18 @@ async function recordEpoch({ params, services }: Context): Promise<undefined> {
 async function define(context: Context): Promise<Json> {
   const { newIdentity, onlyDisk } = context.params
   if (onlyDisk !== '') return { defined: false }
+  // Asked again: defining would replace a VM that came by hand while the disks were written.
+  await requireFree(context.services, context.params)
   return await defineFromPoint(context, { newIdentity, isolated: false })
 }
 
-/** `check` saw that nothing of that id was here, so whatever is now is ours. */
+/** Ours is the VM of that id with the disks that were made for it; any other is somebody's. */
 async function probeDefine({ params, services }: Context): Promise<ProbeAnswer> {
   if (params.onlyDisk !== '') return { state: 'not-done' }
-  const state = await services.hypervisor.state(params.vmId)
-  return state === 'absent' ? { state: 'not-done' } : { state: 'done', result: { defined: true } }
+  const vm = (await services.hypervisor.list()).find(({ id }) => id === params.vmId)
+  const paths = vm?.volumes.map(volume => volume.path) ?? []
+  const isOurs = vm !== undefined && params.volumes.every(({ path }) => paths.includes(path))
+  return isOurs ? { state: 'done', result: { defined: true } } : { state: 'not-done' }
 }
 
 async function adoptVolumes({ params, services }: Context): Promise<undefined> {

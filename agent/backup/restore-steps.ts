@@ -53,7 +53,7 @@ export async function checkPoint(
 }
 
 /** Nothing of that identity may be here: a VM under its id or name is somebody's, running or not. */
-async function requireFree(services: OperationServices, params: PointParams): Promise<void> {
+export async function requireFree(services: OperationServices, params: PointParams): Promise<void> {
   const vms = await services.hypervisor.list()
   const there = vms.find(vm => vm.id === params.vmId) ?? vms.find(vm => vm.name === params.vmName)
   if (there === undefined) return

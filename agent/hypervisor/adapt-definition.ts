@@ -13,12 +13,16 @@ const OPTIONS = {
   parseAttributeValue: false,
   // What is not understood goes through as it came, entities too.
   processEntities: false,
-  trimValues: false,
   commentPropName: '#comment',
   cdataPropName: '#cdata',
 } as const
 const parser = new XMLParser(OPTIONS)
-const builder = new XMLBuilder({ ...OPTIONS, suppressEmptyNode: true, suppressBooleanAttributes: false })
+const builder = new XMLBuilder({
+  ...OPTIONS,
+  format: true,
+  suppressEmptyNode: true,
+  suppressBooleanAttributes: false,
+})
 
 /** Devices an isolated copy goes without: what leads out of the VM, and what would fight the original for something. */
 const LEADS_OUT = new Set([
@@ -37,8 +41,11 @@ const LEADS_OUT = new Set([
   'vsock',
   'lease',
   'watchdog',
+  'pstore',
 ])
 const AGENT_CHANNEL = 'org.qemu.guest_agent.0'
+/** Where libvirt itself puts the sockets of channels, under the name of the VM. */
+const OWN_CHANNEL_PATH = /^\/(var\/lib|run)\/libvirt\/qemu\/channel\//
 
 /**
  * A libvirt definition for the VM that is restored from a backup. Pure. `consolePath`: where an isolated copy prints to.
@@ -49,23 +56,52 @@ const AGENT_CHANNEL = 'org.qemu.guest_agent.0'
 export function adaptDomainXml(text: string, changes: DefinitionChanges, consolePath: string): string {
   const document = parse(text)
   const domain = contentOf(document.find(node => 'domain' in node))
-  setText(domain, 'name', escapeXml(changes.name))
-  setText(domain, 'uuid', changes.id)
+  const oldName = textOf(elements(domain, 'name')[0])
+  setIdentity(domain, changes)
+  const devices = under(domain, 'devices')
+  for (const disk of elements(devices, 'disk')) adaptDisk(disk, changes)
+  for (const channel of elements(devices, 'channel')) dropOwnPath(channel)
+  if (changes.newIdentity) stepAside(domain, devices, oldName, escapeXml(changes.name))
+  if (changes.isolated) isolate(domain, devices, consolePath)
+  return `${(builder.build(document) as string).trim()}\n`
+}
+
+function setIdentity(domain: Node[], { id, name }: DefinitionChanges): void {
+  setText(domain, 'name', escapeXml(name))
+  setText(domain, 'uuid', id)
   // libvirt fills in a new one.
   for (const node of elements(domain, 'genid')) node.genid = []
   for (const entry of elements(under(domain, 'sysinfo', 'system'), 'entry')) {
-    if (attributes(entry).name === 'uuid') entry.entry = [{ '#text': changes.id }]
+    if (attributes(entry).name === 'uuid') entry.entry = [{ '#text': id }]
   }
-  // A path that bears the name of the original; libvirt makes a file of its own from the template.
-  for (const node of elements(under(domain, 'os'), 'nvram')) {
-    if (changes.newIdentity || changes.isolated) node.nvram = []
+}
+
+/** What one blade can have once only is left to the original, which may run beside the copy. */
+function stepAside(domain: Node[], devices: Node[], oldName: string, newName: string): void {
+  // A file that bears the name of the original; libvirt makes another one from the template.
+  for (const nvram of elements(under(domain, 'os'), 'nvram')) {
+    nvram.nvram = []
+    dropAttributes(nvram, ['type'])
   }
-  const devices = under(domain, 'devices')
-  for (const disk of elements(devices, 'disk')) adaptDisk(disk, changes)
-  if (changes.newIdentity)
-    for (const nic of elements(devices, 'interface')) dropChildren(nic, 'interface', 'mac')
-  if (changes.isolated) isolate(devices, consolePath)
-  return builder.build(document) as string
+  for (const nic of elements(devices, 'interface')) dropChildren(nic, ['mac'])
+  for (const graphics of elements(devices, 'graphics')) {
+    if (attributes(graphics).port === undefined) continue
+    dropAttributes(graphics, ['port', 'tlsPort', 'websocket'])
+    setAttribute(graphics, 'autoport', 'yes')
+  }
+  const renamed = (path: string): string =>
+    oldName !== '' && path.includes(oldName) ? path.replaceAll(oldName, newName) : `${path}.${newName}`
+  for (const port of devices.filter(node => ['serial', 'console', 'parallel'].includes(nameOf(node)))) {
+    const isFile = attributes(port).type === 'file'
+    for (const [name, attribute] of [
+      ['source', 'path'],
+      ['log', 'file'],
+    ] as const) {
+      for (const node of isFile || name === 'log' ? elements(contentOf(port), name) : []) {
+        setAttribute(node, attribute, renamed(attributes(node)[attribute] ?? ''))
+      }
+    }
+  }
 }
 
 function parse(text: string): Node[] {
@@ -85,7 +121,7 @@ function adaptDisk(disk: Node, changes: DefinitionChanges): void {
   const device = attributes(disk).device ?? 'disk'
   if (device === 'cdrom' || device === 'floppy') {
     // The medium lies on the blade the backup was made on; a drive without it is no reason not to start.
-    if (changes.isolated) disk.disk = content.filter(node => !('source' in node))
+    if (changes.isolated) dropChildren(disk, ['source'])
     else for (const source of elements(content, 'source')) setAttribute(source, 'startupPolicy', 'optional')
     return
   }
@@ -101,30 +137,36 @@ function adaptDisk(disk: Node, changes: DefinitionChanges): void {
   setAttribute(disk, 'type', isDevice ? 'block' : 'file')
   // The index is libvirt's own count of the original's running images.
   disk.disk = content.map(node =>
-    'source' in node ? { source: [], ':@': { [isDevice ? 'dev' : 'file']: path } } : node,
+    'source' in node ? { source: [], ':@': { [isDevice ? 'dev' : 'file']: escapeXml(path) } } : node,
   )
 }
 
 /** No network, nothing of the blade, and a console that can be watched. */
-function isolate(devices: Node[], consolePath: string): void {
-  const kept = devices.filter(node => !LEADS_OUT.has(nameOf(node)) && !isForeignChannel(node))
-  const others = kept.filter(node => !['serial', 'console'].includes(nameOf(node)))
-  const serial = kept.find(node => nameOf(node) === 'serial') ?? {
-    serial: [{ target: [], ':@': { port: '0' } }],
-  }
+function isolate(domain: Node[], devices: Node[], consolePath: string): void {
+  // Options by hand may be a network, or anything.
+  drop(domain, node => nameOf(node) === 'qemu:commandline')
+  const first = elements(devices, 'serial')[0]
+  const serial = first ?? { serial: [{ target: [], ':@': { port: '0' } }] }
+  drop(devices, node => LEADS_OUT.has(nameOf(node)) || isForeign(node))
+  drop(devices, node => ['serial', 'console'].includes(nameOf(node)))
   setAttribute(serial, 'type', 'file')
-  const rest = contentOf(serial).filter(node => !['source', 'protocol', 'log'].includes(nameOf(node)))
-  serial.serial = [{ source: [], ':@': { path: consolePath, append: 'off' } }, ...rest]
-  devices.splice(0, devices.length, ...others, serial)
+  dropChildren(serial, ['source', 'protocol', 'log'])
+  contentOf(serial).unshift({ source: [], ':@': { path: consolePath, append: 'off' } })
+  devices.push(serial)
 }
 
-/** Channels of a desktop or of another program of the blade; the guest agent's stays, under a path of libvirt's choice. */
-function isForeignChannel(node: Node): boolean {
-  if (nameOf(node) !== 'channel') return false
+/** Channels of a desktop or of another program of the blade (the guest agent's stays), memory that is a file of it. */
+function isForeign(node: Node): boolean {
   const content = contentOf(node)
-  if (attributes(elements(content, 'target')[0]).name !== AGENT_CHANNEL) return true
-  node.channel = content.filter(child => nameOf(child) !== 'source')
-  return false
+  if (nameOf(node) === 'memory')
+    return elements(content, 'source').some(one => elements(contentOf(one), 'path').length > 0)
+  if (nameOf(node) !== 'channel') return false
+  return attributes(elements(content, 'target')[0]).name !== AGENT_CHANNEL
+}
+
+function dropOwnPath(channel: Node): void {
+  const path = attributes(elements(contentOf(channel), 'source')[0]).path ?? ''
+  if (OWN_CHANNEL_PATH.test(path)) dropChildren(channel, ['source'])
 }
 
 function nameOf(node: Node): string {
@@ -159,10 +201,29 @@ function setText(content: Node[], name: string, text: string): void {
   else content.unshift({ [name]: [{ '#text': text }] })
 }
 
-function dropChildren(node: Node, name: string, child: string): void {
-  node[name] = contentOf(node).filter(one => nameOf(one) !== child)
+function dropChildren(node: Node, names: readonly string[]): void {
+  drop(contentOf(node), child => names.includes(nameOf(child)))
+}
+
+function drop(content: Node[], isUnwanted: (node: Node) => boolean): void {
+  content.splice(0, content.length, ...content.filter(node => !isUnwanted(node)))
+}
+
+function dropAttributes(node: Node, names: readonly string[]): void {
+  node[':@'] = Object.fromEntries(Object.entries(attributes(node)).filter(([name]) => !names.includes(name)))
+}
+
+function textOf(node: Node | undefined): string {
+  return String(contentOf(node)[0]?.['#text'] ?? '')
 }
 
 function escapeXml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+  const entities: Readonly<Record<string, string>> = {
+    '&': '&amp;',
+    '<': '&lt;',
+    '>': '&gt;',
+    '"': '&quot;',
+    "'": '&apos;',
+  }
+  return text.replaceAll(/[&<>"']/g, letter => entities[letter] ?? letter)
 }

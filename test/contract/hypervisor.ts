@@ -25,6 +25,7 @@ export interface HypervisorsUnderTest {
 }
 
 const MOVE = '7b0d1c52-3c11-4f1e-9e0a-52d5c1a0aa01'
+const COPY = '7b0d1c52-3c11-4f1e-9e0a-52d5c1a0aa02'
 const NOBODY = '00000000-0000-4000-8000-000000000000'
 
 /** Every promise of agent/hypervisor/hypervisor.ts in code. */
@@ -135,6 +136,43 @@ function definitions(get: () => HypervisorsUnderTest): void {
     await source.undefine(id, run)
     await source.undefine(id, run)
     assert.equal(await source.state(id), 'absent')
+  })
+
+  it('a copy for a look has a name of its own and no network, shows that it lives, and is erased without a trace', async () => {
+    const { source, run, addVm } = get()
+    const id = await addVm('web01')
+    const original = (await source.list()).find(vm => vm.id === id)
+    const diskPaths = new Map(original?.volumes.map(({ target, path }) => [target, path]))
+    const copy = { id: COPY, name: 'lifeboat-test-7b0d1c52', diskPaths, newIdentity: true, isolated: true }
+    await source.define(source.adaptDefinition(await source.definition(id), copy), run)
+    try {
+      const listed = (await source.list()).find(vm => vm.id === COPY)
+      assert.equal(listed?.name, copy.name)
+      assert.deepEqual(listed?.networks, [])
+      assert.equal(listed?.state, 'stopped')
+      assert.deepEqual(await source.signsOfLife(COPY), { agent: false, consoleBytes: 0 })
+      await source.start(COPY, run)
+      assert.equal(await codeOf(source.erase(COPY, run)), 'refused')
+      // Neither guest has an agent; both print while they run.
+      while ((await source.signsOfLife(COPY)).consoleBytes === 0)
+        await new Promise(resolve => setImmediate(resolve))
+      assert.equal(await source.state(id), 'stopped')
+    } finally {
+      await source.stop(COPY, true, 10_000, run)
+      await source.erase(COPY, run)
+    }
+    await source.erase(COPY, run)
+    assert.equal(await source.state(COPY), 'absent')
+    assert.equal(await codeOf(source.signsOfLife(COPY)), 'not-found')
+    assert.equal((await source.list()).find(vm => vm.id === id)?.volumes[0]?.path, original?.volumes[0]?.path)
+  })
+
+  it('a definition is not adapted while a disk of it has no new place', async () => {
+    const { source, addVm } = get()
+    const text = await source.definition(await addVm('web01'))
+    const changes = { id: COPY, name: 'web02', diskPaths: new Map(), newIdentity: true, isolated: false }
+    assert.throws(() => source.adaptDefinition(text, changes), { code: 'bad-input' })
+    assert.throws(() => source.adaptDefinition('nonsense', changes), { code: 'bad-input' })
   })
 
   it('autostart is what was set last', async () => {

@@ -103,5 +103,5 @@ export function recoveryOf(
   view: BackupRecoveryOptions['view'],
 ): BackupRecoveryOptions {
   const { run, clock } = blade.services
-  return { snapshots: blade.snapshots.seam, journal, view, runFor: () => run, clock, log: silentLogger }
+  return { snapshots: blade.snapshots.seam, journal, view, runFor: () => run, run, clock, log: silentLogger }
 }

@@ -86,6 +86,8 @@ const DECIDING = [
   /^controller\/alerts\/(catalog.*|sentences|visible)\.ts$/,
   /^agent\/operations\/(orders|order-status|read-order)\.ts$/,
   /^agent\/peer\/door\.ts$/,
+  /^agent\/backup\/(due|boot-signs|restore-fit|settings)\.ts$/,
+  /^agent\/hypervisor\/adapt-definition\.ts$/,
   /^agent\/storage\/(room|lvm-room|gaps|kept-names|lvm-names)\.ts$/,
   /^shared\/cron\.ts$/,
   /^shared\/saga\/(replay|next-action)\.ts$/,

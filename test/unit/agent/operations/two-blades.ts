@@ -33,8 +33,9 @@ interface FakeVm {
   state: 'running' | 'paused' | 'stopped'
   autostart: boolean
   incoming: boolean
-  /** 'db01' when nothing is said. */
+  /** 'db01' and DISK when nothing is said. */
   name?: string
+  path?: string
 }
 interface FakeVolume {
   content: string
@@ -46,6 +47,7 @@ interface FakeVolume {
 interface FakeDefinition {
   readonly id: string
   readonly name: string
+  readonly path: string
 }
 
 /** One blade in memory, without any I/O but the sockets the peer code insists on. */
@@ -217,12 +219,14 @@ function createFakeHypervisor(
       set(id, 'running')
     },
     state: async id => vms.get(id)?.state ?? 'absent',
-    definition: async id => JSON.stringify({ id, name: vm(id).name ?? 'db01' }),
+    definition: async id => JSON.stringify({ id, name: vm(id).name ?? 'db01', path: vm(id).path ?? DISK }),
     define: async definition => {
-      const { id, name: vmName } = JSON.parse(definition) as FakeDefinition
-      if (!vms.has(id)) vms.set(id, { state: 'stopped', autostart: false, incoming: false, name: vmName })
+      const { id, name: vmName, path } = JSON.parse(definition) as FakeDefinition
+      if (!vms.has(id))
+        vms.set(id, { state: 'stopped', autostart: false, incoming: false, name: vmName, path })
     },
-    adaptDefinition: (_definition, { id, name: vmName }) => JSON.stringify({ id, name: vmName }),
+    adaptDefinition: (_definition, { id, name: vmName, diskPaths }) =>
+      JSON.stringify({ id, name: vmName, path: diskPaths.get('vda') }),
     signsOfLife: async () => signs(),
     erase: async id => {
       if (vms.get(id)?.state === 'running') throw new LifeboatError('refused', 'runs')
@@ -259,7 +263,7 @@ function createFakeHypervisor(
   }
 }
 
-function describe(id: string, { state, name = 'db01' }: FakeVm): Vm {
+function describe(id: string, { state, name = 'db01', path = DISK }: FakeVm): Vm {
   return {
     id,
     name,
@@ -269,7 +273,7 @@ function describe(id: string, { state, name = 'db01' }: FakeVm): Vm {
     volumes: [
       {
         target: 'vda',
-        path: DISK,
+        path,
         storage: 'thick',
         pool: 'vg0',
         sizeBytes: 64,

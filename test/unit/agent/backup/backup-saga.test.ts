@@ -1,0 +1,303 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { backupVm } from '../../../../agent/backup/backup-saga.ts'
+import { collectLeftovers, releaseKilledBackups } from '../../../../agent/backup/recovery.ts'
+import { standAside } from '../../../../agent/backup/stand-aside.ts'
+import { LifeboatError } from '../../../../shared/errors.ts'
+import { silentLogger } from '../../../../shared/log.ts'
+import { createSagaJournal, SAGA_TABLES_SQL } from '../../../../shared/saga/journal.ts'
+import { createSagaRunner } from '../../../../shared/saga/runner.ts'
+import { openDatabase } from '../../../../shared/sqlite.ts'
+import {
+  BACKUP_PARAMS,
+  backupWorld,
+  POINT_NAME,
+  recoveryOf,
+  SNAPSHOT_AT,
+} from '../../../fakes/backup-sagas.ts'
+import { createHastyClock, settle } from '../../../fakes/manual-clock.ts'
+import { preparedMove } from '../../../fakes/moves.ts'
+import { DISK, type TwoBlades, VM_ID } from '../operations/two-blades.ts'
+
+const POINT = `${VM_ID}/${POINT_NAME}`
+
+/** An agent over a blade: dies by `kill`, and another one can be made over what it left. */
+function createAgents(world: TwoBlades) {
+  const { source } = world
+  const db = openDatabase(':memory:', [{ version: 1, name: 'sagas', sql: SAGA_TABLES_SQL }])
+  const journal = createSagaJournal(db)
+  // Waits for a vault are over at once, deadlines never come.
+  const clock = createHastyClock(SNAPSHOT_AT, 60_000)
+  const services = { ...source.services, clock }
+  const boot = () => {
+    const runner = createSagaRunner({
+      journal,
+      clock,
+      log: silentLogger,
+      servicesFor: () => services,
+      onChange: view => {
+        if (view.endedAt > 0) services.turns.leave(view.id)
+      },
+    })
+    runner.register(backupVm)
+    const recovery = recoveryOf(source, journal, id => runner.view(id))
+    return {
+      runner,
+      start: (change: object = {}, id = 'b1') =>
+        runner.start('backup-vm', id, { ...BACKUP_PARAMS, ...change }, BACKUP_PARAMS.deadlineAt),
+      recover: async () => {
+        await releaseKilledBackups(recovery)
+        runner.resume()
+      },
+      collect: (vmIds?: readonly string[]) => collectLeftovers(recovery, vmIds),
+      standAside: () => standAside(VM_ID, { journal, runner: () => runner, clock, log: silentLogger }),
+    }
+  }
+  return { boot, services, journal }
+}
+
+function assertAtEase(world: TwoBlades): void {
+  assert.equal(world.source.vms.get(VM_ID)?.state, 'running')
+  assert.deepEqual([...world.source.snapshots.taken.keys()], [])
+  assert.equal(world.vault.open, 0)
+}
+
+/** The transfer stands until it is told to stop; resolves when it has begun. */
+function holdTransfer(world: TwoBlades): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  world.vault.onTransfer = async signal => {
+    resolve()
+    await new Promise<void>(stopped => signal.addEventListener('abort', () => stopped(), { once: true }))
+  }
+  return promise
+}
+
+test('a backup tells what an order wants to know: point, pause, consistency', async () => {
+  const world = backupWorld()
+  const { runner, start } = createAgents(world).boot()
+  start()
+  const { state, results } = await runner.whenEnded('b1')
+  assert.equal(state, 'done')
+  const { point, pauseMs, consistency, transferredBytes } = results.send as Record<string, unknown>
+  assert.deepEqual([point, pauseMs, consistency, transferredBytes], [POINT_NAME, 12, 'paused', 10])
+  assert.equal(world.vault.points.get(POINT)?.disks.get('vda'), 'the data')
+  assertAtEase(world)
+})
+
+test('a vault that is full or away is found out before the guest is touched', async () => {
+  for (const trouble of ['refused', 'unavailable'] as const) {
+    const world = backupWorld()
+    world.vault.state = trouble
+    const { runner, start } = createAgents(world).boot()
+    start()
+    const view = await runner.whenEnded('b1')
+    assert.equal(view.state, 'undone')
+    assert.equal(view.errorCode, trouble)
+    assert.equal(view.steps.find(step => step.name === 'snapshot')?.state, 'planned')
+  }
+})
+
+test('a busy vault is waited for', async () => {
+  const world = backupWorld()
+  world.vault.state = 'busy'
+  let asked = 0
+  const agents = createAgents(world)
+  const { open } = agents.services.vaults
+  agents.services.vaults = {
+    open: async access => {
+      asked += 1
+      if (asked === 5) world.vault.state = 'up'
+      return await open(access)
+    },
+  }
+  const { runner, start } = agents.boot()
+  start()
+  assert.equal((await runner.whenEnded('b1')).state, 'done')
+  assert.equal(asked, 5)
+})
+
+test('off is off, unless somebody names a mode', async () => {
+  const world = backupWorld()
+  world.source.settings.current = { ...world.source.settings.current, mode: 'off' }
+  const { runner, start } = createAgents(world).boot()
+  start()
+  assert.equal((await runner.whenEnded('b1')).errorCode, 'refused')
+  start({ mode: 'crash' }, 'b2')
+  assert.equal((await runner.whenEnded('b2')).state, 'done')
+})
+
+test('a VM that a move or an order has in hand is not backed up', async () => {
+  const world = backupWorld()
+  const agents = createAgents(world)
+  const { runner, start } = agents.boot()
+  world.source.services.moves.put(preparedMove({ vmId: VM_ID, vmName: 'db01' }))
+  start()
+  assert.equal((await runner.whenEnded('b1')).errorCode, 'busy')
+  world.source.services.moves.remove('m1')
+  agents.services.workingOn = () => ({ orderId: 'o1', kind: 'send-live' })
+  start({}, 'b2')
+  assert.equal((await runner.whenEnded('b2')).errorCode, 'busy')
+})
+
+test('a snapshot that had to be dropped is the reason told, and nothing is listed', async () => {
+  const world = backupWorld()
+  world.source.snapshots.overflow = new LifeboatError('refused', 'the snapshot was full')
+  void holdTransfer(world)
+  const { runner, start } = createAgents(world).boot()
+  start()
+  const view = await runner.whenEnded('b1')
+  assert.equal(view.state, 'undone')
+  assert.match(view.error, /the snapshot was full/)
+  assert.equal(world.vault.points.size, 0)
+  assertAtEase(world)
+})
+
+test('two backups of a blade go one after the other, in the order of asking', async () => {
+  const world = backupWorld()
+  const begun = holdTransfer(world)
+  const { runner, start } = createAgents(world).boot()
+  start({}, 'b1')
+  start({}, 'b2')
+  await begun
+  await settle()
+  assert.equal(runner.view('b2')?.steps[0]?.state, 'running')
+  world.vault.onTransfer = async () => {}
+  runner.abort('b1')
+  assert.equal((await runner.whenEnded('b1')).state, 'undone')
+  assert.equal((await runner.whenEnded('b2')).state, 'done')
+})
+
+test('a backup stands aside: when the move goes on, its snapshot is gone and nothing is listed', async () => {
+  const world = backupWorld()
+  const begun = holdTransfer(world)
+  const { runner, start, standAside: yieldTo } = createAgents(world).boot()
+  start()
+  await begun
+  assert.equal(world.source.snapshots.taken.size, 1)
+  await yieldTo()
+  assertAtEase(world)
+  assert.equal(runner.view('b1')?.errorCode, 'aborted')
+  assert.equal(world.vault.points.size, 0)
+})
+
+test('one that waits for its turn stands aside at once', async () => {
+  const world = backupWorld()
+  const begun = holdTransfer(world)
+  const { runner, start, standAside: yieldTo } = createAgents(world).boot()
+  start({ vmId: '99999999-9999-4999-8999-999999999999' }, 'other')
+  start({}, 'b1')
+  // The first one ends by itself: its VM is not here. So the one under test is held in its transfer.
+  await begun
+  start({}, 'b2')
+  await settle()
+  await yieldTo()
+  assert.deepEqual(
+    ['b1', 'b2'].map(id => runner.view(id)?.state),
+    ['undone', 'undone'],
+  )
+  assertAtEase(world)
+})
+
+test('a snapshot that does not go does not keep the VM here', async () => {
+  const world = backupWorld()
+  const begun = holdTransfer(world)
+  const { runner, start, standAside: yieldTo } = createAgents(world).boot()
+  start()
+  await begun
+  world.source.snapshots.stuck = new LifeboatError('command-failed', 'lvremove failed')
+  await yieldTo()
+  assert.equal(runner.view('b1')?.state, 'needs-admin')
+})
+
+test('killed in the middle of the pause: the guest runs before anything else, and the backup is undone', async () => {
+  const world = backupWorld()
+  const agents = createAgents(world)
+  const first = agents.boot()
+  // The process ends with the guest standing: the step is left unknown.
+  world.source.snapshots.dieInTake = true
+  const { take } = world.source.snapshots.seam
+  agents.services.snapshots = {
+    ...world.source.snapshots.seam,
+    take: async (plan, run) => {
+      const dying = take(plan, run).finally(() => void first.runner.close())
+      return await dying
+    },
+  }
+  first.start()
+  await assert.rejects(first.runner.whenEnded('b1'))
+  assert.equal(world.source.vms.get(VM_ID)?.state, 'paused')
+  assert.equal(world.source.snapshots.taken.size, 1)
+
+  world.source.snapshots.dieInTake = false
+  agents.services.snapshots = world.source.snapshots.seam
+  const second = agents.boot()
+  await second.recover()
+  assertAtEase(world)
+  assert.equal((await second.runner.whenEnded('b1')).state, 'undone')
+  second.start({}, 'b2')
+  assert.equal((await second.runner.whenEnded('b2')).state, 'done', 'the next run works')
+})
+
+test('killed while it sends, and the vault is away since: undone all the same, no snapshot waits for it', async () => {
+  const world = backupWorld()
+  const agents = createAgents(world)
+  const begun = holdTransfer(world)
+  const first = agents.boot()
+  first.start()
+  await begun
+  await first.runner.close()
+  assert.equal(world.source.snapshots.taken.size, 1)
+
+  world.vault.state = 'unavailable'
+  const second = agents.boot()
+  await second.recover()
+  assertAtEase(world)
+  assert.equal((await second.runner.whenEnded('b1')).state, 'undone')
+})
+
+test('killed after the vault listed it: it is done', async () => {
+  const world = backupWorld()
+  const agents = createAgents(world)
+  const first = agents.boot()
+  const { backup } = agents.services.transfer
+  agents.services.transfer = {
+    ...agents.services.transfer,
+    backup: async (job, options) => {
+      await backup(job, options)
+      void first.runner.close()
+      throw new LifeboatError('unavailable', 'killed before the answer')
+    },
+  }
+  first.start()
+  await assert.rejects(first.runner.whenEnded('b1'))
+
+  const second = agents.boot()
+  await second.recover()
+  const view = await second.runner.whenEnded('b1')
+  assert.equal(view.state, 'done')
+  assert.equal((view.results.send as { point: string }).point, POINT_NAME)
+  assertAtEase(world)
+})
+
+test('snapshots that no backup owns are collected; a base goes when its VM is not here any more', async () => {
+  const world = backupWorld()
+  const { taken } = world.source.snapshots
+  const add = (backupId: string, base: boolean) =>
+    taken.set(`${DISK}@${backupId}`, { backupId, text: '', base })
+  const vm8 = VM_ID.slice(0, 8)
+  add(`b-20260101T000000Z-${vm8}`, false)
+  add(`b-20260102T000000Z-${vm8}`, true)
+  const { collect, start, runner } = createAgents(world).boot()
+  const begun = holdTransfer(world)
+  start()
+  await begun
+  await collect(undefined)
+  const left = () => [...taken.values()].map(({ backupId }) => backupId).sort()
+  assert.deepEqual(left(), [`b-20260102T000000Z-${vm8}`, `b-${POINT_NAME}-${vm8}`])
+  await collect([VM_ID])
+  assert.equal(left().length, 2)
+  await collect([])
+  assert.deepEqual(left(), [`b-${POINT_NAME}-${vm8}`], 'that of a backup at work is not touched')
+  runner.abort('b1')
+  await runner.whenEnded('b1')
+})
