@@ -40,7 +40,6 @@ const PROGRAMS = {
     directory: '/usr/sbin',
     flags: '--max-semi-space-size=2',
   },
-  'lifeboat-vault': { entry: 'agent/vault/main.ts', directory: '/usr/sbin', flags: '' },
   // Service and tool of an administrator in one: the small young generation suits both, since frames are not in it.
   'lifeboat-vault': {
     entry: 'agent/vault/main.ts',
