@@ -5,11 +5,12 @@ import type { Vm } from '../../shared/domain/fleet.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { CommandRunner } from '../../shared/exec.ts'
 import type { DefinitionChanges, Hypervisor } from '../hypervisor/hypervisor.ts'
+import { formatDefinition, parseDefinition, type SimDefinition } from './definition-text.ts'
 import { createDepartures } from './departures.ts'
 import type { SimDisks } from './disks.ts'
 import type { SimKnobs } from './knobs.ts'
 import type { MigrationTarget } from './migration-target.ts'
-import { parseDefinition, type SimDefinition, type SimVm, type VmTable } from './vm-table.ts'
+import type { SimVm, VmTable } from './vm-table.ts'
 
 export interface SimHypervisorOptions {
   readonly table: VmTable
@@ -123,7 +124,7 @@ export function createSimHypervisor(options: SimHypervisorOptions): Hypervisor {
       table.thaw(id)
     },
     state: async id => table.find(id)?.state ?? 'absent',
-    definition: async id => JSON.stringify(table.get(id).definition),
+    definition: async id => formatDefinition(table.get(id).definition),
     async define(text, run) {
       const definition = parseDefinition(text)
       const known = table.find(definition.id)
@@ -147,7 +148,7 @@ export function createSimHypervisor(options: SimHypervisorOptions): Hypervisor {
       await announce(run, 'sim-virsh', 'undefine', vm.definition.name)
       table.remove(id)
     },
-    adaptDefinition: (text, changes) => JSON.stringify(adaptSimDefinition(parseDefinition(text), changes)),
+    adaptDefinition: (text, changes) => formatDefinition(adaptSimDefinition(parseDefinition(text), changes)),
     async signsOfLife(id) {
       const vm = table.get(id)
       const steps = vm.runningSince === 0 ? 0 : table.count(vm) - vm.count

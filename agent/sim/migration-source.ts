@@ -4,6 +4,7 @@ import { basename } from 'node:path'
 import type { Clock } from '../../shared/clock.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { MigrateOptions, MigrationSockets, MigrationStatistics } from '../hypervisor/hypervisor.ts'
+import { formatDefinition } from './definition-text.ts'
 import type { SimDisks } from './disks.ts'
 import { readExtents } from './extents.ts'
 import { encodeCounter } from './guest.ts'
@@ -54,7 +55,7 @@ async function openChannels(vm: SimVm, sockets: MigrationSockets, open: Socket[]
   const reader = new ByteReader(control)
   await sendLine(control, {
     kind: 'begin',
-    definition: JSON.stringify(vm.definition),
+    definition: formatDefinition(vm.definition),
     memory: basename(sockets.memory),
     disk: basename(sockets.disk),
   })

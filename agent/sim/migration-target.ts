@@ -3,9 +3,10 @@ import { open, rm } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import { basename, join } from 'node:path'
 import { formatErrorChain, LifeboatError } from '../../shared/errors.ts'
+import { parseDefinition, type SimDefinition } from './definition-text.ts'
 import type { SimDisks } from './disks.ts'
 import { ByteReader, type SourceMessage, sendLine } from './migration-wire.ts'
-import { parseDefinition, type SimDefinition, type VmTable } from './vm-table.ts'
+import type { VmTable } from './vm-table.ts'
 
 /** The receiving half of a hypervisor: the control socket that always listens, and what a migration opens. */
 export interface MigrationTarget {

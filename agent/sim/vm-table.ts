@@ -1,31 +1,10 @@
 import type { Clock } from '../../shared/clock.ts'
-import type { VmState, VolumeFormat } from '../../shared/domain/fleet.ts'
-import type { Reason } from '../../shared/domain/reason.ts'
+import type { VmState } from '../../shared/domain/fleet.ts'
 import { LifeboatError } from '../../shared/errors.ts'
+import type { SimDefinition } from './definition-text.ts'
 import type { SimDisks } from './disks.ts'
 import { countAt, readCounter, writeCounter } from './guest.ts'
 import type { ExecutionLedger } from './ledger.ts'
-
-/** The persistent definition of a simulated VM; its JSON is the text of `Hypervisor.definition`. */
-export interface SimDefinition {
-  readonly id: string
-  readonly name: string
-  readonly memoryBytes: number
-  readonly vcpus: number
-  readonly volumes: readonly {
-    readonly target: string
-    readonly path: string
-    readonly format: VolumeFormat
-  }[]
-  readonly networks: readonly string[]
-  readonly obstacles: readonly Reason[]
-  readonly machine: string
-  readonly cpuModel: string
-  /** For a look only: prints on a console of its own. */
-  readonly isolated?: boolean
-  /** Written from a backup and never started since: its guest begins again at an earlier step. */
-  readonly restored?: boolean
-}
 
 /** A VM of one simulated blade. The counter is as of `runningSince`, or as of its stand when it does not run. */
 export interface SimVm {
@@ -38,25 +17,6 @@ export interface SimVm {
   readonly count: number
   /** 0: does not execute. */
   readonly runningSince: number
-}
-
-/** Throws `bad-input` for text that is no definition of ours. */
-export function parseDefinition(text: string): SimDefinition {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    throw new LifeboatError('bad-input', 'the VM definition is not JSON', { cause: error })
-  }
-  const definition = value as SimDefinition
-  if (
-    typeof definition?.id !== 'string' ||
-    typeof definition.name !== 'string' ||
-    !Array.isArray(definition.volumes)
-  ) {
-    throw new LifeboatError('bad-input', 'the VM definition lacks id, name or volumes')
-  }
-  return definition
 }
 
 /** The VMs of one blade and their guests: what libvirt and QEMU hold, whoever the agent is at the moment. */
