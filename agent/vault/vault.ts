@@ -24,7 +24,10 @@ export interface BeginBackup {
 export interface BackupSession {
   /** Those of `ids` the vault lacks, in their order. */
   missing(ids: readonly ChunkId[]): Promise<readonly ChunkId[]>
-  /** Idempotent. Each frame is unpacked and hashed before it is kept: `bad-input` for one that is not its id. */
+  /**
+   * Idempotent. Each frame is unpacked and hashed before it is kept: `bad-input` for one that is not its id. The buffers
+   * are the caller's again when it resolves.
+   */
   put(chunks: readonly Chunk[]): Promise<void>
   /** The index of one disk (.caibx). */
   putIndex(target: string, bytes: Buffer): Promise<void>

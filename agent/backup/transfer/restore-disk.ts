@@ -1,13 +1,13 @@
 import { hash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { LifeboatError } from '../../../shared/errors.ts'
+import { createUnpacker, type FrameLane } from '../../vault/format/frames.ts'
 import type { ChunkIndex } from '../../vault/format/index.ts'
 import type { PointRef } from '../../vault/format/point.ts'
 import type { Chunk, ChunkId, Vault } from '../../vault/vault.ts'
 import type { WriteJob } from '../transfer.ts'
 import type { Crew } from './crew.ts'
 import { makeDurable, makeRoom, openToWrite, readFully, writeFully } from './disk.ts'
-import { createUnpacker, type FrameLane } from './frames.ts'
 import { createPool, type Pool } from './pool.ts'
 
 /** Unpacked bytes of the chunks fetched by one request. */
@@ -114,7 +114,6 @@ async function writeChunk(
 ): Promise<void> {
   const lane = await unpackers.take()
   const bytes = await lane.turn(frame)
-  unpackers.give(lane)
   onReceived(frame.length)
   for (const position of positions) {
     const start = index.startAt(position)
@@ -124,6 +123,8 @@ async function writeChunk(
     await writeFully(handle, job.path, bytes, start)
     onWritten(bytes.length)
   }
+  // What it unpacked lies in the lane: it is free when that is written.
+  unpackers.give(lane)
 }
 
 async function readBack({ job, index, crew, onChecked }: DiskWriting, handle: FileHandle): Promise<void> {

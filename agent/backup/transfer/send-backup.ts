@@ -77,7 +77,10 @@ async function sendDisks(
   world: TransferWorld,
 ): Promise<{ indexes: Map<string, Buffer>; readBytes: number; sentBytes: number }> {
   const crew = createCrew(options.signal)
-  const sender = createSender(session, crew, world.threads)
+  const sender = createSender(session, crew, {
+    packers: world.threads,
+    maxBytes: Math.max(...job.reads.map(({ chunkBytes }) => chunkBytes)),
+  })
   const spend = createRate(job.rateLimitBytes, world.clock, crew.signal)
   const totalBytes = job.reads.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
   const indexes = new Map<string, Buffer>()

@@ -1,15 +1,16 @@
-import type { BackupSession, Chunk, ChunkId } from '../../vault/vault.ts'
+import { createPacker, type FrameLane } from '../../vault/format/frames.ts'
+import type { BackupSession, ChunkId } from '../../vault/vault.ts'
 import type { Crew } from './crew.ts'
-import { createPacker, type FrameLane } from './frames.ts'
-import { createPool, type Pool } from './pool.ts'
+import { createPool } from './pool.ts'
 import { createRecentIds } from './recent-ids.ts'
+import { createSlab, type Slab } from './slabs.ts'
 
 /** Chunks asked about together: few, since their bytes wait in memory for the answer. */
 export const ASK_CHUNKS = 16
 /** Frames sent together. */
 const PUT_BYTES = 4 * 1024 * 1024
-/** Bodies under way: one is received while the one before is written. */
-const PUTS_UNDER_WAY = 2
+/** One is filled, one received by the vault, and one written there. */
+const SLABS = 3
 /** 10 MB of memory; 16 GiB of disk in chunks of 512 KiB. */
 const RECENT_IDS = 32_768
 
@@ -35,38 +36,47 @@ interface Offer {
   readonly release: () => void
 }
 
-export function createSender(session: BackupSession, crew: Crew, packers: number): Sender {
-  const lanes = Array.from({ length: packers }, createPacker)
+/** `maxBytes`: of a chunk. */
+export function createSender(
+  session: BackupSession,
+  crew: Crew,
+  { packers, maxBytes }: { readonly packers: number; readonly maxBytes: number },
+): Sender {
+  const lanes = Array.from({ length: packers }, () => createPacker(maxBytes))
   const lanePool = createPool<FrameLane>(lanes, crew.signal)
-  const permits: Pool<true> = createPool(Array(PUTS_UNDER_WAY).fill(true), crew.signal)
+  const slabs = createPool<Slab>(
+    Array.from({ length: SLABS }, () => createSlab(PUT_BYTES)),
+    crew.signal,
+  )
   let recent = createRecentIds(RECENT_IDS)
   let offers: Offer[] = []
-  let packed: Chunk[] = []
-  let packedBytes = 0
+  /** The one that is filled. */
+  let slab: Slab | undefined
   let sentBytes = 0
 
-  async function put(): Promise<void> {
-    const chunks = packed
-    packed = []
-    packedBytes = 0
-    if (chunks.length === 0) return
-    const permit = await permits.take()
+  function put(full: Slab): void {
     crew.run(async () => {
-      await session.put(chunks)
-      sentBytes += chunks.reduce((sum, { frame }) => sum + frame.length, 0)
-      permits.give(permit)
+      await session.put(full.chunks)
+      sentBytes += full.chunks.reduce((sum, { frame }) => sum + frame.length, 0)
+      full.empty()
+      slabs.give(full)
     })
   }
 
   async function pack({ id, bytes, release }: Offer): Promise<void> {
     const lane = await lanePool.take()
     const frame = await lane.turn(bytes)
-    lanePool.give(lane)
-    packed.push({ id, frame })
-    packedBytes += frame.length
-    // The buffer is given back only after the frame found its place: so the frames that wait are bounded too.
-    if (packedBytes >= PUT_BYTES) await put()
     release()
+    // The lane is given on only when its frame found a place: so a slow vault stops the packing.
+    while (slab === undefined || !slab.add(id, frame)) {
+      if (slab !== undefined) put(slab)
+      slab = undefined
+      const next = await slabs.take()
+      // Another lane was waiting too, and came first.
+      if (slab === undefined) slab = next
+      else slabs.give(next)
+    }
+    lanePool.give(lane)
   }
 
   async function ask(batch: readonly Offer[]): Promise<void> {
@@ -97,7 +107,8 @@ export function createSender(session: BackupSession, crew: Crew, packers: number
     },
     flush,
     sendRest: async () => {
-      await put()
+      if (slab !== undefined) put(slab)
+      slab = undefined
       await crew.whenDone()
     },
     close: () => {

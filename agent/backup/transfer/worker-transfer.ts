@@ -18,6 +18,8 @@ export interface WorkerTransferOptions {
   readonly run: CommandRunner
   readonly clock: Clock
   readonly log: Logger
+  /** The worker's program; the one that comes with this program by default. */
+  readonly program?: string
 }
 
 /** The worker's own file: beside this one, or beside the program that this one is bundled into. */
@@ -56,7 +58,7 @@ function aborted(): LifeboatError {
 type Outcome = { readonly manifest: Manifest } | { readonly figures: RestoreFigures }
 
 async function follow(
-  { run, clock, log }: WorkerTransferOptions,
+  { run, clock, log, program }: WorkerTransferOptions,
   job: BackupJob | RestoreJob,
   { signal, onProgress }: TransferOptions,
 ): Promise<Outcome> {
@@ -69,7 +71,7 @@ async function follow(
     else if ('error' in message) end.reject(parseError(message.error))
     else end.resolve(message)
   }
-  const worker = run.follow(argv(), {
+  const worker = run.follow(argv(program ?? workerPath()), {
     env: { UV_THREADPOOL_SIZE: String(threads()), MALLOC_ARENA_MAX: '2' },
     onLine: line => {
       try {
@@ -103,8 +105,8 @@ async function follow(
 }
 
 /** Its young generation is small: it allocates little, and buffers that wait for a collection are not small. */
-function argv(): string[] {
-  return [process.execPath, '--max-semi-space-size=1', workerPath()]
+function argv(program: string): string[] {
+  return [process.execPath, '--max-semi-space-size=1', program]
 }
 
 function threads(): number {

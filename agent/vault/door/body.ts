@@ -1,15 +1,44 @@
 import type { ServerHttp2Stream } from 'node:http2'
 import { constants, type IncomingHttpHeaders } from 'node:http2'
 import { LifeboatError } from '../../../shared/errors.ts'
+import { BATCH_BYTES } from './protocol.ts'
 
 /** Between two pieces of a body; a client that stops in the middle of one must not hold its memory for ever. */
 const STALL_LIMIT_MS = 60_000
 
-/** Reads a body whole into one buffer of the length its head announces. Throws `bad-input`, `aborted`, `timeout`. */
+/** Buffers for the bodies of one connection, used again: they come by the thousand and are of one size. */
+export interface BodyBuffers {
+  take(bytes: number): Buffer
+  /** When nothing looks at the body any more. */
+  give(body: Buffer): void
+}
+
+const REUSED_BYTES = BATCH_BYTES + 256 * 1024
+const KEPT = 4
+
+export function createBodyBuffers(): BodyBuffers {
+  const free: ArrayBufferLike[] = []
+  return {
+    take: bytes => {
+      if (bytes > REUSED_BYTES || bytes < REUSED_BYTES / 16) return Buffer.allocUnsafeSlow(bytes)
+      const memory = free.pop() ?? Buffer.allocUnsafeSlow(REUSED_BYTES).buffer
+      return Buffer.from(memory, 0, bytes)
+    },
+    give: ({ buffer }) => {
+      if (buffer.byteLength === REUSED_BYTES && free.length < KEPT) free.push(buffer)
+    },
+  }
+}
+
+/**
+ * Reads a body whole into one buffer of the length its head announces, for the caller to give back. Throws `bad-input`,
+ * `aborted`, `timeout`.
+ */
 export async function readBody(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
   maxBytes: number,
+  buffers: BodyBuffers,
 ): Promise<Buffer> {
   const length = Number(headers['content-length'] ?? 0)
   if (!(Number.isSafeInteger(length) && length >= 0 && length <= maxBytes)) {
@@ -18,7 +47,7 @@ export async function readBody(
       `a body of ${headers['content-length']} bytes, the most is ${maxBytes}`,
     )
   }
-  const body = Buffer.allocUnsafeSlow(length)
+  const body = buffers.take(length)
   let filled = 0
   return await new Promise((resolve, reject) => {
     const fail = (code: 'bad-input' | 'aborted' | 'timeout', message: string): void => {

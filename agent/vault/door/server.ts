@@ -14,7 +14,7 @@ import type { Logger } from '../../../shared/log.ts'
 import { formatAddress, splitAddress } from '../../../shared/rpc/address.ts'
 import { type Identity, readSubject } from '../../../shared/rpc/certificates.ts'
 import type { BackupSession, Vault } from '../vault.ts'
-import { readBody } from './body.ts'
+import { type BodyBuffers, createBodyBuffers, readBody } from './body.ts'
 import { keepAlive } from './keepalive.ts'
 import {
   CONNECTION_WINDOW_BYTES,
@@ -140,6 +140,7 @@ async function serveConnection(session: ServerHttp2Session, options: VaultDoorOp
   const vault = caller instanceof LifeboatError ? undefined : options.vaultFor(caller)
   const open = new Map<string, BackupSession>()
   const sessions = createSessionTable(open)
+  const buffers = createBodyBuffers()
   session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
   session.setTimeout(IDLE_LIMIT_MS, () => {
     if (open.size === 0) session.close()
@@ -148,7 +149,7 @@ async function serveConnection(session: ServerHttp2Session, options: VaultDoorOp
   session.on('stream', (stream, headers) => {
     stream.on('error', () => {})
     const what = String(headers[':path'])
-    serveRequest(stream, headers, vault ?? (caller as LifeboatError), sessions).catch(error => {
+    serveRequest(stream, headers, vault ?? (caller as LifeboatError), sessions, buffers).catch(error => {
       log.warn('vault door: refused or broken', { from, who, what, error: formatErrorChain(error) })
       answerError(stream, error)
       if (vault === undefined) session.close()
@@ -203,6 +204,7 @@ async function serveRequest(
   headers: IncomingHttpHeaders,
   vault: Vault | LifeboatError,
   sessions: SessionTable,
+  buffers: BodyBuffers,
 ): Promise<void> {
   if (vault instanceof LifeboatError) throw vault
   const path = String(headers[':path'])
@@ -213,13 +215,17 @@ async function serveRequest(
   }
   const gone = new AbortController()
   stream.once('close', () => gone.abort())
-  const body = await readBody(stream, headers, route.maxBytes)
+  const body = await readBody(stream, headers, route.maxBytes, buffers)
   if (route.lines) stream.respond({ ':status': 200 })
   const tell = (line: unknown): void => {
     if (!stream.destroyed) stream.write(`${JSON.stringify(line)}\n`)
   }
-  const answer = await route.handle({ vault, sessions, args, body, signal: gone.signal, tell })
-  if (!stream.destroyed) sendAnswer(stream, answer)
+  try {
+    const answer = await route.handle({ vault, sessions, args, body, signal: gone.signal, tell })
+    if (!stream.destroyed) sendAnswer(stream, answer)
+  } finally {
+    buffers.give(body)
+  }
 }
 
 function sendAnswer(stream: ServerHttp2Stream, answer: Answer): void {

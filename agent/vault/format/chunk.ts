@@ -16,6 +16,33 @@ export function chunkPath(id: ChunkId): string {
 
 /** How many bytes a zstd frame says it unpacks to; undefined when it does not say. Throws `bad-input` for no frame. */
 export function contentBytes(frame: Buffer): number | undefined {
+  const { sizeAt, sizeWidth, blocksAt } = readHead(frame)
+  if (sizeWidth === 0 || frame.length < blocksAt) return undefined
+  if (sizeWidth === 1) return frame.readUInt8(sizeAt)
+  if (sizeWidth === 2) return frame.readUInt16LE(sizeAt) + 256
+  return sizeWidth === 4 ? frame.readUInt32LE(sizeAt) : Number(frame.readBigUInt64LE(sizeAt))
+}
+
+/**
+ * Where the zstd frame at the head of the bytes ends, by the sizes of its blocks; undefined when they reach beyond the
+ * bytes. Throws `bad-input` for no frame.
+ */
+export function frameEnd(bytes: Buffer): number | undefined {
+  const { blocksAt, hasChecksum } = readHead(bytes)
+  for (let at = blocksAt; at + 3 <= bytes.length; ) {
+    // RFC 8878 §3.1.1.2: last (1 bit), type (2), size (21); a block that repeats one byte holds just that byte.
+    const block = bytes.readUIntLE(at, 3)
+    const isRepeat = ((block >> 1) & 3) === 1
+    at += 3 + (isRepeat ? 1 : block >> 3)
+    if ((block & 1) === 1) {
+      const end = at + (hasChecksum ? 4 : 0)
+      return end <= bytes.length ? end : undefined
+    }
+  }
+  return undefined
+}
+
+function readHead(frame: Buffer) {
   if (frame.length < 6 || frame.readUInt32LE(0) !== ZSTD_MAGIC) {
     throw new LifeboatError('bad-input', 'a chunk that is no zstd frame')
   }
@@ -23,12 +50,9 @@ export function contentBytes(frame: Buffer): number | undefined {
   const descriptor = frame.readUInt8(4)
   const isSingle = (descriptor & 0x20) !== 0
   const flag = descriptor >> 6
-  const offset = 5 + (isSingle ? 0 : 1) + ([0, 1, 2, 4][descriptor & 3] ?? 0)
-  const width = flag === 0 ? (isSingle ? 1 : 0) : 1 << flag
-  if (width === 0 || frame.length < offset + width) return undefined
-  if (width === 1) return frame.readUInt8(offset)
-  if (width === 2) return frame.readUInt16LE(offset) + 256
-  return width === 4 ? frame.readUInt32LE(offset) : Number(frame.readBigUInt64LE(offset))
+  const sizeAt = 5 + (isSingle ? 0 : 1) + ([0, 1, 2, 4][descriptor & 3] ?? 0)
+  const sizeWidth = flag === 0 ? (isSingle ? 1 : 0) : 1 << flag
+  return { sizeAt, sizeWidth, blocksAt: sizeAt + sizeWidth, hasChecksum: (descriptor & 4) !== 0 }
 }
 
 /**

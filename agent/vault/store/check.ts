@@ -1,5 +1,5 @@
 import { errorCode, LifeboatError } from '../../../shared/errors.ts'
-import { openChunk } from '../format/chunk.ts'
+import type { FrameChecker } from '../format/frame-checker.ts'
 import { type ChunkIndex, MAX_CHUNK_BYTES } from '../format/index.ts'
 import type { PointRef } from '../format/point.ts'
 import type { CheckReport, ChunkId, ProgressOptions } from '../vault.ts'
@@ -11,13 +11,19 @@ import { describeUnreadable, isUnreadable, readIndexes, type UnreadableIndex } f
 
 const CHUNKS_AT_ONCE = 4
 
+/** What is looked at, and with what. */
+export interface CheckContext {
+  readonly layout: VaultLayout
+  readonly frames: FrameChecker
+}
+
 export interface PointCheck extends CheckReport {
   readonly unreadable: readonly UnreadableIndex[]
 }
 
 /** Hashes every chunk of a restore point where it lies; changes nothing. `not-found`, `aborted`. */
 export async function checkPoint(
-  layout: VaultLayout,
+  { layout, frames }: CheckContext,
   ref: PointRef,
   options: ProgressOptions,
 ): Promise<PointCheck> {
@@ -41,7 +47,7 @@ export async function checkPoint(
   let done = 0
   await eachBounded(sizes, CHUNKS_AT_ONCE, async ([id, size]) => {
     if (options.signal.aborted) throw new LifeboatError('aborted', 'the check was stopped')
-    if (!(await isGood(layout, id, digest, size))) bad.push(id)
+    if (!(await isGood({ layout, frames }, id, digest, size))) bad.push(id)
     done += size
     options.onProgress?.(done, total)
   })
@@ -50,24 +56,25 @@ export async function checkPoint(
 
 /** Is the chunk there, and does it hold what its name says (and as much as the index says)? */
 export async function isGood(
-  layout: VaultLayout,
+  { layout, frames }: CheckContext,
   id: ChunkId,
   digest: ChunkIndex['digest'],
   sizeBytes?: number,
 ): Promise<boolean> {
   const frame = await readIfThere(layout.chunk(id))
-  return frame !== undefined && (await isFrameGood(id, frame, digest, sizeBytes))
+  return frame !== undefined && (await isFrameGood(frames, id, frame, digest, sizeBytes))
 }
 
 export async function isFrameGood(
+  frames: FrameChecker,
   id: ChunkId,
   frame: Buffer,
   digest: ChunkIndex['digest'],
   sizeBytes?: number,
 ): Promise<boolean> {
   try {
-    const bytes = await openChunk(id, frame, digest, MAX_CHUNK_BYTES)
-    return sizeBytes === undefined || bytes.length === sizeBytes
+    const found = await frames.check(id, frame, digest, MAX_CHUNK_BYTES)
+    return sizeBytes === undefined || found === sizeBytes
   } catch (error) {
     if (errorCode(error) === 'bad-input') return false
     throw error

@@ -1,5 +1,6 @@
 import type { Clock } from '../../../shared/clock.ts'
 import type { Logger } from '../../../shared/log.ts'
+import type { FrameChecker } from '../format/frame-checker.ts'
 import type { PointRef } from '../format/point.ts'
 import type { Turns } from './bounded.ts'
 import type { Claims } from './claims.ts'
@@ -12,6 +13,7 @@ export interface StoreContext {
   readonly clock: Clock
   readonly log: Logger
   readonly claims: Claims
+  readonly frames: FrameChecker
   /** Whoever lists, drops or quarantines waits for the others: see publish.ts, prune.ts, damage.ts. */
   readonly listing: Turns
   readonly records: Records

@@ -103,7 +103,7 @@ async function scrubFolder(
     // Collected meanwhile.
     if (frame === undefined) return
     chunks++
-    if (!(await isFrameGood(id, frame, 'sha256'))) bad.add(id)
+    if (!(await isFrameGood(context.frames, id, frame, 'sha256'))) bad.add(id)
     await pace(frame.length)
   })
   await quarantine(context, bad)

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { errorCode, LifeboatError } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
-import { openChunk } from '../format/chunk.ts'
+import type { FrameChecker } from '../format/frame-checker.ts'
 import { MAX_CHUNK_BYTES, parseChunkId, parseIndex } from '../format/index.ts'
 import { formatManifest, type Manifest, parseManifest } from '../format/manifest.ts'
 import type { BackupSession, BeginBackup, ChunkId } from '../vault.ts'
@@ -19,6 +19,7 @@ const TARGET = /^[a-z]{2,8}[0-9]{0,3}$/
 export interface SessionDeps extends StagingDeps {
   readonly layout: VaultLayout
   readonly claims: Claims
+  readonly frames: FrameChecker
   /** Whoever lists, drops or takes chunks away waits for the others. */
   readonly listing: Turns
   readonly log: Logger
@@ -89,7 +90,7 @@ export function createSession(
       for (const { id } of chunks) parseChunkId(id)
       deps.claims.claim(name, toIds(chunks))
       await eachBounded(chunks, PUTS_AT_ONCE, async chunk => {
-        if (!deps.trusted) await openChunk(chunk.id, chunk.frame, 'sha256', MAX_CHUNK_BYTES)
+        if (!deps.trusted) await deps.frames.check(chunk.id, chunk.frame, 'sha256', MAX_CHUNK_BYTES)
         checkOpen()
         await staging.put(chunk)
       })

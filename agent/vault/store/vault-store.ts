@@ -3,6 +3,7 @@ import type { Clock, IdSource } from '../../../shared/clock.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
 import type { CommandRunner } from '../../../shared/exec.ts'
 import type { Logger } from '../../../shared/log.ts'
+import { createFrameChecker } from '../format/frame-checker.ts'
 import type { PointRef } from '../format/point.ts'
 import type {
   BackupSession,
@@ -90,6 +91,9 @@ export interface VaultStore extends Vault {
   recordBoot(ref: PointRef, record: BootRecord): Promise<PointSummary>
 }
 
+/** More than the thread pool has threads gives nothing. */
+const CHECKS_AT_ONCE = 4
+
 /** Opens a vault. `not-found`, `busy` (another writer), `refused` (not empty and no vault), `version-mismatch`. */
 export function openVaultStore(options: VaultStoreOptions): VaultStore {
   const layout = vaultLayout(options.dir)
@@ -103,6 +107,7 @@ export function openVaultStore(options: VaultStoreOptions): VaultStore {
     clock: options.clock,
     log: options.log,
     claims: createClaims(),
+    frames: createFrameChecker(CHECKS_AT_ONCE),
     listing: createTurns(),
     records: openRecords(layout, { log: options.log, writable: lock !== undefined }),
     isInUse: reader.isInUse,
@@ -130,6 +135,7 @@ export function openVaultStore(options: VaultStoreOptions): VaultStore {
     ...createPowers(context, needLock),
     close: async () => {
       await intake.abortAll()
+      context.frames.close()
       lock?.release()
     },
   }
@@ -195,7 +201,7 @@ async function check(
   options: ProgressOptions & { readonly isNoted: boolean },
 ): Promise<CheckReport> {
   await readSummary(context, ref)
-  const found = await checkPoint(context.layout, ref, options)
+  const found = await checkPoint(context, ref, options)
   if (options.isNoted) await noteCheck(context, ref, found)
   return { chunks: found.chunks, bad: found.bad, problems: found.problems }
 }

@@ -1,0 +1,59 @@
+import { hash } from 'node:crypto'
+import { LifeboatError } from '../../../shared/errors.ts'
+import type { ChunkId } from '../vault.ts'
+import { contentBytes, frameEnd, openChunk } from './chunk.ts'
+import { createUnpacker, type FrameLane } from './frames.ts'
+import type { Digest } from './index.ts'
+
+/** Chunks up to this go through lanes; ours are half of it. Larger ones, and casync's, are unpacked one by one. */
+const LANE_BYTES = 1024 * 1024
+
+/** Finds out whether frames hold what their ids say, many of them one after the other. */
+export interface FrameChecker {
+  /** How many bytes the chunk has. `bad-input` when it does not unpack, or to other bytes, or to more than `maxBytes`. */
+  check(id: ChunkId, frame: Buffer, digest: Digest, maxBytes: number): Promise<number>
+  close(): void
+}
+
+/** As many lanes as are asked for at once, `most` at the most; those beyond it wait. */
+export function createFrameChecker(most: number): FrameChecker {
+  const free: FrameLane[] = []
+  const waiting: ((lane: FrameLane) => void)[] = []
+  let made = 0
+  const take = async (): Promise<FrameLane> => {
+    const lane = free.pop()
+    if (lane !== undefined) return lane
+    if (made < most) {
+      made++
+      return createUnpacker(LANE_BYTES)
+    }
+    return await new Promise(resolve => waiting.push(resolve))
+  }
+  const give = (lane: FrameLane): void => {
+    const next = waiting.shift()
+    if (next === undefined) free.push(lane)
+    else next(lane)
+  }
+  return {
+    check: async (id, frame, digest, maxBytes) => {
+      const size = contentBytes(frame)
+      const isUsual = size !== undefined && size <= Math.min(maxBytes, LANE_BYTES)
+      if (!isUsual || frameEnd(frame) !== frame.length) {
+        return (await openChunk(id, frame, digest, maxBytes)).length
+      }
+      const lane = await take()
+      try {
+        const bytes = await lane.turn(frame)
+        // Here and now, 0.3 ms for half a megabyte: the way through the pool copies the bytes first.
+        const found = hash(digest, bytes, 'hex')
+        if (found === id && bytes.length === size) return size
+        throw new LifeboatError('bad-input', `chunk ${id} holds other bytes: they hash to ${found}`)
+      } finally {
+        give(lane)
+      }
+    },
+    close: () => {
+      for (const lane of free) lane.close()
+    },
+  }
+}

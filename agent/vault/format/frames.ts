@@ -1,0 +1,91 @@
+import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib'
+import { LifeboatError } from '../../../shared/errors.ts'
+import { contentBytes, frameEnd } from './chunk.ts'
+
+/**
+ * One zstd context and one output buffer that live on: a context made anew for each chunk, and half a megabyte of
+ * output to be collected after it, cost a third of the CPU of a backup. One input at a time.
+ */
+export interface FrameLane {
+  /** In the thread pool. The result lies in the lane: it is good until the next turn. Throws `bad-input`. */
+  turn(input: Buffer): Promise<Buffer>
+  close(): void
+}
+
+/**
+ * Level 3 with smaller tables than its own (2^17 and 2^16 entries): these stay in the cache of one core beside the
+ * chunk. Measured on /usr: 22 % less CPU for 1 % more bytes; level 2 takes as long and gives 3 % more.
+ */
+const PARAMS = {
+  [constants.ZSTD_c_compressionLevel]: 3,
+  [constants.ZSTD_c_hashLog]: 15,
+  [constants.ZSTD_c_chainLog]: 15,
+}
+/** ZSTD_compressBound is a little less. */
+const bound = (bytes: number): number => bytes + Math.ceil(bytes / 256) + 4096
+/** A lane's buffer must not be filled to its end: then Node makes a new one. */
+const SPARE_BYTES = 64
+
+/** Each input, of at most `maxBytes`, becomes one whole frame with its size in its head. */
+export function createPacker(maxBytes: number): FrameLane {
+  // The flush ends the frame with each write, in one trip through the pool.
+  const options = { ...keeping(bound(maxBytes)), flush: constants.ZSTD_e_end, params: PARAMS }
+  return createLane(() => createZstdCompress(options), 'cannot be packed')
+}
+
+/** Frames of at most `maxBytes` unpacked; refuses those that do not say how much they hold, or are not just one. */
+export function createUnpacker(maxBytes: number): FrameLane {
+  const lane = createLane(() => createZstdDecompress(keeping(maxBytes)), 'does not unpack')
+  return {
+    turn: async frame => {
+      const size = contentBytes(frame)
+      // Half a frame would stay in the context and spoil the next one.
+      if (size === undefined || size > maxBytes || frameEnd(frame) !== frame.length) {
+        throw new LifeboatError('bad-input', 'a chunk that is no single frame of a known size')
+      }
+      return await lane.turn(frame)
+    },
+    close: lane.close,
+  }
+}
+
+// The high water mark is never reached, so that nothing waits for a reader: each turn empties the stream itself.
+function keeping(maxBytes: number) {
+  return { chunkSize: maxBytes + SPARE_BYTES, readableHighWaterMark: 2 ** 30 }
+}
+
+type ZstdStream = ReturnType<typeof createZstdCompress> | ReturnType<typeof createZstdDecompress>
+
+function createLane(make: () => ZstdStream, failure: string): FrameLane {
+  let stream: ZstdStream | undefined
+  const open = (): ZstdStream => {
+    if (stream !== undefined && !stream.destroyed) return stream
+    stream = make()
+    // Told by the callback of the turn; without a listener it would end the process.
+    stream.on('error', () => {})
+    return stream
+  }
+  return {
+    turn: async input => {
+      const standing = open()
+      await new Promise<void>((resolve, reject) => {
+        standing.write(input, error => {
+          if (error === null || error === undefined) resolve()
+          else reject(new LifeboatError('bad-input', `a chunk ${failure}`, { cause: error }))
+        })
+      })
+      const output = (standing.read() as Buffer | null) ?? Buffer.alloc(0)
+      rewind(standing)
+      return output
+    },
+    close: () => void stream?.destroy(),
+  }
+}
+
+/**
+ * Node cuts each output from where the last one ended in a buffer, and makes a new buffer when that is full. This is
+ * the one thing here that is not in its documentation; should it go, each output gets a buffer of its own again.
+ */
+function rewind(stream: ZstdStream): void {
+  Object.assign(stream, { _outOffset: 0 })
+}

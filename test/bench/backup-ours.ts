@@ -1,0 +1,209 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { createInterface } from 'node:readline'
+import { build, stop } from 'esbuild'
+import { createWorkerTransfer } from '../../agent/backup/transfer/worker-transfer.ts'
+import type { BackupJob, ReadJob, Transfer, VaultAccess } from '../../agent/backup/transfer.ts'
+import { systemClock } from '../../shared/clock.ts'
+import { createCommandRunner } from '../../shared/exec-node.ts'
+import { silentLogger } from '../../shared/log.ts'
+import { createAuthority, createIdentity } from '../../shared/rpc/certificates.ts'
+import { LabError } from '../lab/errors.ts'
+import {
+  childrenCpuS,
+  childrenOf,
+  type Measured,
+  peakMibOf,
+  peakOfTree,
+  processCpuS,
+} from './backup-measure.ts'
+
+const CHUNK_BYTES = 512 * 1024
+const VM = { id: '0d5c1f0a-3c5e-4a57-9f35-0a4c8c1d2e10', name: 'bench' }
+const LOOK_EVERY_MS = 50
+
+/** As the package makes them, so that start-up costs what it costs there. */
+export interface Programs {
+  readonly worker: string
+  readonly vault: string
+}
+
+export async function bundlePrograms(folder: string): Promise<Programs> {
+  const root = join(import.meta.dirname, '../..')
+  mkdirSync(folder, { recursive: true })
+  // For the one native library.
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
+  await build({
+    absWorkingDir: root,
+    entryPoints: {
+      'lifeboat-transfer': 'agent/backup/transfer/worker.ts',
+      vault: 'test/bench/backup-vault.ts',
+    },
+    outdir: folder,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    minifyWhitespace: true,
+    minifySyntax: true,
+    external: ['better-sqlite3'],
+    banner: {
+      js: "import { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);",
+    },
+    logLevel: 'warning',
+  })
+  // Its service would count as a child of ours.
+  await stop()
+  return { worker: join(folder, 'lifeboat-transfer.mjs'), vault: join(folder, 'vault.mjs') }
+}
+
+export interface MeasuredBackup extends Measured {
+  /** Of the two processes, each. */
+  readonly workerCpuS: number
+  readonly vaultCpuS: number
+  readonly workerPeakMib: number
+  readonly vaultPeakMib: number
+  /** Of the process that plays the agent, meanwhile. */
+  readonly loopP99Ms: number
+}
+
+/** A vault process and a transfer, as on a blade. */
+export interface Ours {
+  backup(point: string, image: string, changed?: ReadJob['changed']): Promise<MeasuredBackup>
+  restore(point: string, to: string): Promise<MeasuredBackup>
+  close(): Promise<void>
+}
+
+/** Starts a vault in the folder. */
+export async function startOurs(folder: string, programs: Programs): Promise<Ours> {
+  mkdirSync(folder, { recursive: true })
+  const now = systemClock.now()
+  const authority = await createAuthority(now)
+  const vaultIdentity = await createIdentity(authority, { name: 'depot', role: 'vault' }, now, 2)
+  const identity = await createIdentity(authority, { name: 'blade01', role: 'blade' }, now, 2)
+  const identityFile = join(folder, 'identity.json')
+  writeFileSync(identityFile, JSON.stringify(vaultIdentity), { mode: 0o600 })
+  const argv = ['-n', '10', process.execPath, programs.vault, join(folder, 'vault'), identityFile]
+  const vault = spawn('nice', argv, { stdio: ['pipe', 'pipe', 'inherit'] })
+  const [address] = (await once(createInterface({ input: vault.stdout }), 'line')) as [string]
+  const access: VaultAccess = { kind: 'network', name: 'depot', address, identity }
+  const transfer = createWorkerTransfer({
+    run: createCommandRunner(systemClock),
+    clock: systemClock,
+    log: silentLogger,
+    program: programs.worker,
+  })
+  const options = { signal: new AbortController().signal }
+  return {
+    backup: (point, image, changed) =>
+      measureOurs(vault, () => transfer.backup(jobOf(access, point, image, changed), options)),
+    restore: (point, to) => measureOurs(vault, () => restore(transfer, access, point, to, options)),
+    close: async () => {
+      vault.stdin.end()
+      await once(vault, 'exit')
+    },
+  }
+}
+
+function jobOf(access: VaultAccess, point: string, image: string, changed: ReadJob['changed']): BackupJob {
+  const { size } = statSync(image)
+  return {
+    kind: 'backup',
+    vault: access,
+    rateLimitBytes: 0,
+    draft: {
+      vm: VM,
+      point,
+      at: systemClock.now(),
+      consistency: 'crash',
+      pauseMs: 0,
+      definition: '',
+      memoryBytes: 0,
+      vcpus: 1,
+      writer: 'bench',
+      disks: [
+        {
+          target: 'vda',
+          sizeBytes: size,
+          format: 'raw',
+          storage: 'thick',
+          pool: '',
+          path: image,
+          chunkBytes: CHUNK_BYTES,
+        },
+      ],
+    },
+    reads: [{ target: 'vda', path: image, sizeBytes: size, chunkBytes: CHUNK_BYTES, changed }],
+  }
+}
+
+async function restore(
+  transfer: Transfer,
+  access: VaultAccess,
+  point: string,
+  to: string,
+  options: { signal: AbortSignal },
+): Promise<unknown> {
+  writeFileSync(to, '')
+  return await transfer.restore(
+    {
+      kind: 'restore',
+      vault: access,
+      ref: { vmId: VM.id, point },
+      writes: [{ target: 'vda', path: to, readsZero: true }],
+    },
+    options,
+  )
+}
+
+async function measureOurs(vault: ChildProcess, work: () => Promise<unknown>): Promise<MeasuredBackup> {
+  const vaultPid = vault.pid ?? 0
+  const before = { children: childrenCpuS(), vault: processCpuS(vaultPid), own: process.cpuUsage() }
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  delay.enable()
+  let workerPeakMib = 0
+  const timer = setInterval(() => {
+    workerPeakMib = Math.max(workerPeakMib, peakOfOthers(vaultPid))
+  }, LOOK_EVERY_MS)
+  const startedAt = performance.now()
+  await work()
+  const wallS = (performance.now() - startedAt) / 1000
+  clearInterval(timer)
+  delay.disable()
+  // The worker has answered; its CPU is counted when it has ended.
+  await untilNoOthers(vaultPid)
+  const own = process.cpuUsage(before.own)
+  const workerCpuS = childrenCpuS() - before.children + (own.user + own.system) / 1e6
+  const vaultCpuS = processCpuS(vaultPid) - before.vault
+  return {
+    wallS,
+    cpuS: workerCpuS + vaultCpuS,
+    workerCpuS,
+    vaultCpuS,
+    workerPeakMib,
+    vaultPeakMib: peakMibOf(vaultPid),
+    peakMib: workerPeakMib,
+    loopP99Ms: delay.percentile(99) / 1e6,
+  }
+}
+
+function peakOfOthers(vaultPid: number): number {
+  return Math.max(
+    0,
+    ...childrenOf(process.pid)
+      .filter(pid => pid !== vaultPid)
+      .map(peakOfTree),
+  )
+}
+
+async function untilNoOthers(vaultPid: number): Promise<void> {
+  const limitAt = performance.now() + 10_000
+  while (childrenOf(process.pid).some(pid => pid !== vaultPid)) {
+    if (performance.now() > limitAt) throw new LabError('the transfer process did not end')
+    await systemClock.sleep(5)
+  }
+}
