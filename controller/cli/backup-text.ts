@@ -101,15 +101,11 @@ export function renderBackupPlan(plan: BackupPlan, now: number): string {
   return endsAt === 0 ? table : `${table}\n\nThe last of them ends about ${renderTime(endsAt)}.`
 }
 
-/** How backups of a fleet stand, as the lines of `lifeboat status`. */
+/** How the backups of a fleet stand, as a line of `lifeboat status`. */
 export function renderBackupOverview(overview: BackupOverview | undefined): string[] {
-  if (overview === undefined) return []
-  const { vms, overdue, verified, vault, text } = overview
-  const counts =
-    vms === 0
-      ? ''
-      : ` ${vms} VMs to back up${vault === '' ? '' : ` to ${vault}`}, ${verified} verified${overdue === 0 ? '' : `, ${overdue} OVERDUE: lifeboat backup plan`}.`
-  return [`Backups: ${text}${/[.!]$/.test(text) || text === '' ? '' : '.'}${counts}`]
+  if (overview === undefined || overview.text === '') return []
+  const hint = overview.overdue > 0 ? ' Which: lifeboat backup plan' : ''
+  return [`Backups: ${overview.text}${overview.text.endsWith('.') ? '' : '.'}${hint}`]
 }
 
 /** The backup lines of `lifeboat vm show`. */
