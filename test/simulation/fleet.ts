@@ -11,6 +11,7 @@ import { LifeboatError } from '../../shared/errors.ts'
 import { createRecordingLogger, type LoggedLine } from '../fakes/recording-logger.ts'
 import { until } from '../fakes/until.ts'
 import { createSimAgent, type SimAgent } from './sim-agent.ts'
+import { createSimVault, type SimVault } from './sim-vault.ts'
 
 export interface SimFleetOptions {
   readonly blades: number
@@ -18,11 +19,13 @@ export interface SimFleetOptions {
   readonly clock?: Clock
   /** Changes to the default configuration. */
   readonly configure?: (config: ControllerConfig) => ControllerConfig
-  /** Every line that is logged; `who` is `controller` or the name of a blade. */
+  /** Also a vault, `depot`, that has joined. Default false. */
+  readonly vault?: boolean
+  /** Every line that is logged; `who` is `controller`, or the name of a blade or vault. */
   readonly onLine?: (who: string, line: LoggedLine) => void
 }
 
-/** The real controller and real agents over simulated blades of one chassis, in one process, on loopback. */
+/** The real controller, real agents over simulated blades of one chassis, and a real vault: one process, loopback. */
 export interface SimFleet {
   readonly dir: string
   readonly adminSocket: string
@@ -36,6 +39,8 @@ export interface SimFleet {
   /** Throws `not-found`. */
   blade(name: string): SimBlade
   agent(name: string): SimAgent
+  /** Throws `not-found` for a fleet without one. */
+  vault(): SimVault
   startController(): Promise<void>
   stopController(): Promise<void>
   /** Every blade is joined, up and healthy, and every VM is known to the controller. */
@@ -66,6 +71,7 @@ export async function createSimFleet(options: SimFleetOptions): Promise<SimFleet
   const chassis = createSimChassis({ name: 'chassis1' })
   const seats = new Map<string, Seat>()
   const logFor = (who: string) => createRecordingLogger('', line => options.onLine?.(who, line))
+  let depot: SimVault | undefined
   let controller: Controller | undefined
   let controllerAddress = '127.0.0.1:0'
 
@@ -96,13 +102,28 @@ export async function createSimFleet(options: SimFleetOptions): Promise<SimFleet
   const close = async () => {
     admin.close()
     await Promise.all([...seats.values()].map(({ agent }) => agent.stop()))
+    await depot?.stop()
     await stopController()
     for (const { blade } of seats.values()) await blade.close()
     rmSync(dir, { recursive: true, force: true })
   }
 
+  const addVault = async () => {
+    const vault = await createSimVault({
+      name: 'depot',
+      dir: join(dir, 'depot'),
+      clock,
+      log: logFor('depot'),
+    })
+    depot = vault
+    const place = { name: vault.name, address: vault.address, tokenTtlMinutes: 0 }
+    await vault.join(controllerAddress, (await admin.ask('addVault', place)).token)
+    await vault.start()
+  }
+
   try {
     await startController()
+    if (options.vault) await addVault()
     for (let number = 1; number <= options.blades; number += 1) {
       const name = bladeName(number)
       const bladeDir = join(dir, name)
@@ -140,6 +161,10 @@ export async function createSimFleet(options: SimFleetOptions): Promise<SimFleet
     admin,
     blade: name => seatOf(name).blade,
     agent: name => seatOf(name).agent,
+    vault: () => {
+      if (depot === undefined) throw new LifeboatError('not-found', 'this fleet has no vault')
+      return depot
+    },
     startController,
     stopController,
     settled: async () => {

@@ -120,6 +120,7 @@ async function run(options: { exit: boolean }, signal: AbortSignal): Promise<num
   say(`bringing up the controller and ${BLADES} agents over simulated blades`)
   const fleet = await createSimFleet({
     blades: BLADES,
+    vault: true,
     configure: config => ({ ...config, evacuation: { ...config.evacuation, holdMs: HOLD_MS } }),
     onLine: (who, line) => {
       if (logFile !== '')

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { createNetworkVaults } from '../../agent/backup/vaults-network.ts'
 import { type Agent, createAgent } from '../../agent/bootstrap.ts'
 import { joinFleet } from '../../agent/join.ts'
 import type { SimBlade } from '../../agent/sim/blade.ts'
@@ -6,8 +7,8 @@ import { createSimRunner } from '../../agent/sim/runner.ts'
 import { type Clock, randomIds } from '../../shared/clock.ts'
 import type { Logger } from '../../shared/log.ts'
 import { createLifeline, type Lifeline, severable } from '../fakes/severable.ts'
-import { simBackupSeams } from '../fakes/sim-backups.ts'
 import { freePort } from './ports.ts'
+import { createSimTransfer } from './sim-transfer.ts'
 
 /** A real agent over a simulated blade, and the ways it comes and goes. */
 export interface SimAgent {
@@ -23,11 +24,13 @@ export interface SimAgent {
   killAfter(seam: Seam, method: string): Promise<void>
 }
 
-export type Seam = 'hypervisor' | 'volumes'
+export type Seam = 'hypervisor' | 'volumes' | 'snapshots' | 'transfer'
 
 interface Life {
   readonly agent: Agent
   readonly lifeline: Lifeline
+  /** For what dies with the agent although it is no part of it: its worker processes. */
+  readonly death: AbortController
 }
 
 /** Does not start it; `dir` is its state directory. */
@@ -47,6 +50,7 @@ export async function createSimAgent(options: {
     life = undefined
     if (dying === undefined) return
     dying.lifeline.cut()
+    dying.death.abort()
     const closed = dying.agent.close()
     dying.lifeline.bury()
     await closed
@@ -62,12 +66,16 @@ export async function createSimAgent(options: {
     },
     async start() {
       const lifeline = createLifeline()
+      const death = new AbortController()
+      const transfer = createSimTransfer(clock, log.child('transfer'), death.signal)
       const agent = await createAgent(
         { stateDir, peerListen, peerAddress: '', reserveBytes: undefined },
         {
           hypervisor: severable('hypervisor', blade.hypervisor, lifeline),
           volumes: severable('volumes', blade.volumes, lifeline),
-          ...simBackupSeams(blade),
+          snapshots: severable('snapshots', blade.snapshots, lifeline),
+          transfer: severable('transfer', transfer, lifeline),
+          vaults: createNetworkVaults(clock),
           hostFiles: blade.hostFiles,
           power: blade.power,
           run: createSimRunner(clock),
@@ -77,7 +85,7 @@ export async function createSimAgent(options: {
           log,
         },
       )
-      life = { agent, lifeline }
+      life = { agent, lifeline, death }
     },
     async stop() {
       const stopping = life
