@@ -9,7 +9,7 @@ import { keepToWire } from '../backup/retention.ts'
 import type { VmView } from '../fleet/snapshot.ts'
 import type { PointRecord } from '../store/points.ts'
 import type { AdminHandlers, ApiContext, AsyncAdminHandlers } from './context.ts'
-import { requireBlade, requireVault, requireVm } from './find.ts'
+import { refuseLost, requireBlade, requireVault, requireVm } from './find.ts'
 import { operationToWire } from './operation-view.ts'
 import { pointToWire, standingToWire } from './views.ts'
 
@@ -135,9 +135,13 @@ function runBackups(
     throw new LifeboatError('refused', 'there is no vault to back up to', { details: why })
   }
   const byName = request.vms.length > 0
-  const wanted = chosen.filter(vm => byName || known.policyOf(vm).mode !== 'off')
+  if (byName) for (const vm of chosen) refuseLost(vm)
+  const wanted = chosen.filter(vm => byName || (known.policyOf(vm).mode !== 'off' && vm.state !== 'lost'))
   if (wanted.length === 0) {
-    throw new LifeboatError('refused', 'there is no VM to back up: the backups of all are off')
+    throw new LifeboatError(
+      'refused',
+      'there is no VM to back up: their backups are off, or their blades away',
+    )
   }
   const fallback = config.backup.mode === 'off' ? 'freeze' : config.backup.mode
   const started = wanted.map(vm => {

@@ -23,6 +23,15 @@ export function requireVm(snapshot: FleetSnapshot, nameOrId: string): VmView {
   return first
 }
 
+/** Throws `refused` for a VM whose blade does not report: nothing can be told to it. */
+export function refuseLost(vm: VmView): void {
+  if (vm.state !== 'lost') return
+  throw new LifeboatError(
+    'refused',
+    `${vm.name} was last seen on ${vm.blade}, which does not report; lifeboat blade show ${vm.blade}`,
+  )
+}
+
 /** Throws `not-found`. */
 export function requireBlade(store: Store, name: string): BladeRecord {
   const blade = store.blades.get(name)

@@ -7,7 +7,7 @@ import { VM_ACTIONS, type VmAction } from '../operations/vm-action-saga.ts'
 import { admit } from '../placement/gate.ts'
 import { planMove } from '../placement/make-plan.ts'
 import type { AdminHandlers, ApiContext } from './context.ts'
-import { requireBlade, requireVm } from './find.ts'
+import { refuseLost, requireBlade, requireVm } from './find.ts'
 import { operationToWire, plannedOperation } from './operation-view.ts'
 import { vmViewToWire } from './views.ts'
 
@@ -103,14 +103,6 @@ function requireTag(name: string): readonly string[] {
   const values = Object.hasOwn(TAGS, name) ? TAGS[name] : undefined
   if (values !== undefined) return values
   throw new LifeboatError('bad-input', `'${name}' is no tag; there is ${Object.keys(TAGS).join(', ')}`)
-}
-
-function refuseLost(vm: VmView): void {
-  if (vm.state !== 'lost') return
-  throw new LifeboatError(
-    'refused',
-    `${vm.name} was last seen on ${vm.blade}, which does not report; lifeboat blade show ${vm.blade}`,
-  )
 }
 
 function migrate(

@@ -173,7 +173,7 @@ function volumeWish(request: RestoreRequest, point: PointRecord, saved: SavedVm,
     purpose: 'volume',
     name: `${saved.name}-${disk.target}-${point.point}`,
     // Named after what it is, never over what is there.
-    disks: [{ ...disk, path: '' }],
+    disks: [{ ...disk, path: `/${saved.name}` }],
     networks: [],
   }
 }

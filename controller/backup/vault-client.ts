@@ -74,7 +74,8 @@ export function createVaultClients(store: Store, identity: Identity): VaultClien
       } catch (error) {
         const code = error instanceof LifeboatError ? error.code : 'internal'
         if (code !== 'unavailable' && code !== 'timeout') throw error
-        throw new LifeboatError(code, `the vault ${vault} does not answer`, { cause: error })
+        const at = connections.get(vault)?.address ?? ''
+        throw new LifeboatError(code, `the vault ${vault} does not answer at ${at}`, { cause: error })
       }
     },
     drop,

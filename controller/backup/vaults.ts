@@ -1,12 +1,14 @@
 import type { RetentionPolicies } from '../../proto/gen/lifeboat/v1/vault.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { MINUTE_MS, SECOND_MS } from '../../shared/domain/units.ts'
-import { formatErrorChain } from '../../shared/errors.ts'
+import { errorCode, formatErrorChain, LifeboatError } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Store } from '../store/store.ts'
 import type { VaultClients } from './vault-client.ts'
 
 const LOOK_MS = 1 * MINUTE_MS
+/** One that does not answer is waited for: much hangs on it. */
+const WAIT_MS = 10 * SECOND_MS
 /** Looks that are asked for come in bursts: eight backups end together. */
 const COALESCE_MS = 200
 const LIMIT_MS = 10 * SECOND_MS
@@ -91,7 +93,7 @@ export function createVaults(options: VaultsOptions): Vaults {
 
   const failed = (name: string, error: unknown) => {
     if (stop.signal.aborted) return
-    const text = formatErrorChain(error)
+    const text = wordsOf(error)
     const known = store.vaults.get(name)
     told.delete(name)
     if (known === undefined || known.error === text) return
@@ -115,8 +117,9 @@ export function createVaults(options: VaultsOptions): Vaults {
     while (!stop.signal.aborted) {
       const joined = store.vaults.list().filter(vault => vault.joinedAt > 0)
       await Promise.all(joined.map(vault => lookAt(vault.name)))
+      const away = store.vaults.list().some(vault => vault.joinedAt > 0 && vault.error !== '')
       const tick = new AbortController()
-      await Promise.race([clock.sleep(LOOK_MS, tick.signal), wake.promise])
+      await Promise.race([clock.sleep(away ? WAIT_MS : LOOK_MS, tick.signal), wake.promise])
       tick.abort()
       await clock.sleep(COALESCE_MS, stop.signal)
       wake = Promise.withResolvers<void>()
@@ -137,5 +140,12 @@ export function createVaults(options: VaultsOptions): Vaults {
 }
 
 function isGone(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'not-found'
+  return errorCode(error) === 'not-found'
+}
+
+/** Our own words of the chain: what the transport says below them names ports that change. */
+function wordsOf(error: unknown): string {
+  const words: string[] = []
+  for (let at = error; at instanceof LifeboatError; at = at.cause) words.push(at.message)
+  return words.length === 0 ? formatErrorChain(error) : words.join(': ')
 }

@@ -56,6 +56,7 @@ export interface ScriptedController {
   refuseWith: LifeboatError | undefined
   give(blade: string, order: Partial<Order>): string
   abort(blade: string, orderId: string): void
+  tell(blade: string, message: ToAgent): void
   /** Waits for the end of an order. */
   end(orderId: string): Promise<OrderStatus>
   until(condition: () => boolean): Promise<void>
@@ -263,6 +264,7 @@ async function startScriptedController(
     },
     abort: (blade, orderId) =>
       void streams.get(blade)?.write({ kind: { $case: 'abortOrder', value: { orderId } } }),
+    tell: (blade, message) => void streams.get(blade)?.write(message),
     end: async orderId => {
       const ended = () =>
         controller.statuses.findLast(status => status.orderId === orderId && isEndedOrder(status.state))

@@ -6,6 +6,7 @@ import { type Controller, type ControllerOverrides, createController } from '../
 import { type ControllerConfig, defaultControllerConfig } from '../../controller/config.ts'
 import { AdminClient } from '../../proto/gen/lifeboat/v1/admin.ts'
 import {
+  type BackupSettings,
   EnrolmentClient,
   type FromAgent,
   type Hello,
@@ -148,6 +149,7 @@ export async function joinWithToken(fixture: ControllerFixture, token: string): 
 export class PlayedAgent {
   readonly blade: string
   readonly orders: Order[] = []
+  readonly settings: BackupSettings[] = []
   readonly aborted: string[] = []
   readonly seenEnds: string[] = []
   readonly acknowledgedEvents: string[] = []
@@ -247,6 +249,7 @@ export class PlayedAgent {
       const status = this.answer(order)
       if (status !== undefined) this.finish(order, status)
     }
+    if (message.kind?.$case === 'backupSettings') this.settings.push(message.kind.value)
     if (message.kind?.$case === 'abortOrder') this.aborted.push(message.kind.value.orderId)
     if (message.kind?.$case === 'orderEndSeen') this.seenEnds.push(message.kind.value.orderId)
     if (message.kind?.$case === 'eventReceived') this.acknowledgedEvents.push(message.kind.value.id)
