@@ -123,8 +123,8 @@ export function draftOf(backup: BackupOfSeeds): Omit<Manifest, 'format' | 'versi
 }
 
 export async function beginBackup(vault: Vault, backup: BackupOfSeeds): Promise<BackupSession> {
-  const { vm, point, at } = draftOf(backup)
-  return await vault.begin({ vm, point, nowAt: at })
+  const { vm, point } = draftOf(backup)
+  return await vault.begin({ vm, point, nowAt: VAULT_NOW })
 }
 
 /** All a backup sends before it publishes. */

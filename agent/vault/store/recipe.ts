@@ -47,8 +47,8 @@ WITH LIFEBOAT'S PACKAGE it is one command: lifeboat-vault restore web01 --vault 
 
 WHAT LIES WHERE
 ===============
-points/<vm>/<time>/   one restore point: manifest.json (facts, the definition), domain.xml, <disk>.caibx (casync's index)
-                      checked.json, booted.json: when all its chunks were last read again; what its last boot test saw
+points/<vm>/<time>/   one restore point: manifest.json (facts, the definition), domain.xml, <disk>.caibx (casync's
+                      index); checked.json: when all its chunks were last read; booted.json: its last boot test
 store/<4>/<64>.cacnk  chunks, zstd, named by the SHA-256 of what is in them; shared by all restore points
 quarantine/           chunks that no longer hold what their name says; the next backup brings them again
 tmp/ state/           of the running vault

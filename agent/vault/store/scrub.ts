@@ -59,27 +59,28 @@ export async function scrub(context: StoreContext, options: ScrubOptions): Promi
   let state = goesOn ? last : begun
   records.scrub.set(state)
   const pace = createPace(context, options)
-  const bad: ChunkId[] = []
+  const bad = new Set<ChunkId>()
   let notedAt = clock.now()
   for (const folder of await foldersFrom(context, state.next)) {
     state = { ...state, next: folder }
     if (options.signal.aborted) {
       records.scrub.set(state)
-      return { finished: false, chunks: state.doneChunks, bad }
+      return { finished: false, chunks: state.doneChunks, bad: [...bad] }
     }
     if (clock.now() - notedAt >= NOTE_EVERY_MS) {
       records.scrub.set(state)
       notedAt = clock.now()
     }
     const found = await scrubFolder(context, folder, pace)
-    bad.push(...found.bad)
+    for (const id of found.bad) bad.add(id)
     state = { ...state, doneChunks: state.doneChunks + found.chunks }
     options.onProgress?.(Number.parseInt(folder, 16) + 1, FOLDERS)
   }
-  bad.push(...(await scrubPoints(context, state)))
+  // What was put into quarantine is missing now.
+  for (const id of await scrubPoints(context, state)) bad.add(id)
   records.scrub.set({ ...state, next: '0000', points: [], endedAt: Math.max(clock.now(), state.startedAt) })
-  context.log.info('the whole vault was read and hashed', { chunks: state.doneChunks, bad: bad.length })
-  return { finished: true, chunks: state.doneChunks, bad }
+  context.log.info('the whole vault was read and hashed', { chunks: state.doneChunks, bad: bad.size })
+  return { finished: true, chunks: state.doneChunks, bad: [...bad] }
 }
 
 /** A folder made since holds only what was hashed as it came. */
