@@ -61,7 +61,7 @@ function createLane(make: () => ZstdStream, failure: string): FrameLane {
   const open = (): ZstdStream => {
     if (stream !== undefined && !stream.destroyed) return stream
     stream = make()
-    // Told by the callback of the turn; without a listener it would end the process.
+    // Told by each turn; without a listener one between two turns would end the process.
     stream.on('error', () => {})
     return stream
   }
@@ -69,9 +69,14 @@ function createLane(make: () => ZstdStream, failure: string): FrameLane {
     turn: async input => {
       const standing = open()
       await new Promise<void>((resolve, reject) => {
+        const fail = (cause: unknown) =>
+          reject(new LifeboatError('bad-input', `a chunk ${failure}`, { cause }))
+        // A stream that breaks while it writes is destroyed, and never calls back for that write.
+        standing.once('error', fail)
         standing.write(input, error => {
+          standing.off('error', fail)
           if (error === null || error === undefined) resolve()
-          else reject(new LifeboatError('bad-input', `a chunk ${failure}`, { cause: error }))
+          else fail(error)
         })
       })
       const output = (standing.read() as Buffer | null) ?? Buffer.alloc(0)

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict'
+import { hash } from 'node:crypto'
+import { test } from 'node:test'
+import { zstdCompressSync } from 'node:zlib'
+import { createFrameChecker } from '../../../../../agent/vault/format/frame-checker.ts'
+import { errorCode } from '../../../../../shared/errors.ts'
+
+const text = Buffer.from(
+  Array.from({ length: 20_000 }, (_, line) => `line ${(line * 7919) % 1000} ${line}\n`).join(''),
+)
+const MOST = 512 * 1024
+const bytes = text.subarray(0, MOST)
+const id = hash('sha256', bytes, 'hex')
+const frame = zstdCompressSync(bytes)
+
+test('a frame with any flipped bit is refused or still right, and spoils none of those behind it', async () => {
+  const checker = createFrameChecker(2)
+  try {
+    let refused = 0
+    for (let at = 0; at < frame.length; at += 97) {
+      const bad = Buffer.from(frame)
+      bad.writeUInt8(bad.readUInt8(at) ^ (1 << (at & 7)), at)
+      await checker.check(id, bad, 'sha256', MOST).catch(error => {
+        assert.equal(errorCode(error), 'bad-input', String(error))
+        refused++
+      })
+      assert.equal(await checker.check(id, frame, 'sha256', MOST), bytes.length)
+    }
+    assert.ok(refused > 100, String(refused))
+  } finally {
+    checker.close()
+  }
+})
+
+test('many at once are each judged by their own bytes', async () => {
+  const checker = createFrameChecker(3)
+  try {
+    const other = zstdCompressSync(text.subarray(7, MOST + 7))
+    const verdicts = await Promise.allSettled(
+      Array.from({ length: 40 }, (_, index) =>
+        checker.check(id, index % 3 === 0 ? other : frame, 'sha256', MOST),
+      ),
+    )
+    for (const [index, verdict] of verdicts.entries()) {
+      assert.equal(verdict.status, index % 3 === 0 ? 'rejected' : 'fulfilled', String(index))
+    }
+  } finally {
+    checker.close()
+  }
+})
