@@ -13,10 +13,10 @@ export interface SimSnapshotKnobs {
   /** The next snapshot takes longer than the pause budget. */
   hangNextTake(): void
   /**
-   * Takes wait while the guest is held, until `release`. `reached` resolves when the first one waits: the moment for a test
-   * to kill the agent.
+   * The next snapshot waits while the guest is held, until `release`. `reached` resolves when it does: the moment for a
+   * test to kill the agent.
    */
-  holdTakes(): { readonly reached: Promise<void>; release(): void }
+  holdNextTake(): { readonly reached: Promise<void>; release(): void }
   /** Everything that is watched from now on is about to overflow. */
   overflow: boolean
   /** For the simulated snapshots: what is to happen now that the guest is held. */
@@ -39,22 +39,20 @@ export function createSimSnapshotKnobs(): SimSnapshotKnobs {
     hangNextTake() {
       hang = true
     },
-    holdTakes() {
+    holdNextTake() {
       const mine = { reached: Promise.withResolvers<void>(), released: Promise.withResolvers<void>() }
       hold = mine
       return {
         reached: mine.reached.promise,
-        release: () => {
-          if (hold === mine) hold = undefined
-          mine.released.resolve()
-        },
+        release: () => mine.released.resolve(),
       }
     },
     async gate() {
-      if (hold !== undefined) {
-        hold.reached.resolve()
-        await hold.released.promise
-      }
+      const mine = hold
+      // Only one is held up: whoever comes later is the next run.
+      hold = undefined
+      mine?.reached.resolve()
+      await mine?.released.promise
       const [text, hangs] = [failure, hang]
       failure = undefined
       hang = false

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { parseDefinition } from '../../agent/sim/definition-text.ts'
 import { readCounter } from '../../agent/sim/guest.ts'
 import { createSimRunner } from '../../agent/sim/runner.ts'
@@ -9,6 +10,7 @@ import { MIB } from '../../shared/domain/units.ts'
 import { createSimWorld } from '../fakes/sim-world.ts'
 import { createUnixTunnel } from '../fakes/unix-tunnel.ts'
 import { type HypervisorsUnderTest, hypervisorContract } from './hypervisor.ts'
+import { type SnapshotsUnderTest, snapshotsContract } from './snapshots.ts'
 import { volumesContract } from './volumes.ts'
 
 const VM_ID = '5d1f3a60-1111-4a4a-8a8a-000000000001'
@@ -100,3 +102,63 @@ for (const storage of ['thick', 'thin', 'file'] as const) {
     }
   })
 }
+
+const SNAPSHOT_DISKS = { thick: ['thick'], thin: ['thin'], two: ['thick', 'thin'], file: ['file'] } as const
+
+async function bladeWithSnapshots(): Promise<SnapshotsUnderTest> {
+  const world = createSimWorld()
+  const blade = await world.blade('blade01')
+  const run = createSimRunner(systemClock)
+  const knobs = blade.snapshotKnobs
+  return {
+    snapshots: blade.snapshots,
+    run,
+    kinds: ['thick', 'thin', 'two', 'file'],
+    onBadKernel() {
+      knobs.knownBadKernel = true
+      return blade.snapshots
+    },
+    async addVm(kind) {
+      const volumes = SNAPSHOT_DISKS[kind].map(storage => ({ kind: storage, sizeBytes: 16 * MIB }))
+      await blade.addVm({ id: VM_ID, name: 'web01', memoryBytes: 64 * MIB, volumes })
+      const vm = (await blade.hypervisor.list()).find(candidate => candidate.id === VM_ID)
+      assert.ok(vm !== undefined)
+      const infos = await blade.volumes.inspect(vm.volumes.map(volume => volume.path))
+      return {
+        ...vm,
+        volumes: vm.volumes.map(({ target, path }) => {
+          const info = infos.get(path)
+          assert.ok(info !== undefined && 'sizeBytes' in info)
+          return { target, ...info }
+        }),
+      }
+    },
+    async write(path, offsetBytes, data) {
+      const handle = await open(blade.hostPath(path), 'r+')
+      await handle.write(data, 0, data.length, offsetBytes)
+      await handle.close()
+    },
+    state: id => blade.hypervisor.state(id),
+    byHand: (id, act) =>
+      act === 'pause' ? blade.hypervisor.pause(id, run) : blade.hypervisor.stop(id, true, 1000, run),
+    async takeAndDie(plan) {
+      // The agent's part of the work never goes on; what the blade does by itself does.
+      const dead = knobs.holdNextTake()
+      void blade.snapshots.take(plan, run)
+      await dead.reached
+    },
+    async slowStorage() {
+      knobs.hangNextTake()
+      return { end: async () => {} }
+    },
+    async flood() {
+      knobs.overflow = true
+    },
+    async close() {
+      await world.close()
+      assert.deepEqual(world.chassis.ledger.violations(), [])
+    },
+  }
+}
+
+snapshotsContract('simulated', bladeWithSnapshots)

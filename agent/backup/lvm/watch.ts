@@ -1,0 +1,75 @@
+import { formatBytes, SECOND_MS } from '../../../shared/domain/units.ts'
+import { LifeboatError } from '../../../shared/errors.ts'
+import type { CommandRunner } from '../../../shared/exec.ts'
+import type { SnapshotPlan } from '../snapshots.ts'
+import { extendLv, readReport } from './commands.ts'
+import type { EngineParts } from './engine.ts'
+import { readState } from './guest.ts'
+import { type OwnPlan, type PlannedSnapshot, readOwn } from './own.ts'
+import { removeIfIdle } from './release.ts'
+import { isInvalid, type SnapshotReport } from './report-text.ts'
+import { judgePool, judgeThick } from './room.ts'
+
+const LOOK_MS = 5 * SECOND_MS
+
+/** See `Snapshots.watch`. */
+export async function watchSnapshots(
+  parts: EngineParts,
+  plan: SnapshotPlan,
+  run: CommandRunner,
+  signal: AbortSignal,
+): Promise<void> {
+  const own = readOwn(plan)
+  while (!signal.aborted) {
+    const trouble = await look(parts, plan, own, run)
+    if (trouble !== undefined) {
+      await removeIfIdle(parts, plan, run)
+      throw new LifeboatError('unavailable', `the backup of ${plan.vmName} lost its snapshot: ${trouble}`)
+    }
+    await parts.clock.sleep(LOOK_MS, signal)
+  }
+}
+
+/** What is wrong; undefined when all is well, also after a snapshot was extended. */
+async function look(
+  parts: EngineParts,
+  plan: SnapshotPlan,
+  own: OwnPlan,
+  run: CommandRunner,
+): Promise<string | undefined> {
+  if (own.sources.some(source => source.snapshot < 0)) {
+    const state = await readState({ uri: parts.uri, vmId: plan.vmId }, run)
+    if (state !== 'stopped') return 'the VM was started, and has disks that no snapshot holds'
+  }
+  const report = await readReport(run)
+  for (const lv of own.snapshots) {
+    const trouble = lv.kind === 'thin' ? lookAtPool(report, lv) : await lookAtThick(parts, report, lv, run)
+    if (trouble !== undefined) return trouble
+  }
+  return undefined
+}
+
+function lookAtPool(report: SnapshotReport, lv: PlannedSnapshot): string | undefined {
+  const pool = report.volumes.find(volume => volume.group === lv.group && volume.name === lv.pool)
+  if (pool === undefined || judgePool(pool) !== 'drop') return undefined
+  return `thin pool ${lv.group}/${lv.pool} is full to ${pool.dataPercent} % (data), ${pool.metadataPercent} % (metadata)`
+}
+
+async function lookAtThick(
+  { log }: EngineParts,
+  report: SnapshotReport,
+  lv: PlannedSnapshot,
+  run: CommandRunner,
+): Promise<string | undefined> {
+  const now = report.volumes.find(volume => volume.group === lv.group && volume.name === lv.name)
+  if (now === undefined) return `somebody removed /dev/${lv.group}/${lv.name}`
+  const group = report.groups.find(candidate => candidate.name === lv.group)
+  const step = Math.min(now.sizeBytes, group?.freeBytes ?? 0)
+  const fill = judgeThick(now.dataPercent, isInvalid(now), step > 0)
+  if (fill === 'well') return undefined
+  if (fill === 'drop')
+    return `/dev/${lv.group}/${lv.name} was full to ${now.dataPercent} % and could not grow`
+  log.info(`snapshot ${lv.name}: extended by ${formatBytes(step)}, it was full to ${now.dataPercent} %`)
+  await extendLv(lv, step, run)
+  return undefined
+}
