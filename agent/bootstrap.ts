@@ -9,6 +9,7 @@ import { VERSION } from '../shared/version.ts'
 import type { Snapshots } from './backup/snapshots.ts'
 import { createWorkerTransfer } from './backup/transfer/worker-transfer.ts'
 import { createNetworkVaults } from './backup/vaults-network.ts'
+import { followSchedule, startCollecting } from './backup-parts.ts'
 import type { AgentConfig, HostConfig } from './config.ts'
 import { listBridges } from './health/bridges.ts'
 import { createHostFiles } from './health/host-files-node.ts'
@@ -23,13 +24,11 @@ import { startSweeper } from './operations/sweeper.ts'
 import {
   createOperations,
   dial,
-  followSchedule,
   type IdentityHolder,
   makeProbes,
   openPeerPort,
   openStores,
   readBootId,
-  startCollecting,
 } from './parts.ts'
 import type { AgentSeams } from './seams.ts'
 import { type BladeIdentity, readIdentity } from './session/identity-file.ts'

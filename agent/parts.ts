@@ -1,6 +1,5 @@
 import type Database from 'better-sqlite3'
 import type { CommandRecord } from '../shared/domain/operation.ts'
-import { HOUR_MS } from '../shared/domain/units.ts'
 import { formatErrorChain } from '../shared/errors.ts'
 import type { CommandRunner } from '../shared/exec.ts'
 import type { Logger } from '../shared/log.ts'
@@ -8,9 +7,8 @@ import { formatAddress, splitAddress } from '../shared/rpc/address.ts'
 import { createSagaJournal } from '../shared/saga/journal.ts'
 import { createSagaRunner, type SagaRunner } from '../shared/saga/runner.ts'
 import { backupEnded } from './backup/ended.ts'
-import { type BackupRecoveryOptions, collectLeftovers } from './backup/recovery.ts'
-import { startSchedule } from './backup/schedule.ts'
-import { standAside, unfinishedBackups } from './backup/stand-aside.ts'
+import type { BackupRecoveryOptions } from './backup/recovery.ts'
+import { standAside } from './backup/stand-aside.ts'
 import { createTurns } from './backup/turns.ts'
 import type { AgentConfig } from './config.ts'
 import { createBondProbe } from './health/bond.ts'
@@ -18,7 +16,6 @@ import { createMirrorProbe } from './health/mirror.ts'
 import { createPowerProbe } from './health/power-probe.ts'
 import type { Probe } from './health/probe.ts'
 import type { Inventory } from './inventory/inventory.ts'
-import { type Loop, startLoop } from './loop.ts'
 import { DEFINITIONS } from './operations/definitions.ts'
 import { createOrderDesk, type OrderDesk } from './operations/order-desk.ts'
 import type { OperationServices } from './operations/services.ts'
@@ -39,8 +36,6 @@ import { createOrderStore } from './store/order-store.ts'
 import { createVmMarks } from './store/vm-marks.ts'
 
 // The agent's parts, each joined from what lies below it; `bootstrap.ts` puts them together.
-
-const COLLECT_EVERY_MS = 6 * HOUR_MS
 
 /** The identity in use; a renewal replaces it for all who ask. */
 export interface IdentityHolder {
@@ -199,42 +194,6 @@ export function createOperations(
   const { journal } = stores
   const view = runner.view.bind(runner)
   return { desk, runner, backups: { snapshots, journal, view, runFor, run, clock, log } }
-}
-
-/** Leftovers at the start; later the bases of VMs that have gone elsewhere. */
-export function startCollecting({
-  seams,
-  backups,
-  inventory,
-}: Pick<Shared, 'seams'> & { backups: BackupRecoveryOptions; inventory: Inventory }): Loop {
-  return startLoop({
-    clock: seams.clock,
-    intervalMs: COLLECT_EVERY_MS,
-    gatherMs: 0,
-    body: async () => {
-      const state = inventory.state()
-      await collectLeftovers(backups, state?.complete === true ? state.vms.map(vm => vm.id) : undefined)
-    },
-  })
-}
-
-/** Starts to follow the blade's own schedule of backups. */
-export function followSchedule({
-  seams,
-  stores,
-  runner,
-  inventory,
-}: Shared & { runner: SagaRunner<OperationServices>; inventory: Inventory }): Loop {
-  return startSchedule({
-    store: stores.backups,
-    // An incomplete look may lack VMs, and what is not here any more is forgotten.
-    vms: () => (inventory.state()?.complete === true ? inventory.state()?.vms : undefined),
-    isHeld: vmId => stores.moves.openOf(vmId) !== undefined || stores.orders.working(vmId) !== undefined,
-    isWorking: () => unfinishedBackups(stores.journal).length > 0,
-    start: (sagaId, params, deadlineAt) => runner.start('backup-vm', sagaId, params, deadlineAt),
-    clock: seams.clock,
-    log: seams.log.child('backup'),
-  })
 }
 
 /** Starts to keep a session with the controller. */

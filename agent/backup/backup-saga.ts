@@ -1,7 +1,7 @@
 import type { Vm } from '../../shared/domain/fleet.ts'
 import { isTestVm } from '../../shared/domain/ids.ts'
 import { SECOND_MS } from '../../shared/domain/units.ts'
-import { errorCode, LifeboatError } from '../../shared/errors.ts'
+import { errorCode, formatErrorChain, LifeboatError } from '../../shared/errors.ts'
 import type { Json, SagaDefinition, StepContext } from '../../shared/saga/definition.ts'
 import { type BackupParams, parseBackupParams } from '../operations/params.ts'
 import type { OperationServices } from '../operations/services.ts'
@@ -16,6 +16,8 @@ type BackupContext = StepContext<BackupParams, OperationServices>
 
 /** A full vault stays full; a busy one has a place when another blade's backup ends. */
 const ASK_AGAIN_MS = 15 * SECOND_MS
+/** A reader that has just been closed may hold the device for a moment. 0: no more tries. */
+const DROP_WAITS_MS = [1, 5, 20, 60, 0].map(seconds => seconds * SECOND_MS)
 
 /**
  * One restore point. The same saga whether an order or the agent's own schedule begins it. Until the vault lists the
@@ -62,7 +64,7 @@ async function check(context: BackupContext): Promise<Json> {
     services.run,
   )
   const { memoryBytes, vcpus } = vm
-  return { plan: { ...plan }, vault: { ...vault }, memoryBytes, vcpus }
+  return { plan: asJson(plan), vault: { ...vault }, memoryBytes, vcpus }
 }
 
 /** Throws `not-found`, `busy` or `refused` when this VM is not to be backed up now. */
@@ -123,7 +125,12 @@ async function takeSnapshot(context: BackupContext): Promise<Json> {
     path,
     sizeBytes,
   }))
-  return { ...snapshot, sources }
+  return asJson({ ...snapshot, sources })
+}
+
+/** As it comes back from the disk: what JSON does not know is gone now, not only after a restart. */
+function asJson(value: object): Json {
+  return JSON.parse(JSON.stringify(value)) as Json
 }
 
 /** The VM runs, and no snapshot is left. Without a plan nothing was begun. */
@@ -134,14 +141,37 @@ async function release({ services, results, sagaId }: BackupContext): Promise<vo
   }
 }
 
-/** The restore point is whole whatever happens here, so trouble is tried again until the deadline. */
-async function dropSnapshot({ services, results, sagaId }: BackupContext): Promise<undefined> {
+/**
+ * The restore point is whole whatever happens here. A snapshot that does not go is told of and left to the collection of
+ * leftovers: waiting for it would cost every other VM of this blade its night.
+ */
+async function dropSnapshot({
+  params,
+  services,
+  results,
+  sagaId,
+  signal,
+}: BackupContext): Promise<undefined> {
   const point = formatPoint(readSnapshot(results.snapshot).at)
-  try {
-    await services.snapshots.release(readCheck(results.check).plan, point, services.run)
-  } catch (error) {
-    throw new LifeboatError('unavailable', 'the snapshot could not be removed yet', { cause: error })
-  }
+  const { plan } = readCheck(results.check)
   services.changedRanges.delete(sagaId)
+  for (const waitMs of DROP_WAITS_MS) {
+    try {
+      await services.snapshots.release(plan, point, services.run)
+      return undefined
+    } catch (error) {
+      if (waitMs !== 0) await services.clock.sleep(waitMs, signal)
+      // The process ends: the next one does it again.
+      if (signal.aborted)
+        throw new LifeboatError('unavailable', 'the snapshot is still there', { cause: error })
+      if (waitMs === 0) tellLeft(services, params, error)
+    }
+  }
   return undefined
+}
+
+function tellLeft(services: OperationServices, params: BackupParams, error: unknown): void {
+  const text = `a snapshot could not be removed, it is tried again within hours: ${formatErrorChain(error)}`
+  services.log.error(`vm ${params.vmName}: ${text}`)
+  services.tell('snapshot-left', params.vmName, text)
 }

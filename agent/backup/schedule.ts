@@ -100,7 +100,8 @@ export function describeEnd(view: SagaView): { readonly kind: string; readonly t
   const sent = (view.results.send ?? {}) as Record<string, Json>
   if (view.state === 'done') {
     const [read, stored] = [Number(sent.readBytes ?? 0), Number(sent.storedBytes ?? 0)]
-    const text = `restore point ${sent.point}, ${sent.consistency}, paused ${formatDuration(Number(sent.pauseMs ?? 0))}, ${formatBytes(read)} read, ${formatBytes(stored)} added to the vault`
+    const stood = `the VM stood ${formatDuration(Number(sent.pauseMs ?? 0))}`
+    const text = `restore point ${sent.point} (${sent.consistency}): ${stood}, ${formatBytes(read)} read, ${formatBytes(stored)} added to the vault`
     return { kind: 'backup-done', text }
   }
   if (view.errorCode === 'aborted') return { kind: 'backup-aborted', text: view.error }

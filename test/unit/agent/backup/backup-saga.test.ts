@@ -209,6 +209,21 @@ test('a snapshot that does not go does not keep the VM here', async () => {
   assert.equal(runner.view('b1')?.state, 'needs-admin')
 })
 
+test('a snapshot that does not go after all is told of, and costs no other VM its night', async () => {
+  const world = backupWorld()
+  const agents = createAgents(world)
+  const told: string[] = []
+  agents.services.tell = kind => told.push(kind)
+  world.vault.onTransfer = async () => {
+    world.source.snapshots.stuck = new LifeboatError('command-failed', 'lvremove failed')
+  }
+  const { runner, start } = agents.boot()
+  start()
+  assert.equal((await runner.whenEnded('b1')).state, 'done')
+  assert.deepEqual(told, ['snapshot-left'])
+  assert.equal(world.vault.points.size, 1)
+})
+
 test('killed in the middle of the pause: the guest runs before anything else, and the backup is undone', async () => {
   const world = backupWorld()
   const agents = createAgents(world)
