@@ -6,7 +6,7 @@ import { createCommandRunner } from '../shared/exec-node.ts'
 import type { Logger } from '../shared/log.ts'
 import { openDatabase } from '../shared/sqlite.ts'
 import { VERSION } from '../shared/version.ts'
-import type { Snapshots } from './backup/snapshots.ts'
+import { createLvmSnapshots } from './backup/lvm/engine.ts'
 import { createWorkerTransfer } from './backup/transfer/worker-transfer.ts'
 import { createNetworkVaults } from './backup/vaults-network.ts'
 import { followSchedule, startCollecting } from './backup-parts.ts'
@@ -51,18 +51,6 @@ export interface Agent {
 /** Where libvirt keeps disk files: a blade takes VMs with such disks although it has none yet. */
 const IMAGE_DIRECTORY = '/var/lib/libvirt/images'
 
-const notThere = async (): Promise<never> => {
-  throw new LifeboatError('refused', 'this version makes no snapshots of LVM volumes')
-}
-const NO_SNAPSHOTS: Snapshots = {
-  plan: notThere,
-  take: notThere,
-  watch: notThere,
-  release: notThere,
-  leftovers: async () => [],
-  drop: notThere,
-}
-
 /** The real blade: virsh, LVM, sysfs, ipmitool. */
 export function hostSeams(config: HostConfig, log: Logger): AgentSeams {
   const clock = systemClock
@@ -83,7 +71,12 @@ export function hostSeams(config: HostConfig, log: Logger): AgentSeams {
       log: log.child('hypervisor'),
       bridges: () => listBridges(hostFiles),
     }),
-    snapshots: NO_SNAPSHOTS,
+    snapshots: createLvmSnapshots({
+      uri: config.libvirtUri,
+      files: hostFiles,
+      clock,
+      log: log.child('snapshots'),
+    }),
     transfer: createWorkerTransfer({ run, clock, log: log.child('transfer') }),
     vaults: createNetworkVaults(clock),
     volumes: createHostVolumes({ run, clock, log: log.child('storage'), directories: () => directories }),
