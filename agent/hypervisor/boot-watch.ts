@@ -1,5 +1,5 @@
-import { mkdir, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, mkdir, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { CommandRunner } from '../../shared/exec.ts'
 import { readState } from './domain-actions.ts'
@@ -20,7 +20,9 @@ export function consolePath(directory: string, id: string): string {
 
 /** Must be there before such a VM starts. */
 export async function makeConsoleDirectory(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o711 })
+  await mkdir(directory, { recursive: true })
+  // The agent's own mask shuts everybody out, and QEMU is not root.
+  for (const one of [dirname(directory), directory]) await chmod(one, 0o711)
 }
 
 /** See Hypervisor.signsOfLife. */
