@@ -34,7 +34,7 @@ export function addRestoreCommand(program: Command, context: VaultCommandContext
     .addHelpText(
       'after',
       `
-Every chunk is hashed before anything is made, and every disk is read back before the VM is defined. Disks lie where
+Every chunk is hashed before the first byte is written, and every disk is read back before the VM is defined. Disks lie where
 they were, unless one of --vg, --thin, --images says otherwise. Nothing that is there is overwritten.
 
 Examples:
