@@ -90,6 +90,8 @@ const DECIDING = [
   /^agent\/hypervisor\/adapt-definition\.ts$/,
   /^agent\/storage\/(room|lvm-room|gaps|kept-names|lvm-names)\.ts$/,
   /^shared\/cron\.ts$/,
+  /^agent\/vault\/store\/(retention|claims|id-filter|problems)\.ts$/,
+  /^agent\/vault\/(format\/index|commands\/(find-point|restore-plan))\.ts$/,
   /^shared\/saga\/(replay|next-action)\.ts$/,
   /-text\.ts$/,
 ]
