@@ -229,7 +229,7 @@ function bindStep<P, S>(step: SagaStep<P, S>): SagaStep<P, S> {
   }
 }
 
-interface Crash {
+export interface Crash {
   readonly write: number
   readonly when: 'before' | 'after'
 }
@@ -290,7 +290,10 @@ function createRun<P, S>(battery: SagaBattery<P, S>, definition: SagaDefinition<
 }
 
 /** Works until the given write and never again: that is what a journal of a dead process looks like from outside. */
-function createDyingJournal(disk: SagaJournal, crash: Crash): { journal: SagaJournal; died: Promise<void> } {
+export function createDyingJournal(
+  disk: SagaJournal,
+  crash: Crash,
+): { journal: SagaJournal; died: Promise<void> } {
   const death = Promise.withResolvers<void>()
   let writes = 0
   let isDead = false
