@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../../shared/clock.ts'
@@ -64,6 +64,8 @@ export interface SimBlade {
   readonly snapshotKnobs: SimSnapshotKnobs
   /** Makes volumes and a definition as an administrator would, and starts it. */
   addVm(options: SimVmOptions): Promise<SimDefinition>
+  /** Its disks die: the guest ends where it stands, and neither volumes nor definition are left. */
+  loseVm(vmId: string): void
   fail(fault: SimFault): void
   heal(fault: SimFault): void
   /** Steps the guest has done up to now; undefined when this blade does not have it. */
@@ -180,6 +182,15 @@ export async function createSimBlade(options: SimBladeOptions): Promise<SimBlade
       table.put({ definition, persistent: true, autostart: true, ...rest })
       if (vm.running ?? true) table.boot(vm.id)
       return definition
+    },
+    loseVm(vmId) {
+      const { definition } = table.get(vmId)
+      table.halt(vmId, 'stopped')
+      table.remove(vmId)
+      for (const { path } of definition.volumes) {
+        rmSync(disks.hostPath(path), { force: true })
+        records.remove(path)
+      }
     },
     fail: fault => applyFault(fault, true, hardware, chassis),
     heal: fault => applyFault(fault, false, hardware, chassis),

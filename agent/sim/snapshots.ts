@@ -99,16 +99,22 @@ async function take(parts: Parts, plan: SnapshotPlan, run: CommandRunner): Promi
     await removeOf(parts, plan.backupId, run)
     throw error
   }
+  let pauseMs = 0
   if (holds) {
+    if (!parts.holds.has(plan.backupId)) {
+      await removeOf(parts, plan.backupId, run)
+      throw new LifeboatError('timeout', `${plan.vmName} was let go after ${plan.pauseBudgetMs} ms`)
+    }
     await announce(run, 'sim-virsh', 'resume', plan.vmName)
     letGo(parts, plan.backupId)
+    pauseMs = clock.now() - startedAt
   }
   const sources: SnapshotSource[] = []
   for (const volume of volumesOf(plan)) sources.push(await sourceOf(parts, plan, volume))
   return {
     at: startedAt,
     consistency: consistencyOf(vm.state, plan.mode, knobs.guestAgent),
-    pauseMs: holds ? clock.now() - startedAt : 0,
+    pauseMs,
     sources,
   }
 }

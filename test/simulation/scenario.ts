@@ -39,6 +39,8 @@ export interface ScenarioOptions {
   readonly vms: Readonly<Record<string, string>>
   readonly shape?: Readonly<Record<string, Partial<SimVmOptions>>>
   readonly evacuation?: Partial<ControllerConfig['evacuation']>
+  /** With a vault that backups go to, by these settings besides the defaults. */
+  readonly backup?: Partial<ControllerConfig['backup']>
 }
 
 function rosterOf(options: ScenarioOptions): RosterEntry[] {
@@ -64,7 +66,9 @@ export async function createScenario(t: TestContext, options: ScenarioOptions): 
     configure: config => ({
       ...config,
       evacuation: { ...config.evacuation, concurrentPerSource: 1, holdMs: 10_000, ...options.evacuation },
+      backup: { ...config.backup, ...options.backup },
     }),
+    vault: options.backup !== undefined,
     onLine: (who, line) => {
       lines.push(`${who} ${line.level} ${line.subsystem}: ${formatLine(line)}`)
       story.take(who, line)
@@ -74,6 +78,11 @@ export async function createScenario(t: TestContext, options: ScenarioOptions): 
   const roster = rosterOf(options)
   await populate(fleet, roster)
   await fleet.settled()
+  if (options.backup !== undefined) {
+    await until('the controller has seen the vault', async () =>
+      (await fleet.admin.ask('listVaults', {})).vaults.every(vault => vault.reachable),
+    )
+  }
 
   const wait = <Value>(what: string, look: () => Promise<Value | undefined | false>) =>
     until(what, look, { describe: () => lines.slice(-40).join('\n') })

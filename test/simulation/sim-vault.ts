@@ -3,6 +3,8 @@ import { joinFleet } from '../../agent/join.ts'
 import { createSimRunner } from '../../agent/sim/runner.ts'
 import { createVault, makeVaultDirectory, type VaultService } from '../../agent/vault/bootstrap.ts'
 import { defaultVaultConfig, type VaultConfig } from '../../agent/vault/config.ts'
+import { openVaultStore } from '../../agent/vault/store/vault-store.ts'
+import type { PointSummary } from '../../agent/vault/vault.ts'
 import { type Clock, randomIds } from '../../shared/clock.ts'
 import type { Logger } from '../../shared/log.ts'
 import { freePort } from './ports.ts'
@@ -17,6 +19,8 @@ export interface SimVault {
   readonly isRunning: boolean
   join(controller: string, token: string): Promise<void>
   start(): Promise<void>
+  /** Its restore points as anybody sees them who reads the directory. */
+  points(): Promise<readonly PointSummary[]>
   /** Backups coming in break off, as they do when its host goes away. */
   stop(): Promise<void>
 }
@@ -54,6 +58,14 @@ export async function createSimVault(options: {
     },
     async start() {
       service = await createVault(config, seams)
+    },
+    async points() {
+      const reader = openVaultStore({ ...seams, dir: config.dir, access: 'read' })
+      try {
+        return await reader.points()
+      } finally {
+        await reader.close()
+      }
     },
     async stop() {
       const stopping = service
