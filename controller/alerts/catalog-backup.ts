@@ -71,7 +71,7 @@ export const BACKUP_ALERTS = {
     title: each => `${whose(each)}: its restore point was not seen to boot`,
     vms: () => 'The VM itself is not touched and runs on; nothing of the test is left.',
     next: each =>
-      `Restore it beside the VM and look at its console: \`lifeboat backup restore ${each.subject} --as NAME\`; \`lifeboat backup verify ${each.subject} --boot\` tries it again.`,
+      `Restore it beside the VM and look at its console: \`lifeboat backup restore ${each.subject} --name NAME\`; \`lifeboat backup verify ${each.subject} --boot\` tries it again.`,
     nextCommand: list,
     dependsOn: [],
   },

@@ -5,7 +5,7 @@ import { formatErrorChain } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Operations } from '../operations/operations.ts'
 import type { Store } from '../store/store.ts'
-import { chooseBootTest } from './choose-boot-test.ts'
+import { type BootTry, chooseBootTest } from './choose-boot-test.ts'
 import type { Restores } from './restores.ts'
 import type { BackupConfig } from './settings.ts'
 
@@ -34,6 +34,8 @@ export function createBootTestNights(options: BootTestNightsOptions): BootTestNi
   const { store, restores, operations, config, clock, log } = options
   const cron = parseCron(config.schedule)
   const told = new Set<string>()
+  /** Those that could not begin: they keep no other from its turn, this night or any. */
+  let refused: BootTry[] = []
   let beginning = false
 
   const active = () => store.operations.active().filter(operation => operation.kind === 'boot-test')
@@ -45,6 +47,7 @@ export function createBootTestNights(options: BootTestNightsOptions): BootTestNi
     else {
       const nightAt = nextAfter(cron, at)
       if (nightAt === 0 || nightAt > now) return
+      refused = []
       store.settings.setBootTests({ at: now, left: now - nightAt > NIGHT_MS ? 0 : config.perNight })
     }
   }
@@ -57,7 +60,7 @@ export function createBootTestNights(options: BootTestNightsOptions): BootTestNi
       .list({ all: true, limit: 1000 })
       .filter(operation => operation.kind === 'boot-test')
       .map(({ vmId, point, startedAt }) => ({ vmId, point, at: startedAt }))
-    return chooseBootTest(store.points.list(), [...tests, ...operated], at)
+    return chooseBootTest(store.points.list(), [...tests, ...operated, ...refused], at)
   }
 
   const begin = async () => {
@@ -67,20 +70,21 @@ export function createBootTestNights(options: BootTestNightsOptions): BootTestNi
       store.settings.setBootTests({ ...night, left: 0 })
       return
     }
-    // Counted first: one that cannot begin is not tried again and again.
-    store.settings.setBootTests({ ...night, left: night.left - 1 })
+    const { vmId, point } = chosen
+    refused = [...refused, { vmId, point, at: clock.now() }]
     try {
       await restores.bootTest({
-        vm: chosen.vmId,
-        point: chosen.point,
+        vm: vmId,
+        point,
         to: '',
         requestedBy: 'automation',
         cause: 'the boot test of this night',
       })
+      store.settings.setBootTests({ ...night, left: night.left - 1 })
     } catch (error) {
-      const line = `boot test of ${chosen.vm} ${chosen.point} cannot begin: ${formatErrorChain(error)}`
+      const line = `boot test of ${chosen.vm} ${point} cannot begin: ${formatErrorChain(error)}`
       log.warn(line)
-      store.stories.tell('vm', chosen.vmId, clock.now(), line)
+      store.stories.tell('vm', vmId, clock.now(), line)
     }
   }
 

@@ -201,7 +201,7 @@ function checkName(
   const isSame = name === saved.name
   const there = snapshot.vms.find(vm => (isSame && vm.id === saved.id) || vm.name === name)
   if (there === undefined) return
-  const beside = `restore it under another name with \`--as NAME\``
+  const beside = `restore it beside that one: \`lifeboat backup restore ${point.vm}@${point.point} --name NAME\``
   if (there.state === 'lost') {
     throw new LifeboatError(
       'refused',
@@ -223,6 +223,6 @@ function needDefinition(point: PointRecord, saved: SavedVm): void {
   if (saved.hasDefinition) return
   throw new LifeboatError(
     'refused',
-    `restore point ${point.point} of ${point.vm} was added without a definition: restore its disks one by one with \`--disk\``,
+    `restore point ${point.point} of ${point.vm} was added without a definition: restore its disks one by one: \`lifeboat backup restore ${point.vm}@${point.point} --disk TARGET\``,
   )
 }

@@ -27,8 +27,6 @@ export interface BackupConfig {
   /** A VM whose newest restore point is older than that is overdue. */
   readonly overdueMs: number
   readonly keep: Keep
-  /** Of the backups that are ordered from here. What the agents begin by themselves the vault limits. */
-  readonly concurrentPerVault: number
   readonly bootTest: {
     /** 0: none. */
     readonly perNight: number
@@ -76,7 +74,6 @@ const FILE = section({
   keep_daily: count.default(7),
   keep_weekly: count.default(4),
   keep_monthly: count.default(6),
-  concurrent_per_vault: z.int().min(1).max(64).default(4),
   boot_test: section({
     per_night: z.int().min(0).max(100).default(1),
     schedule: cron.default('0 5 * * *'),
@@ -120,7 +117,6 @@ export function toBackupConfig(file: z.output<typeof BACKUP_SECTION>): BackupCon
     rateLimitBytes: Math.round(file.rate_limit_mib_s * MIB),
     overdueMs: file.overdue_h * HOUR_MS,
     keep: keepOf(file),
-    concurrentPerVault: file.concurrent_per_vault,
     bootTest: {
       perNight: file.boot_test.per_night,
       schedule: file.boot_test.schedule,
@@ -164,7 +160,6 @@ export const BACKUP_TEMPLATE = `[backup]
 # keep_daily = 7
 # keep_weekly = 4
 # keep_monthly = 6
-# concurrent_per_vault = 4    # of the backups asked for by \`lifeboat backup run\`
 
 [backup.boot_test]
 # per_night = 1               # restore points that are restored, booted and removed again each night; 0: none

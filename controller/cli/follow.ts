@@ -2,7 +2,7 @@ import type { Operation } from '../../proto/gen/lifeboat/v1/admin.ts'
 import type { CliContext } from './context.ts'
 import { EXIT_CODES, exitCodeOfOperation } from './exit-codes.ts'
 import { createRateMeter } from './rate.ts'
-import { renderProgress } from './render.ts'
+import { renderProgress, renderRoute } from './render.ts'
 
 /** Has it not ended yet? */
 export function isRunning(operation: Operation): boolean {
@@ -98,12 +98,11 @@ function joinedWords(words: readonly string[]): string {
 
 /** `o7 move mail01 blade01 → blade02: send`, or `o9 evacuate blade01: 1 of 3 VMs moved` */
 function phaseOf(operation: Operation): string {
-  const route = operation.to === '' ? operation.from : `${operation.from} → ${operation.to}`
   return joinedWords([
     operation.id,
     operation.kind,
     operation.vm,
-    `${route}:`,
+    `${renderRoute(operation)}:`,
     stepOf(operation) || operation.outcome || operation.state,
   ])
 }

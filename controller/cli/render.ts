@@ -24,3 +24,9 @@ export function renderNPlusOne({ kept, text }: NPlusOne, when = ''): string {
 export function renderSection(heading: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ['', heading, ...lines.map(line => `  ${line}`)]
 }
+
+/** `blade01 → blade02`; with one of them only that one. */
+export function renderRoute({ from, to }: { readonly from: string; readonly to: string }): string {
+  if (to === '') return from
+  return from === '' ? `→ ${to}` : `${from} → ${to}`
+}

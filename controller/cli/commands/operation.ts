@@ -4,7 +4,7 @@ import type { Command as CommandRecord } from '../../../proto/gen/lifeboat/v1/ty
 import { formatBytes, formatDuration } from '../../../shared/domain/units.ts'
 import { type CliContext, show } from '../context.ts'
 import { followOperation, isRunning } from '../follow.ts'
-import { renderSection, renderTable, renderTime } from '../render.ts'
+import { renderRoute, renderSection, renderTable, renderTime } from '../render.ts'
 
 const NONE_RUNNING = 'Nothing is being worked on.'
 
@@ -88,11 +88,10 @@ export function renderOperations(operations: readonly Operation[], empty = NONE_
 
 /** One operation with its steps and every command that was run. */
 export function renderOperation(operation: Operation): string {
-  const route = operation.to === '' ? operation.from : `${operation.from} → ${operation.to}`
   const took =
     operation.endedAt > 0 ? `, took ${formatDuration(operation.endedAt - operation.startedAt)}` : ''
   const lines = [
-    `${operation.id}: ${[operation.kind, operation.vm, route, operation.method].filter(part => part !== '').join(' ')}`,
+    `${operation.id}: ${[operation.kind, operation.vm, renderRoute(operation), operation.method].filter(part => part !== '').join(' ')}`,
     `  ${operation.state}${took}${operation.outcome === '' ? '' : `: ${operation.outcome}`}`,
     `  why: ${operation.cause || '-'} (${operation.requestedBy || '-'}${operation.plan === '' ? '' : `, plan ${operation.plan}`})`,
   ]

@@ -42,3 +42,34 @@ test('every problem is told at once, by the names of the file', () => {
 test('limits that contradict each other are refused', () => {
   assert.throws(() => read('[liveness]\nreport_interval_s = 20\n'), /1 problem/)
 })
+
+test('backups: every problem of the section and of its VMs at once', () => {
+  const text = `
+[backup]
+mode = "gently"
+schedule = "at night"
+keep_hourly = 3
+[backup.boot_test]
+sign = "smoke"
+[[backup.vm]]
+name = "db01"
+schedule = "0 25 * * *"
+`
+  assert.throws(
+    () => read(text),
+    (error: { details: string[] }) => {
+      const told = error.details.join('\n')
+      for (const key of ['mode', 'schedule', 'keep_hourly', 'boot_test.sign', 'vm.0.schedule']) {
+        assert.ok(told.includes(`backup.${key}`), `${key} in ${told}`)
+      }
+      return true
+    },
+  )
+  assert.throws(() => read('[[backup.vm]]\nname = "a"\n[[backup.vm]]\nname = "a"\n'), {
+    details: ["backup.vm.1.name: 'a' has a [[backup.vm]] already"],
+  })
+  assert.throws(
+    () => read('[backup]\nkeep_last = 0\nkeep_daily = 0\nkeep_weekly = 0\nkeep_monthly = 0\n'),
+    (error: { details: string[] }) => /something must be kept/.test(error.details.join()),
+  )
+})

@@ -219,3 +219,28 @@ test('home is where the VM runs, also when its arrival was never confirmed; a pa
   assert.equal(home(arrived('running')), 'blade02')
   assert.equal(home(arrived('paused')), 'blade01')
 })
+
+test('the VM of a boot test is none of the fleet, but what it takes is taken', () => {
+  const tried: Vm = { ...WEB, id: 'id-test', name: 'lifeboat-test-0123abcd' }
+  const { blades, vms } = snapshot({ blades: [blade('blade01', [WEB, tried])] })
+  assert.deepEqual(
+    vms.map(each => each.name),
+    ['web01'],
+  )
+  assert.deepEqual(
+    blades[0]?.reservations.map(each => [each.vmName, each.memoryBytes]),
+    [['lifeboat-test-0123abcd', tried.memoryBytes]],
+  )
+  const test = {
+    kind: 'boot-test',
+    to: 'blade01',
+    reservation: { operation: 'o1', vmId: 'id-test', vmName: tried.name, memoryBytes: GIB, volumes: [] },
+  } as const
+  const busy = snapshot({ blades: [blade('blade01', [WEB, tried])], operations: [moving(test)] })
+  assert.equal(busy.blades[0]?.reservations.length, 1, 'not counted twice')
+  assert.deepEqual(
+    busy.vms.map(each => [each.name, each.state, each.operation]),
+    [['web01', 'running', '']],
+    'the VM it is a copy of is not busy by it',
+  )
+})
