@@ -51,7 +51,7 @@ export function createVaultClients(store: Store, identity: Identity): VaultClien
     if (record.joinedAt === 0) {
       throw new LifeboatError(
         'refused',
-        `the vault ${vault} has not joined yet; \`lifeboat vault add ${vault}\` makes a new token`,
+        `the vault ${vault} has not joined yet; \`lifeboat vault add ${vault} --address ${record.address}\` makes a new token`,
       )
     }
     const known = connections.get(vault)

@@ -97,6 +97,9 @@ async function stayUp(fleet: SimFleet, recordPath: string, signal: AbortSignal):
       'sim fail blade05 psu',
       'sim fail blade07 nic-a',
       'why web03',
+      'backup run web01',
+      'backup verify web01 --boot',
+      'backup restore web01 --name web01-copy',
       '--help',
     ]) {
       say(`    npx lifeboat ${command}`)
