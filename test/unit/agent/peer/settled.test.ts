@@ -20,7 +20,7 @@ const MOVE: MoveRow = {
 }
 
 test('the door is shut while a definition is being taken in: what drops the VM waits for it', async () => {
-  const { target } = createTwoBlades('stopped')
+  const { source, target } = createTwoBlades('stopped')
   target.services.moves.put(MOVE)
   const gate = Promise.withResolvers<void>()
   const define = target.services.hypervisor.define
@@ -31,7 +31,7 @@ test('the door is shut while a definition is being taken in: what drops the VM w
   const [here, there] = duplexPair()
   const header = { channel: 'definition', moveId: 'm1', vmId: VM_ID } as const
   const taken = target.incoming.handlers.bytes(header, MOVE, there as TLSSocket, () => {})
-  here.end(VM_ID)
+  here.end(await source.services.hypervisor.definition(VM_ID))
   await settle()
   let isSettled = false
   const settled = target.incoming.settled(MOVE).then(() => {
