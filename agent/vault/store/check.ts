@@ -1,6 +1,7 @@
 import { errorCode, LifeboatError } from '../../../shared/errors.ts'
+import { distinctPositions } from '../format/distinct.ts'
 import type { FrameChecker } from '../format/frame-checker.ts'
-import { type ChunkIndex, MAX_CHUNK_BYTES } from '../format/index.ts'
+import { type ChunkIndex, type Digest, MAX_CHUNK_BYTES } from '../format/index.ts'
 import type { PointRef } from '../format/point.ts'
 import type { CheckReport, ChunkId, ProgressOptions } from '../vault.ts'
 import { eachBounded } from './bounded.ts'
@@ -28,37 +29,49 @@ export async function checkPoint(
   options: ProgressOptions,
 ): Promise<PointCheck> {
   if (!(await fileExists(layout.point(ref)))) throw notListed(ref)
-  const sizes = new Map<ChunkId, number>()
+  const indexes: ChunkIndex[] = []
   const unreadable: UnreadableIndex[] = []
-  let digest: ChunkIndex['digest'] = 'sha256'
   for await (const item of readIndexes(layout, ref)) {
-    if (isUnreadable(item)) {
-      unreadable.push(item)
-      continue
-    }
-    const { index } = item
-    digest = index.digest
-    for (let position = 0; position < index.count; position++) {
-      sizes.set(index.idAt(position), index.endAt(position) - index.startAt(position))
-    }
+    if (isUnreadable(item)) unreadable.push(item)
+    else indexes.push(item.index)
   }
-  const total = [...sizes.values()].reduce((sum, size) => sum + size, 0)
+  const total = { chunks: 0, bytes: 0 }
+  for (const { sizeBytes } of distinctChunks(indexes)) {
+    total.chunks++
+    total.bytes += sizeBytes
+  }
   const bad: ChunkId[] = []
   let done = 0
-  await eachBounded(sizes, CHUNKS_AT_ONCE, async ([id, size]) => {
+  await eachBounded(distinctChunks(indexes), CHUNKS_AT_ONCE, async ({ id, digest, sizeBytes }) => {
     if (options.signal.aborted) throw new LifeboatError('aborted', 'the check was stopped')
-    if (!(await isGood({ layout, frames }, id, digest, size))) bad.push(id)
-    done += size
-    options.onProgress?.(done, total)
+    if (!(await isGood({ layout, frames }, id, digest, sizeBytes))) bad.push(id)
+    done += sizeBytes
+    options.onProgress?.(done, total.bytes)
   })
-  return { chunks: sizes.size, bad, problems: unreadable.map(describeUnreadable), unreadable }
+  return { chunks: total.chunks, bad, problems: unreadable.map(describeUnreadable), unreadable }
+}
+
+interface CheckedChunk {
+  readonly id: ChunkId
+  readonly digest: Digest
+  readonly sizeBytes: number
+}
+
+/** Made one by one, twice: they would take more memory than the indexes. */
+function* distinctChunks(indexes: readonly ChunkIndex[]): Generator<CheckedChunk> {
+  for (const index of indexes) {
+    for (const position of distinctPositions(index)) {
+      const sizeBytes = index.endAt(position) - index.startAt(position)
+      yield { id: index.idAt(position), digest: index.digest, sizeBytes }
+    }
+  }
 }
 
 /** Is the chunk there, and does it hold what its name says (and as much as the index says)? */
 export async function isGood(
   { layout, frames }: CheckContext,
   id: ChunkId,
-  digest: ChunkIndex['digest'],
+  digest: Digest,
   sizeBytes?: number,
 ): Promise<boolean> {
   const frame = await readIfThere(layout.chunk(id))
@@ -69,7 +82,7 @@ export async function isFrameGood(
   frames: FrameChecker,
   id: ChunkId,
   frame: Buffer,
-  digest: ChunkIndex['digest'],
+  digest: Digest,
   sizeBytes?: number,
 ): Promise<boolean> {
   try {

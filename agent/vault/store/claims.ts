@@ -18,10 +18,10 @@ export interface Claims {
 }
 
 /**
- * 12 of the 64 digits fit a number exactly and take a quarter of the memory. Two chunks that share them only keep each
+ * 13 of the 64 digits fit a number exactly and take a quarter of the memory. Two chunks that share them only keep each
  * other from collection, once.
  */
-const KEPT_DIGITS = 12
+const KEPT_DIGITS = 13
 
 export function claimKey(id: ChunkId): number {
   return Number.parseInt(id.slice(0, KEPT_DIGITS), 16)

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, renameSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { LifeboatError } from '../../../shared/errors.ts'
+import { distinctPositions } from '../format/distinct.ts'
 import { parseIndex } from '../format/index.ts'
 import { formatManifest, type Manifest, type ManifestDisk, parseManifest } from '../format/manifest.ts'
 import type { PointRef } from '../format/point.ts'
@@ -89,9 +90,8 @@ async function findChunks(layout: VaultLayout, folder: string, manifest: Manifes
     const bytes = await readIfThere(join(folder, indexFile(disk.target)))
     checkIndex(disk, bytes)
     const index = parseIndex(bytes ?? Buffer.alloc(0))
-    const distinct = new Set<ChunkId>()
-    for (let position = 0; position < index.count; position++) distinct.add(index.idAt(position))
-    await eachBounded(distinct, LOOKS_AT_ONCE, async id => {
+    await eachBounded(distinctPositions(index), LOOKS_AT_ONCE, async position => {
+      const id = index.idAt(position)
       if (!(await fileExists(layout.chunk(id)))) missing.push(id)
     })
   }
