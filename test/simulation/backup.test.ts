@@ -78,9 +78,13 @@ describe('backups', { concurrency: 3 }, () => {
 
     // Both halves of the mirror are gone, and with them the VM; somebody has cleaned up what was left of it.
     await fleet.blade('blade01').loseVm(scenario.idOf('web01'))
+    await scenario.until('every blade has reported to it', async () => {
+      const { blades } = await fleet.admin.ask('listBlades', {})
+      return blades.every(blade => blade.liveness === 'up')
+    })
     await scenario.until('the controller has seen that the VM is gone', async () => {
       const { vms } = await fleet.admin.ask('listVms', { blade: '' })
-      return !vms.some(vm => vm.name === 'web01' && vm.state === 'running')
+      return !vms.some(vm => vm.name === 'web01')
     })
     const restore = await fleet.admin.ask('restoreBackup', { ...whole('web01'), to: 'blade03' })
     const ended = await endOf(scenario, restore.id)
