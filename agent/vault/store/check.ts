@@ -1,22 +1,15 @@
-import { errorCode, LifeboatError } from '../../../shared/errors.ts'
+import { LifeboatError } from '../../../shared/errors.ts'
 import { distinctPositions } from '../format/distinct.ts'
-import type { FrameChecker } from '../format/frame-checker.ts'
-import { type ChunkIndex, type Digest, MAX_CHUNK_BYTES } from '../format/index.ts'
+import type { ChunkIndex, Digest } from '../format/index.ts'
 import type { PointRef } from '../format/point.ts'
 import type { CheckReport, ChunkId, ProgressOptions } from '../vault.ts'
 import { eachBounded } from './bounded.ts'
-import { fileExists, readIfThere } from './files.ts'
-import type { VaultLayout } from './layout.ts'
+import { createChunkLook, type LookContext } from './chunk-look.ts'
+import { fileExists } from './files.ts'
 import { notListed } from './listing.ts'
 import { describeUnreadable, isUnreadable, readIndexes, type UnreadableIndex } from './marks.ts'
 
 const CHUNKS_AT_ONCE = 4
-
-/** What is looked at, and with what. */
-export interface CheckContext {
-  readonly layout: VaultLayout
-  readonly frames: FrameChecker
-}
 
 export interface PointCheck extends CheckReport {
   readonly unreadable: readonly UnreadableIndex[]
@@ -24,7 +17,7 @@ export interface PointCheck extends CheckReport {
 
 /** Hashes every chunk of a restore point where it lies; changes nothing. `not-found`, `aborted`. */
 export async function checkPoint(
-  { layout, frames }: CheckContext,
+  { layout, frames }: LookContext,
   ref: PointRef,
   options: ProgressOptions,
 ): Promise<PointCheck> {
@@ -40,11 +33,13 @@ export async function checkPoint(
     total.chunks++
     total.bytes += sizeBytes
   }
+  const look = createChunkLook({ layout, frames })
   const bad: ChunkId[] = []
   let done = 0
   await eachBounded(distinctChunks(indexes), CHUNKS_AT_ONCE, async ({ id, digest, sizeBytes }) => {
     if (options.signal.aborted) throw new LifeboatError('aborted', 'the check was stopped')
-    if (!(await isGood({ layout, frames }, id, digest, sizeBytes))) bad.push(id)
+    const { verdict } = await look(id, digest, sizeBytes)
+    if (verdict !== 'good') bad.push(id)
     done += sizeBytes
     options.onProgress?.(done, total.bytes)
   })
@@ -64,32 +59,5 @@ function* distinctChunks(indexes: readonly ChunkIndex[]): Generator<CheckedChunk
       const sizeBytes = index.endAt(position) - index.startAt(position)
       yield { id: index.idAt(position), digest: index.digest, sizeBytes }
     }
-  }
-}
-
-/** Is the chunk there, and does it hold what its name says (and as much as the index says)? */
-export async function isGood(
-  { layout, frames }: CheckContext,
-  id: ChunkId,
-  digest: Digest,
-  sizeBytes?: number,
-): Promise<boolean> {
-  const frame = await readIfThere(layout.chunk(id))
-  return frame !== undefined && (await isFrameGood(frames, id, frame, digest, sizeBytes))
-}
-
-export async function isFrameGood(
-  frames: FrameChecker,
-  id: ChunkId,
-  frame: Buffer,
-  digest: Digest,
-  sizeBytes?: number,
-): Promise<boolean> {
-  try {
-    const found = await frames.check(id, frame, digest, MAX_CHUNK_BYTES)
-    return sizeBytes === undefined || found === sizeBytes
-  } catch (error) {
-    if (errorCode(error) === 'bad-input') return false
-    throw error
   }
 }

@@ -5,11 +5,11 @@ import { SECOND_MS } from '../../../shared/domain/units.ts'
 import type { PointRef } from '../format/point.ts'
 import type { ChunkId } from '../vault.ts'
 import { eachBounded } from './bounded.ts'
-import { isFrameGood } from './check.ts'
+import { createChunkLook } from './chunk-look.ts'
 import { claimKey } from './claims.ts'
 import type { StoreContext } from './context.ts'
 import { edit, endIndexProblems, quarantine, raiseIndexProblem } from './damage.ts'
-import { fileExists, readIfThere } from './files.ts'
+import { fileExists } from './files.ts'
 import { listRefs, readPoint } from './listing.ts'
 import { isUnreadable, readIndexes } from './marks.ts'
 import { endProblems, raiseProblem } from './problems.ts'
@@ -58,6 +58,7 @@ export async function scrub(context: StoreContext, options: ScrubOptions): Promi
   }
   let state = goesOn ? last : begun
   records.scrub.set(state)
+  const look = createChunkLook(context)
   const pace = createPace(context, options)
   const bad = new Set<ChunkId>()
   let notedAt = clock.now()
@@ -71,7 +72,7 @@ export async function scrub(context: StoreContext, options: ScrubOptions): Promi
       records.scrub.set(state)
       notedAt = clock.now()
     }
-    const found = await scrubFolder(context, folder, pace)
+    const found = await scrubFolder(context, folder, look, pace)
     for (const id of found.bad) bad.add(id)
     state = { ...state, doneChunks: state.doneChunks + found.chunks }
     options.onProgress?.(Number.parseInt(folder, 16) + 1, FOLDERS)
@@ -92,6 +93,7 @@ async function foldersFrom({ layout }: StoreContext, next: string): Promise<read
 async function scrubFolder(
   context: StoreContext,
   prefix: string,
+  look: ReturnType<typeof createChunkLook>,
   pace: (bytes: number) => Promise<void>,
 ): Promise<{ chunks: number; bad: readonly ChunkId[] }> {
   const names = await readdir(join(context.layout.store, prefix))
@@ -100,12 +102,12 @@ async function scrubFolder(
   await eachBounded(names, CHUNKS_AT_ONCE, async name => {
     const id = CHUNK_FILE.exec(name)?.[1]
     if (id === undefined) return
-    const frame = await readIfThere(context.layout.chunk(id))
+    const { verdict, bytes } = await look(id, 'sha256')
     // Collected meanwhile.
-    if (frame === undefined) return
+    if (verdict === 'gone') return
     chunks++
-    if (!(await isFrameGood(context.frames, id, frame, 'sha256'))) bad.add(id)
-    await pace(frame.length)
+    if (verdict === 'corrupt') bad.add(id)
+    await pace(bytes)
   })
   await quarantine(context, bad)
   return { chunks, bad: [...bad] }

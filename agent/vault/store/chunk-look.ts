@@ -1,0 +1,59 @@
+import { errorCode, LifeboatError } from '../../../shared/errors.ts'
+import type { FrameChecker } from '../format/frame-checker.ts'
+import { type Digest, MAX_CHUNK_BYTES } from '../format/index.ts'
+import type { ChunkId } from '../vault.ts'
+import { fileErrorCode, readIfThere } from './files.ts'
+import type { VaultLayout } from './layout.ts'
+
+/** What is looked at, and with what. */
+export interface LookContext {
+  readonly layout: VaultLayout
+  readonly frames: FrameChecker
+}
+
+export interface ChunkVerdict {
+  readonly verdict: 'good' | 'corrupt' | 'gone'
+  /** Compressed bytes read. */
+  readonly bytes: number
+}
+
+/** A sector that cannot be read, or a checksum of the file system that is wrong: that chunk is lost. */
+const MEDIA_ERRORS = new Set(['EIO', 'EBADMSG', 'EUCLEAN', 'ENODATA'])
+/** So many at once are not bad sectors but a disk that goes away; it may come back with all of them. */
+const MOST_UNREADABLE = 100
+
+/**
+ * Reads chunks where they lie and hashes them (and tells whether they hold as many bytes as an index says). One that
+ * cannot be read is as corrupt as one that holds other bytes; too many of those are `unavailable`, before a disk that
+ * lost its cable is taken for a vault full of corrupt chunks.
+ */
+export function createChunkLook({ layout, frames }: LookContext) {
+  let unreadable = 0
+  const corrupt = (error: unknown, bytes: number): ChunkVerdict => {
+    const isMedia = error instanceof LifeboatError && MEDIA_ERRORS.has(fileErrorCode(error.cause))
+    if (errorCode(error) !== 'bad-input' && !isMedia) throw error
+    if (isMedia && ++unreadable > MOST_UNREADABLE) {
+      throw new LifeboatError(
+        'unavailable',
+        'the disk of the vault fails: more than 100 chunks cannot be read',
+        {
+          cause: error,
+        },
+      )
+    }
+    return { verdict: 'corrupt', bytes }
+  }
+  return async (id: ChunkId, digest: Digest, sizeBytes?: number): Promise<ChunkVerdict> => {
+    let bytes = 0
+    try {
+      const frame = await readIfThere(layout.chunk(id))
+      if (frame === undefined) return { verdict: 'gone', bytes }
+      bytes = frame.length
+      const found = await frames.check(id, frame, digest, MAX_CHUNK_BYTES)
+      const isRight = sizeBytes === undefined || found === sizeBytes
+      return { verdict: isRight ? 'good' : 'corrupt', bytes }
+    } catch (error) {
+      return corrupt(error, bytes)
+    }
+  }
+}
