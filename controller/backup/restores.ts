@@ -102,6 +102,7 @@ export function createRestores(options: RestoresOptions): Restores {
       return store.transaction(() => startRestore(request, point, saved))
     },
     bootTest: async request => {
+      refuseEvacuating(store)
       const { point, saved } = await readPoint(request)
       needDefinition(point, saved)
       const name = `${TEST_VM_PREFIX}${ids.next().replaceAll('-', '').slice(0, 8)}`
@@ -129,6 +130,16 @@ export function createRestores(options: RestoresOptions): Restores {
       })
     },
   }
+}
+
+/** An evacuation needs the room, and would abort the test with its next pass. Throws `refused`. */
+function refuseEvacuating(store: Store): void {
+  const [evacuation] = store.evacuations.active()
+  if (evacuation === undefined) return
+  throw new LifeboatError(
+    'refused',
+    `${evacuation.blade} is being emptied (operation ${evacuation.operation}): boot tests wait until that is over`,
+  )
 }
 
 type WishOfVm = Omit<RestoreWish, 'to' | 'override' | 'besideNPlusOne'>

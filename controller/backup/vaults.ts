@@ -77,7 +77,7 @@ export function createVaults(options: VaultsOptions): Vaults {
   }
 
   const tellBootTests = async (name: string) => {
-    for (const test of store.backups.bootTests().reverse()) {
+    for (const test of store.backups.bootTests().toReversed()) {
       if (test.vault !== name || test.toldAt > 0) continue
       const { vmId, point, at, ok, recoveryMs, error } = test
       const record = { point: { vmId, point }, at, ok, recoveryMs, error }

@@ -155,7 +155,9 @@ function converse(
     if (store.stories.addEvent({ id: `${blade}/${id}`, blade, at, kind, vm, text })) {
       const now = clock.now()
       store.stories.tell('blade', blade, now, `${kind}: ${text}`)
-      const known = store.vms.list().find(each => each.name === vm || each.id === vm)
+      // A name may have been borne by others before; the blade speaks of its own.
+      const isIt = (each: { id: string; name: string }) => each.name === vm || each.id === vm
+      const known = store.blades.get(blade)?.report?.vms.find(isIt) ?? store.vms.list().find(isIt)
       if (known !== undefined) store.stories.tell('vm', known.id, now, `${blade}: ${kind}: ${text}`)
       if (known !== undefined && (kind === 'backup-done' || kind === 'backup-failed')) {
         const ok = kind === 'backup-done'

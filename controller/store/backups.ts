@@ -34,11 +34,11 @@ export interface BackupStore {
   /** Idempotent: agents tell an event until they hear that it arrived. */
   addOutcome(outcome: BackupOutcome): void
   /** The newest of each VM first. */
-  outcomes(): BackupOutcome[]
+  outcomes(): readonly BackupOutcome[]
   /** Also idempotent, by its operation. */
   addBootTest(test: BootTest): void
   /** The newest first. */
-  bootTests(): BootTest[]
+  bootTests(): readonly BootTest[]
   bootTestTold(operation: string, at: number): void
   /** Returns how many rows went. The newest boot test of a VM stays: it is its recovery time. */
   prune(before: number): number
@@ -64,15 +64,20 @@ const TESTS = createRowMap<Omit<BootTest, 'ok'> & { ok: number }, BootTestTable>
   [],
 )
 
-/** Over the tables `backup_outcomes` and `boot_tests`. */
+/** Over the tables `backup_outcomes` and `boot_tests`. Looked at each second, changed a few times a night. */
 export function createBackupStore(sql: Sql): BackupStore {
-  const bootTests = () =>
-    sql
+  let outcomes: readonly BackupOutcome[] | undefined
+  let tests: readonly BootTest[] | undefined
+  const bootTests = () => {
+    tests ??= sql
       .all(sql.build.selectFrom('boot_tests').selectAll().orderBy('at', 'desc'))
       .map(TESTS.fromRow)
       .map(each => ({ ...each, ok: each.ok === 1 }))
+    return tests
+  }
   return {
     addOutcome: outcome => {
+      outcomes = undefined
       const row = OUTCOMES.toRow({ ...outcome, ok: Number(outcome.ok) }) as BackupOutcomeTable
       sql.run(
         sql.build
@@ -81,12 +86,15 @@ export function createBackupStore(sql: Sql): BackupStore {
           .onConflict(conflict => conflict.doNothing()),
       )
     },
-    outcomes: () =>
-      sql
+    outcomes: () => {
+      outcomes ??= sql
         .all(sql.build.selectFrom('backup_outcomes').selectAll().orderBy('vm_id').orderBy('at', 'desc'))
         .map(OUTCOMES.fromRow)
-        .map(each => ({ ...each, ok: each.ok === 1 })),
+        .map(each => ({ ...each, ok: each.ok === 1 }))
+      return outcomes
+    },
     addBootTest: test => {
+      tests = undefined
       const row = TESTS.toRow({ ...test, ok: Number(test.ok) }) as BootTestTable
       sql.run(
         sql.build
@@ -97,6 +105,7 @@ export function createBackupStore(sql: Sql): BackupStore {
     },
     bootTests,
     bootTestTold: (operation, at) => {
+      tests = undefined
       sql.run(sql.build.updateTable('boot_tests').set({ told_at: at }).where('operation', '=', operation))
     },
     prune: before => {
@@ -109,6 +118,8 @@ export function createBackupStore(sql: Sql): BackupStore {
       for (const { operation } of old) {
         sql.run(sql.build.deleteFrom('boot_tests').where('operation', '=', operation))
       }
+      outcomes = undefined
+      tests = undefined
       return old.length + sql.run(sql.build.deleteFrom('backup_outcomes').where('at', '<', before))
     },
   }

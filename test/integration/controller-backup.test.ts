@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { type Order, OrderStatus } from '../../proto/gen/lifeboat/v1/intake.ts'
+import { IntakeClient, type Order, OrderStatus } from '../../proto/gen/lifeboat/v1/intake.ts'
 import { HOUR_MS } from '../../shared/domain/units.ts'
+import { createRequest, describeCertificate } from '../../shared/rpc/certificates.ts'
+import { channelOptions, createChannelCredentials, unary } from '../../shared/rpc/endpoint.ts'
 import { soundCapacity, vm } from '../fakes/agent-reports.ts'
 import { until } from '../fakes/until.ts'
 import {
   ask,
   type ControllerFixture,
   connectFleet,
-  type PlayedAgent,
+  PlayedAgent,
   startController,
 } from './controller-fixture.ts'
 import { addVault, type PlayedVault } from './played-vault.ts'
@@ -102,6 +104,43 @@ describe('a fleet with a vault', () => {
         ['depot', 'freeze', '0 2 * * *'],
       )
     }
+  })
+
+  it('a vault renews its certificate and does nothing else with the controller; one that was removed not even that', async () => {
+    const client = new IntakeClient(
+      fixture.controller.grpcAddress,
+      createChannelCredentials(vault.identity),
+      channelOptions('controller'),
+    )
+    const renew = async () => {
+      const { requestPem } = await createRequest('depot')
+      const request = { certificateRequestPem: requestPem }
+      return await unary(client, 'renewCertificate', request, { timeoutMs: 5000 })
+    }
+    try {
+      const { certificatePem } = await renew()
+      const { name, role } = describeCertificate(certificatePem)
+      assert.deepEqual([name, role], ['depot', 'vault'])
+      const asAgent = new PlayedAgent(fixture, 'blade01', vault.identity)
+      await asAgent.connect()
+      assert.match((await asAgent.ended.promise).details, /role vault may not call/)
+      asAgent.disconnect()
+      await ask(fixture, 'removeVault', { name: 'depot' })
+      await assert.rejects(renew(), { code: 'not-allowed' })
+    } finally {
+      client.close()
+    }
+  })
+
+  it('names stand in certificates: no two members of the fleet have the same', async () => {
+    const blade = { name: 'depot', chassis: '', slot: 1, feeds: [], switches: [], tokenTtlMinutes: 0 }
+    await assert.rejects(ask(fixture, 'addBlade', blade), /depot is the name of a vault/)
+    const taken = { name: 'blade01', address: 'depot', tokenTtlMinutes: 0 }
+    await assert.rejects(ask(fixture, 'addVault', taken), /blade01 is the name of a blade/)
+    await assert.rejects(
+      ask(fixture, 'addVault', { ...taken, name: 'controller' }),
+      /the name of the controller/,
+    )
   })
 
   it('a tag turns the backups of one VM off: its agent is told, and the policy says why', async () => {

@@ -32,12 +32,12 @@ export class PlayedVault {
   readonly retention: RetentionPolicies[] = []
   /** Manifests by point. */
   readonly manifests = new Map<string, string>()
-  readonly #identity: Identity
+  readonly identity: Identity
   #server: Server | undefined
 
   constructor(name: string, identity: Identity) {
     this.name = name
-    this.#identity = identity
+    this.identity = identity
   }
 
   /** Resolves with its address. */
@@ -46,7 +46,7 @@ export class PlayedVault {
       log: silentLogger,
       authorise: ({ peer }) => onlyController(peer.role),
     })
-    const credentials = createServerCredentials(this.#identity)
+    const credentials = createServerCredentials(this.identity)
     const [bound] = await serve(server, [{ address: `127.0.0.1:${port}`, credentials }])
     this.#server = server
     return `127.0.0.1:${bound}`
