@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { writeDurably } from '../../shared/durable-file.ts'
 import type { CommandRunner } from '../../shared/exec.ts'
 import { DEFAULT_VAULT_DIR, DEFAULT_VAULT_STATE_DIR, type VaultConfig } from './config.ts'
+import { vaultLayout } from './store/layout.ts'
 
 export const VAULT_UNIT = 'lifeboat-vault'
 const USER = 'lifeboat'
@@ -51,13 +52,30 @@ function readDropIn(directory: string): string {
   return existsSync(path) ? readFileSync(path, 'utf8') : ''
 }
 
-/** The package makes the user; without it (a trial run, a simulation) the caller stays the owner. */
-export async function giveToVaultUser(config: VaultConfig, run: CommandRunner): Promise<boolean> {
-  if (process.getuid?.() !== 0) return false
+/**
+ * Gives what the service writes to its user: whoever works on the vault by hand does so as root, and must not shut the
+ * service out of a folder. Chunks stay as they are: there may be millions, and they are only read or removed.
+ * The package makes the user; without it (a trial run, a simulation) the caller stays the owner.
+ */
+export async function giveToVaultUser(config: VaultConfig, run: CommandRunner): Promise<void> {
+  if (process.getuid?.() !== 0) return
   const limits = { timeoutMs: TOOL_LIMIT_MS, okExitCodes: [0, 1] }
-  if ((await run.run(['id', '-u', USER], limits)).exitCode !== 0) return false
-  for (const directory of [config.dir, config.stateDir]) {
-    await run.run(['chown', '-R', `${USER}:${USER}`, directory], { timeoutMs: TOOL_LIMIT_MS })
+  if ((await run.run(['id', '-u', USER], limits)).exitCode !== 0) return
+  for (const { path, depth } of ownPaths(config)) {
+    if (!existsSync(path)) continue
+    const which = ['-maxdepth', String(depth), '!', '-user', USER]
+    const give = ['-exec', 'chown', '-h', `${USER}:${USER}`, '{}', '+']
+    await run.run(['find', path, ...which, ...give], { timeoutMs: TOOL_LIMIT_MS })
   }
-  return true
+}
+
+/** Pure. `store` to its folders only. */
+export function ownPaths({ dir, stateDir }: Pick<VaultConfig, 'dir' | 'stateDir'>) {
+  const { root, store, points, state, tmp, quarantine } = vaultLayout(dir)
+  return [
+    { path: stateDir, depth: 9 },
+    { path: root, depth: 1 },
+    { path: store, depth: 1 },
+    ...[points, state, tmp, quarantine].map(path => ({ path, depth: 9 })),
+  ]
 }

@@ -54,6 +54,20 @@ Examples:
       console.log(renderCheck(results))
       process.exitCode = results.every(result => result.problem === '') ? 0 : 1
     })
+  addOwnCommand(program)
+}
+
+/** No command for people: an error of ownership is healed by a restart. */
+function addOwnCommand(program: Command): void {
+  program
+    .command('own', { hidden: true })
+    .description(
+      'give the directories of the vault to the user of the service; what the unit does before it starts',
+    )
+    .option('-c, --config <file>', 'configuration of the vault', DEFAULT_VAULT_CONFIG_PATH)
+    .action(async (options: { config: string }) => {
+      await giveToVaultUser(readVaultConfig(options.config), createCommandRunner(systemClock))
+    })
 }
 
 interface JoinCommand {
