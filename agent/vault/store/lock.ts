@@ -10,6 +10,8 @@ export function lockVault(path: string): { release(): void } {
   let db: Database.Database | undefined
   try {
     db = new Database(path, { timeout: 0 })
+    // No journal on disk: a vault that is full to the last byte must open, to be pruned.
+    db.pragma('journal_mode = MEMORY')
     db.exec('BEGIN EXCLUSIVE')
     const held = db
     return { release: () => held.close() }

@@ -9,8 +9,9 @@ export interface Space {
   readonly freeBytes: number
 }
 
-/** Prune, collect and the vault's own records need a little even then. */
-const LEAST_FREE_BYTES = 256 * MIB
+/** The vault's own records need a little, and file systems get slow on their last blocks. */
+const LAST_BYTES = 64 * MIB
+const LAST_SHARE = 0.01
 
 export async function readSpace(path: string): Promise<Space> {
   try {
@@ -23,13 +24,13 @@ export async function readSpace(path: string): Promise<Space> {
 
 /** Why no new backup may begin; '' when it may. */
 export function tooFull(space: Space, reservePercent: number): string {
-  const wanted = Math.max(LEAST_FREE_BYTES, (space.sizeBytes * reservePercent) / 100)
+  const wanted = Math.ceil((space.sizeBytes * reservePercent) / 100)
   if (space.freeBytes >= wanted) return ''
   return `the vault has ${formatBytes(space.freeBytes)} of ${formatBytes(space.sizeBytes)} free and keeps ${formatBytes(wanted)} (${reservePercent} %): prune restore points or give it a larger disk; no backup is taken until then`
 }
 
 /** Why a backup that runs must end; '' while it may go on. It may use the reserve, but not the last of it. */
 export function usedUp(space: Space): string {
-  if (space.freeBytes >= LEAST_FREE_BYTES / 2) return ''
+  if (space.freeBytes >= Math.min(LAST_BYTES, space.sizeBytes * LAST_SHARE)) return ''
   return `the vault has only ${formatBytes(space.freeBytes)} free`
 }
