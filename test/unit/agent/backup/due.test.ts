@@ -63,11 +63,6 @@ test('after failures it is tried again ever more rarely, and never given up', ()
   assert.deepEqual(waits, [10, 30, 90, 240, 240, 240])
 })
 
-test('a schedule that never comes is never due', () => {
-  const cron = parseCron('0 2 31 2 *')
-  assert.equal(nextBackupAt({ id: ID, cron, jitterMs: 0, history: OLD }, at(10, 9)), 0)
-})
-
 test('a night without two o clock, in spring, is not left out', () => {
   const noon = new Date(2026, 2, 29, 12).getTime()
   const due = next({ knownSince: 0, lastSuccessAt: new Date(2026, 2, 28, 2).getTime() }, noon)
