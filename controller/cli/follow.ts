@@ -1,7 +1,8 @@
 import type { Operation } from '../../proto/gen/lifeboat/v1/admin.ts'
+import { formatBytes } from '../../shared/domain/units.ts'
 import type { CliContext } from './context.ts'
 import { EXIT_CODES, exitCodeOfOperation } from './exit-codes.ts'
-import { createRateMeter } from './rate.ts'
+import { createRateMeter, type RateMeter } from './rate.ts'
 import { renderProgress, renderRoute } from './render.ts'
 
 /** Has it not ended yet? */
@@ -48,10 +49,9 @@ export async function followOperations(
     for await (const next of context.admin().watch(id, context.interrupted)) {
       latest.set(id, next)
       const all = [...latest.values()]
-      const doneBytes = sum(all, each => each.doneBytes)
-      const totalBytes = sum(all, each => each.totalBytes)
-      const rate = meter.tell(context.now(), doneBytes, totalBytes)
-      context.progress(groupPhase(all, what), joined([renderProgress(doneBytes, totalBytes), rate]))
+      const ended = all.filter(each => !isRunning(each)).length
+      const detail = joined([...groupProgress(all, meter, context.now()), nowAtWork(all)])
+      context.progress(`${what}: ${ended} of ${all.length} ended`, detail)
     }
   }
   await Promise.all(operations.filter(isRunning).map(follow))
@@ -81,11 +81,26 @@ function joined(parts: readonly string[]): string {
   return parts.filter(part => part !== '').join(', ')
 }
 
-/** `backups: 1 of 3 ended; web01 send, web02 snapshot` */
-function groupPhase(operations: readonly Operation[], what: string): string {
-  const running = operations.filter(isRunning)
-  const now = running.map(operation => joinedWords([operation.vm, stepOf(operation)])).join(', ')
-  return `${what}: ${operations.length - running.length} of ${operations.length} ended${now === '' ? '' : `; ${now}`}`
+/** Bytes and rate; a bar and the time left only when all have begun: those that wait do not tell their size. */
+function groupProgress(operations: readonly Operation[], meter: RateMeter, now: number): string[] {
+  const doneBytes = sum(operations, each => each.doneBytes)
+  const totalBytes = sum(operations, each => each.totalBytes)
+  if (operations.every(each => each.totalBytes > 0 || !isRunning(each))) {
+    return [renderProgress(doneBytes, totalBytes), meter.tell(now, doneBytes, totalBytes)]
+  }
+  return [doneBytes > 0 ? formatBytes(doneBytes) : '', meter.tell(now, doneBytes, doneBytes)]
+}
+
+/** `web01 send, web02 snapshot`: those that do something, not those that wait. */
+function nowAtWork(operations: readonly Operation[]): string {
+  return operations
+    .filter(isRunning)
+    .flatMap(operation => {
+      // `backup/send (blade01)`: which blade is no news here.
+      const step = /^(?:.*\/)?(\S+)/.exec(stepOf(operation))?.[1] ?? ''
+      return step === '' ? [] : [`${operation.vm} ${step}`]
+    })
+    .join(', ')
 }
 
 function stepOf(operation: Operation): string {

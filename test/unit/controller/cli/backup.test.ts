@@ -113,7 +113,7 @@ test('a run wants exactly one choice of VMs', async () => {
 
 test('several backups are followed on one line to their ends; the worst outcome is the exit code', async () => {
   const answers = { runBackups: { operations: [backup('o1', 'web01'), backup('o2', 'db01')] } }
-  const send = [{ name: 'send', state: 'running' }]
+  const send = [{ name: 'backup/send (blade01)', state: 'running' }]
   const done = { state: 'done', endedAt: 5000, point: POINT, pauseMs: 84 }
   for (const [end, exitCode] of [
     [done, 0],
@@ -125,9 +125,10 @@ test('several backups are followed on one line to their ends; the worst outcome 
       o2: [backup('o2', 'db01', end)],
     })
     assert.equal(run.exitCode, exitCode, end.state)
+    assert.equal(run.noted.at(-1), 'backups: 2 of 2 ended')
     assert.ok(
-      run.noted.some(line => /^backups: \d of 2 ended; .*web01 send/.test(line)),
-      run.noted.join('\n'),
+      run.progressed.some(line => /^backups: [01] of 2 ended .*web01 send/.test(line)),
+      run.progressed.join('\n'),
     )
     assert.match(run.printed[0] ?? '', /^o1 +web01 +done +20261128T020512Z +84 ms +4 s/m)
     if (exitCode !== 0) assert.match(run.printed[0] ?? '', /Why: lifeboat operation show o2/)

@@ -6,6 +6,8 @@ import { type Operation, Operation as OperationMessage } from '../../../../proto
 export interface CliRun {
   readonly printed: string[]
   readonly noted: string[]
+  /** Phase and detail, as a terminal shows them. */
+  readonly progressed: string[]
   readonly asked: { method: string; request: unknown }[]
   readonly exitCode: number
 }
@@ -21,7 +23,13 @@ export async function runCli(
   watched: readonly Partial<Operation>[] | Readonly<Record<string, readonly Partial<Operation>[]>> = [],
   interrupted: AbortSignal = new AbortController().signal,
 ): Promise<CliRun> {
-  const run = { printed: [] as string[], noted: [] as string[], asked: [] as CliRun['asked'], exitCode: 0 }
+  const run = {
+    printed: [] as string[],
+    noted: [] as string[],
+    progressed: [] as string[],
+    asked: [] as CliRun['asked'],
+    exitCode: 0,
+  }
   const connection: AdminConnection = {
     ask: (method, request) => {
       run.asked.push({ method, request })
@@ -42,7 +50,10 @@ export async function runCli(
   const context: CliContext = {
     print: text => void run.printed.push(text),
     note: text => void run.noted.push(text),
-    progress: phase => void run.noted.push(phase),
+    progress: (phase, detail) => {
+      run.noted.push(phase)
+      run.progressed.push(`${phase} ${detail}`)
+    },
     env: {},
     now: () => 1_000_000,
     admin: () => connection,
