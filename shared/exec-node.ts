@@ -23,6 +23,9 @@ const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
   thin_delta: 'thin-provisioning-tools',
   dmsetup: 'dmsetup',
   blockdev: 'util-linux',
+  mount: 'mount',
+  umount: 'mount',
+  udevadm: 'udev',
 }
 const LVM_TOOL = /^(lv|vg|pv)[a-z]+$|^lvm$/
 

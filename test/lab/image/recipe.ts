@@ -6,7 +6,7 @@ export const KERNEL_SUITE = 'forky'
 export const PACKAGES = [
   ...['systemd-sysv', 'udev', 'dbus', 'kmod', 'iproute2', 'ethtool', 'iputils-ping', 'procps', 'less'],
   ...['openssh-server', 'openssh-client', 'netcat-openbsd', 'socat', 'adduser'],
-  ...['lvm2', 'thin-provisioning-tools', 'mdadm', 'dmsetup'],
+  ...['lvm2', 'thin-provisioning-tools', 'mdadm', 'dmsetup', 'e2fsprogs', 'xfsprogs'],
   ...['libvirt-daemon-system', 'libvirt-clients', 'qemu-system-x86', 'qemu-utils', 'ipmitool'],
   // For whoever restores without Lifeboat, by the vault's recipe.
   'casync',
