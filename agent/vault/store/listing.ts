@@ -58,7 +58,7 @@ export async function readPoint(
 ): Promise<PointSummary | undefined> {
   if (!UUID.test(ref.vmId) || !POINT.test(ref.point)) return undefined
   const folder = layout.point(ref)
-  const text = await readIfThere(join(folder, MANIFEST_FILE))
+  const text = await readManifestFile(folder)
   if (text === undefined && namesIn(folder).length === 0) return undefined
   const boot = BOOTED.safeParse(await readJson(join(folder, BOOTED_FILE)))
   const checked = CHECKED.safeParse(await readJson(join(folder, CHECKED_FILE)))
@@ -67,8 +67,10 @@ export async function readPoint(
     checkedAt: checked.success ? checked.data.at : 0,
     boot: boot.success ? boot.data : undefined,
   }
-  const manifest = read(text)
-  if (manifest instanceof LifeboatError) return { ...common, ...unreadable(ref, text, manifest) }
+  const manifest = text instanceof LifeboatError ? text : read(text)
+  if (manifest instanceof LifeboatError) {
+    return { ...common, ...unreadable(ref, text instanceof LifeboatError ? undefined : text, manifest) }
+  }
   const stateText = await damage(folder, manifest, problemsOf(problems, ref))
   return {
     ...common,
@@ -94,12 +96,21 @@ export function notListed(ref: PointRef): LifeboatError {
   return new LifeboatError('not-found', `the vault has no restore point ${ref.point} of VM ${ref.vmId}`)
 }
 
+/** One bad sector shall not hide all other restore points. */
+async function readManifestFile(folder: string): Promise<Buffer | LifeboatError | undefined> {
+  try {
+    return await readIfThere(join(folder, MANIFEST_FILE))
+  } catch (error) {
+    return asLifeboatError(error)
+  }
+}
+
 function read(text: Buffer | undefined): Manifest | LifeboatError {
   if (text === undefined) return new LifeboatError('bad-input', 'it has no manifest')
   try {
     return parseManifest(text.toString('utf8'))
   } catch (error) {
-    return error instanceof LifeboatError ? error : new LifeboatError(errorCode(error), String(error))
+    return asLifeboatError(error)
   }
 }
 
@@ -141,8 +152,17 @@ async function sizeOf(path: string): Promise<number | undefined> {
   }
 }
 
+function asLifeboatError(error: unknown): LifeboatError {
+  return error instanceof LifeboatError ? error : new LifeboatError(errorCode(error), String(error))
+}
+
+/** Undefined for what cannot be read: it is found out again. */
 async function readJson(path: string): Promise<unknown> {
-  return parseLoosely(await readIfThere(path))
+  try {
+    return parseLoosely(await readIfThere(path))
+  } catch {
+    return undefined
+  }
 }
 
 function parseLoosely(text: Buffer | undefined): unknown {

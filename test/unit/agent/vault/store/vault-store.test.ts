@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import type { Space } from '../../../../../agent/vault/store/space.ts'
@@ -264,4 +264,19 @@ test('chunks of a backup that ended early are there for the next attempt, and ar
   assert.deepEqual([report.chunks, report.keptChunks], [1, 1])
   await next.abort()
   assert.deepEqual((await store.collect({ dryRun: false, signal: never })).keptChunks, 0)
+})
+
+test('one restore point whose manifest cannot be read hides no other', async () => {
+  const store = open()
+  for (const day of [0, 1]) await backUp(store, { seeds: [day], at: VAULT_NOW + day * DAY_MS })
+  const path = join(place.dir, 'points', vmId(1), '20261128T020512Z', 'manifest.json')
+  // A folder in its place answers with an error as a bad sector does.
+  rmSync(path)
+  mkdirSync(path)
+  const points = await store.points()
+  assert.deepEqual(
+    points.map(({ state }) => state),
+    ['whole', 'unreadable'],
+  )
+  assert.match(points[1]?.stateText ?? '', /cannot read .*EISDIR/)
 })
