@@ -47,7 +47,17 @@ export async function listPoints(
     const summary = await readPoint(layout, problems, ref)
     if (summary !== undefined) found.push(summary)
   })
-  return found.sort((a, b) => compare(a.vm, b.vm) || compare(a.vmId, b.vmId) || compare(b.point, a.point))
+  return named(found).sort(
+    (a, b) => compare(a.vm, b.vm) || compare(a.vmId, b.vmId) || compare(b.point, a.point),
+  )
+}
+
+/** What has no readable name of its own goes by that of its VM's other restore points. */
+function named(points: readonly PointSummary[]): PointSummary[] {
+  const names = new Map(points.flatMap(({ vmId, vm }) => (vm === vmId ? [] : [[vmId, vm] as const])))
+  return points.map(point =>
+    point.vm === point.vmId ? { ...point, vm: names.get(point.vmId) ?? point.vm } : point,
+  )
 }
 
 /** One restore point; undefined when it is not listed. */
