@@ -9,6 +9,9 @@ const KEPT_TAG = 'lifeboat.kept.'
 const WAS_TAG = 'lifeboat.was.'
 const SINCE_TAG = 'lifeboat.kept-since.'
 
+/** On an LV that is a snapshot of a backup: read only, and gone with it or kept as the base of the next night. */
+export const SNAPSHOT_TAG = 'lifeboat.snapshot'
+
 const KEPT_LV_PREFIX = 'lifeboat-kept.'
 const KEPT_FILE = /^(.+)\.lifeboat-kept\.([A-Za-z0-9_.-]+)$/
 

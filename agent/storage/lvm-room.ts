@@ -1,5 +1,5 @@
 import type { StoragePool } from '../../shared/domain/fleet.ts'
-import { readMarks } from './kept-names.ts'
+import { readMarks, SNAPSHOT_TAG } from './kept-names.ts'
 import type { LvmReport } from './lvm.ts'
 import { lvPath } from './lvm-names.ts'
 import { isThinPool, type LogicalVolume, lvStorage, type VolumeGroup } from './lvm-text.ts'
@@ -24,10 +24,14 @@ export function thickRoom(group: VolumeGroup, volumes: readonly LogicalVolume[])
 export function thinRoom(pool: LogicalVolume, volumes: readonly LogicalVolume[]): Room {
   const inside = volumes.filter(volume => volume.group === pool.group && volume.pool === pool.name)
   const kept = inside.flatMap(volume => holding(volume, writtenBytes(volume)))
+  // A snapshot of a backup is never written either, and holds at most what its volume had when it was made.
+  const snapshots = inside.filter(volume => volume.tags.includes(SNAPSHOT_TAG))
   const promised = inside
-    .filter(volume => readMarks(volume.name, volume.tags).kept === undefined)
+    .filter(volume => !snapshots.includes(volume) && readMarks(volume.name, volume.tags).kept === undefined)
     .reduce((sum, volume) => sum + volume.sizeBytes, 0)
-  const held = kept.reduce((sum, one) => sum + one.heldBytes, 0)
+  const held =
+    kept.reduce((sum, one) => sum + one.heldBytes, 0) +
+    snapshots.reduce((sum, volume) => sum + writtenBytes(volume), 0)
   return {
     sizeBytes: pool.sizeBytes,
     physicalFreeBytes: pool.sizeBytes - writtenBytes(pool),

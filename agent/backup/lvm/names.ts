@@ -1,8 +1,7 @@
 import { LifeboatError } from '../../../shared/errors.ts'
+import { SNAPSHOT_TAG } from '../../storage/kept-names.ts'
 import { POINT } from '../../vault/format/point.ts'
 
-/** On every LV of ours that is a snapshot, or becomes one: set by the command that makes it. */
-export const SNAPSHOT_TAG = 'lifeboat.snapshot'
 const BACKUP_TAG = 'lifeboat.backup.'
 const VM_TAG = 'lifeboat.vm.'
 /** Kept on purpose: what changed since that restore point is told by it. */

@@ -10,8 +10,9 @@ import { knownBad, upstreamVersion } from './known-bad-kernels.ts'
 import { snapshotName } from './names.ts'
 import { type OwnPlan, ownAsJson, type PlannedSnapshot } from './own.ts'
 import { type DiskPlace, placeOfDisk } from './place.ts'
+import { dropBases } from './release.ts'
 import type { SnapshotLv, SnapshotReport } from './report-text.ts'
-import { checkPool, thickSizes } from './room.ts'
+import { checkPool, isPoolFull, thickSizes } from './room.ts'
 
 /** Finds out everything before the guest is touched; see `Snapshots.plan`. */
 export async function makePlan(
@@ -40,9 +41,10 @@ export async function makePlan(
     sources.push({ volume, snapshot: origins.indexOf(origin), file })
   }
   if (places.length > 0) await checkKernel(parts, request.force)
-  const report = await readReport(run)
-  const drafts = places.map(({ place, snapshot }) => draft(report, place, backupId, snapshot))
-  const snapshots = await withRoom(parts, report, drafts)
+  const found = await readReport(run)
+  const drafts = places.map(({ place, snapshot }) => draft(found, place, backupId, snapshot))
+  const report = await withRoomInPools(parts, found, drafts, run)
+  const snapshots = await withSizes(parts, report, drafts)
   const hold = await chooseHold(mode, state, () => hasAgent(guest, run))
   const own: OwnPlan = { hold, snapshots, sources }
   return { backupId, vmId: vm.id, vmName: vm.name, mode, pauseBudgetMs, own: ownAsJson(own) }
@@ -101,15 +103,30 @@ function findOrigin(report: SnapshotReport, { group, name }: LvName): SnapshotLv
   return origin
 }
 
-/** Thick ones get their size, the pools of thin ones are checked. */
-async function withRoom(
+/** Checks the pools of thin ones. A pool too full loses the bases of earlier nights before a backup is refused for it. */
+async function withRoomInPools(
+  parts: EngineParts,
+  found: SnapshotReport,
+  drafts: readonly PlannedSnapshot[],
+  run: CommandRunner,
+): Promise<SnapshotReport> {
+  let report = found
+  for (const { group, pool } of drafts.filter(one => one.kind === 'thin')) {
+    const name = { group, name: pool }
+    if (isPoolFull(findOrigin(report, name)) && (await dropBases(parts, report, name, run))) {
+      report = await readReport(run)
+    }
+    checkPool(findOrigin(report, name))
+  }
+  return report
+}
+
+/** Thick ones get their size. */
+async function withSizes(
   { rates }: EngineParts,
   report: SnapshotReport,
   drafts: readonly PlannedSnapshot[],
 ): Promise<PlannedSnapshot[]> {
-  for (const lv of drafts.filter(one => one.kind === 'thin')) {
-    checkPool(findOrigin(report, { group: lv.group, name: lv.pool }))
-  }
   const thick = drafts.filter(one => one.kind === 'thick')
   if (thick.length === 0) return [...drafts]
   const rateOf = await rates.look()

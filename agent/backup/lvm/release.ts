@@ -84,6 +84,24 @@ async function keepOrRemove(
   }
 }
 
+/**
+ * Removes the bases in a pool that fills: a quicker next night is worth less than the VMs of the pool. Tells whether there
+ * were any.
+ */
+export async function dropBases(
+  parts: EngineParts,
+  report: SnapshotReport,
+  pool: Pick<SnapshotLv, 'group' | 'name'>,
+  run: CommandRunner,
+): Promise<boolean> {
+  const bases = report.volumes.filter(
+    lv => lv.group === pool.group && lv.pool === pool.name && readMarks(lv.tags)?.basePoint !== undefined,
+  )
+  for (const lv of bases) await removeSnapshot(parts, lv, run)
+  for (const { name } of bases) parts.log.info(`snapshot ${name}: base => dropped (pool ${pool.name} fills)`)
+  return bases.length > 0
+}
+
 /** For a drop in the middle of reading: the reader holds the device, and `release` removes it when that has ended. */
 export async function removeIfIdle(
   parts: EngineParts,

@@ -16,11 +16,11 @@ const SHARE_OF_FREE = 0.2
 const WHOLE_SHARE = 1.01
 const WHOLE_EXTRA_BYTES = 8 * MIB
 
-export const POOL_DATA_LIMIT = 90
-export const POOL_METADATA_LIMIT = 85
+const POOL_DATA_LIMIT = 90
+const POOL_METADATA_LIMIT = 85
 /** Above these no snapshot is kept for the next night: it holds on to every block the guest replaces meanwhile. */
-export const BASE_DATA_LIMIT = 80
-export const BASE_METADATA_LIMIT = 75
+const BASE_DATA_LIMIT = 80
+const BASE_METADATA_LIMIT = 75
 
 export interface ThickNeed {
   readonly path: string
@@ -62,12 +62,16 @@ const describe = ({ path, writtenPerSecond }: ThickNeed, bytes: number) =>
 
 /** Throws `refused` when a thin pool is so full that a snapshot might stop its VMs (pure). */
 export function checkPool(pool: SnapshotLv): void {
+  if (!isPoolFull(pool)) return
   const { dataPercent, metadataPercent } = pool
-  if (dataPercent < POOL_DATA_LIMIT && metadataPercent < POOL_METADATA_LIMIT) return
   throw new LifeboatError(
     'refused',
     `thin pool ${pool.group}/${pool.name} is full to ${dataPercent} % (data) and ${metadataPercent} % (metadata): above ${POOL_DATA_LIMIT} % and ${POOL_METADATA_LIMIT} % no snapshot is made (lvextend it)`,
   )
+}
+
+export function isPoolFull({ dataPercent, metadataPercent }: SnapshotLv): boolean {
+  return dataPercent >= POOL_DATA_LIMIT || metadataPercent >= POOL_METADATA_LIMIT
 }
 
 export function mayKeepBase(pool: SnapshotLv): boolean {

@@ -6,7 +6,7 @@ import { extendLv, readReport } from './commands.ts'
 import type { EngineParts } from './engine.ts'
 import { readState } from './guest.ts'
 import { type OwnPlan, type PlannedSnapshot, readOwn } from './own.ts'
-import { removeIfIdle } from './release.ts'
+import { dropBases, removeIfIdle } from './release.ts'
 import { isInvalid, type SnapshotReport } from './report-text.ts'
 import { judgePool, judgeThick } from './room.ts'
 
@@ -43,15 +43,23 @@ async function look(
   }
   const report = await readReport(run)
   for (const lv of own.snapshots) {
-    const trouble = lv.kind === 'thin' ? lookAtPool(report, lv) : await lookAtThick(parts, report, lv, run)
+    const look = lv.kind === 'thin' ? lookAtPool : lookAtThick
+    const trouble = await look(parts, report, lv, run)
     if (trouble !== undefined) return trouble
   }
   return undefined
 }
 
-function lookAtPool(report: SnapshotReport, lv: PlannedSnapshot): string | undefined {
+async function lookAtPool(
+  parts: EngineParts,
+  report: SnapshotReport,
+  lv: PlannedSnapshot,
+  run: CommandRunner,
+): Promise<string | undefined> {
   const pool = report.volumes.find(volume => volume.group === lv.group && volume.name === lv.pool)
   if (pool === undefined || judgePool(pool) !== 'drop') return undefined
+  // What was kept of other nights goes first; whether that was enough is seen at the next look.
+  if (await dropBases(parts, report, pool, run)) return undefined
   return `thin pool ${lv.group}/${lv.pool} is full to ${pool.dataPercent} % (data), ${pool.metadataPercent} % (metadata)`
 }
 

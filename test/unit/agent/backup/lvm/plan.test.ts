@@ -85,6 +85,23 @@ test('a thin pool that is nearly full takes no snapshot', async () => {
   await assert.rejects(blade.snapshots.plan(blade.request(), blade.run), { code: 'refused', message: /86 %/ })
 })
 
+test('the bases of earlier nights go before a backup is refused for a full pool', async () => {
+  const blade = createFakeBlade()
+  blade.vm = { ...blade.vm, volumes: [volume('vda', '/dev/vg0/thin01', 'thin')] }
+  const tags = [
+    'lifeboat.snapshot',
+    'lifeboat.backup.b0',
+    'lifeboat.vm.other',
+    'lifeboat.base.20261127T020512Z',
+  ]
+  const base = { name: 'lifeboat-b0-0', attributes: 'Vri---t--k', sizeBytes: 64 * MIB, pool: 'pool', tags }
+  blade.lvs.push(base)
+  const pool = blade.lvs.find(lv => lv.name === 'pool')
+  Object.assign(pool ?? {}, { dataPercent: '95.00' })
+  await assert.rejects(blade.snapshots.plan(blade.request(), blade.run), { code: 'refused', message: /95 %/ })
+  assert.ok(!blade.lvs.includes(base))
+})
+
 test('a file that is not on an LV is refused while its VM runs, and read as it is while it is off', async t => {
   const blade = createFakeBlade()
   // Any file there is will do: only where it lies counts.
