@@ -69,7 +69,11 @@ export async function alreadyListed(layout: VaultLayout, manifest: Manifest): Pr
   const listed = await readManifest(layout, ref)
   const content = (of: Manifest) =>
     JSON.stringify([of.at, of.blade, of.disks.map(disk => [disk.target, disk.indexSha256])])
-  if (content(listed) === content(manifest)) return listed
+  if (content(listed) === content(manifest)) {
+    // The first attempt may have failed at just this.
+    syncDirectory(layout.vm(ref.vmId))
+    return listed
+  }
   throw new LifeboatError(
     'already-exists',
     `restore point ${ref.point} of VM ${ref.vmId} is there, with other content`,

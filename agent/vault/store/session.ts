@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { errorCode, LifeboatError } from '../../../shared/errors.ts'
+import { LifeboatError } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
 import type { FrameChecker } from '../format/frame-checker.ts'
 import { MAX_CHUNK_BYTES, parseChunkId, parseIndex } from '../format/index.ts'
@@ -40,17 +40,24 @@ export function createSession(
   const indexes = new Set<string>()
   let ended = false
   let published: Promise<Manifest> | undefined
+  let aborting: Promise<void> | undefined
   deps.claims.open(name)
 
   const checkOpen = (): void => {
-    if (ended) throw new LifeboatError('aborted', `the backup of ${request.vm.name} has ended`)
+    if (ended || aborting !== undefined)
+      throw new LifeboatError('aborted', `the backup of ${request.vm.name} has ended`)
   }
   const end = (manifest: Manifest | undefined): void => {
     if (ended) return
     ended = true
     deps.claims.close(name)
-    staging.remove()
     deps.onEnd(manifest)
+    try {
+      staging.remove()
+    } catch (error) {
+      // A write that was under way put its file there again; the next start of the vault clears it.
+      deps.log.warn('the folder of an ended backup stays', { folder, error })
+    }
   }
 
   const publish = async (draft: Omit<Manifest, 'format' | 'version' | 'blade'>): Promise<Manifest> => {
@@ -72,6 +79,16 @@ export function createSession(
       }
       return await listPoint(deps.layout, join(folder, 'point'), manifest, deps.sync)
     })
+  }
+
+  /** What came whole is kept for the next attempt, until collection finds that nobody names it. */
+  const abort = async (): Promise<void> => {
+    try {
+      await staging.settle()
+    } catch (error) {
+      deps.log.warn('chunks of an ended backup were not kept', { vm: request.vm.name, error })
+    }
+    end(undefined)
   }
 
   return {
@@ -121,12 +138,8 @@ export function createSession(
       // A listing that runs is not torn apart; whether it came through is told to whoever asks for it again.
       await published?.catch(() => {})
       if (ended) return
-      // What came whole is kept for the next attempt, until collection finds that nobody names it.
-      await staging.settle().catch(error => {
-        if (errorCode(error) === 'internal') throw error
-        deps.log.warn('chunks of an ended backup were not kept', { vm: request.vm.name, error })
-      })
-      end(undefined)
+      aborting ??= abort()
+      await aborting
     },
   }
 }

@@ -280,3 +280,27 @@ test('one restore point whose manifest cannot be read hides no other', async () 
   )
   assert.match(points[1]?.stateText ?? '', /cannot read .*EISDIR/)
 })
+
+test('a connection that breaks while chunks come in ends its backup once, and frees its place', async () => {
+  let sync = Promise.withResolvers<void>()
+  const run = {
+    ...idleRunner,
+    run: async () => {
+      await sync.promise
+      return { stdout: '', stderr: '', exitCode: 0, durationMs: 0 }
+    },
+  }
+  const store = open({ run, maxSessions: 1 })
+  const session = await beginBackup(store, { seeds: [1, 2] })
+  await session.put([makeChunk(1)])
+  const aborts = [session.abort(), session.abort()]
+  // The file system takes its time; the rest of the body comes meanwhile.
+  await assert.rejects(session.put([makeChunk(2)]), has('aborted'))
+  await assert.rejects(beginBackup(store, { vm: 2, seeds: [3] }), has('busy'))
+  sync.resolve()
+  await Promise.all(aborts)
+  assert.deepEqual(readdirSync(join(place.dir, 'tmp')), [])
+  sync = Promise.withResolvers<void>()
+  sync.resolve()
+  await backUp(store, { vm: 2, seeds: [3] })
+})
