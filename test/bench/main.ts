@@ -2,6 +2,8 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { describeError, LabError } from '../lab/errors.ts'
 import { measureIdleAgents } from './agent.ts'
+import { compareBackups } from './backup.ts'
+import { comparePauses } from './backup-pause.ts'
 import { compareEvacuations } from './evacuation.ts'
 
 const program = new Command('bench').description(
@@ -21,6 +23,20 @@ program
   )
   .option('--rounds <count>', 'how often', positive, 3)
   .action(({ rounds }: { rounds: number }) => compareEvacuations(Math.ceil(rounds)))
+
+program
+  .command('backup')
+  .description('two nights and a restore of a 4 GiB image against restic, borg, casync and tar, interleaved')
+  .option('--rounds <count>', 'how often', positive, 3)
+  .action(({ rounds }: { rounds: number }) => compareBackups(Math.ceil(rounds)))
+
+program
+  .command('backup-pause')
+  .description(
+    'how long a guest stands still for its snapshots against bare virsh suspend, lvcreate -s, virsh resume, in turn',
+  )
+  .option('--rounds <count>', 'how often', positive, 30)
+  .action(({ rounds }: { rounds: number }) => comparePauses(Math.ceil(rounds)))
 
 try {
   await program.parseAsync()

@@ -1,0 +1,116 @@
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { LabError } from '../lab/errors.ts'
+import { must } from '../lab/run.ts'
+import { type BenchImages, benchCache, makeImages } from './backup-images.ts'
+import type { Measured } from './backup-measure.ts'
+import { bundlePrograms, type MeasuredBackup, type Programs, startOurs } from './backup-ours.ts'
+import { findPeers, type Peer, peerBackup, peerRestore, sizeMib } from './backup-peers.ts'
+import { OURS, printVerdicts, type Round, type Rounds, type Stages } from './backup-verdicts.ts'
+
+const POINTS = ['20261128T020512Z', '20261129T020512Z'] as const
+
+/** `npm run bench -- backup`: our backup and restore against its peers, interleaved, medians of the rounds. */
+export async function compareBackups(rounds: number): Promise<void> {
+  const say = (text: string): void => void process.stdout.write(`${text}\n`)
+  const images = await makeImages(say)
+  const { peers, resticVersion } = await findPeers(say)
+  const work = join(benchCache(), 'work')
+  rmSync(work, { recursive: true, force: true })
+  mkdirSync(work, { recursive: true })
+  const programs = await bundlePrograms(join(work, 'programs'))
+  const sums = {
+    night1: await sumOf(images.night1),
+    night2: await sumOf(images.night2),
+  }
+  say(`${rounds} rounds; all of them at nice 10; du counts room on the disk; load of the machine counts too`)
+  const found: Rounds = new Map()
+  for (let round = 0; round < rounds; round++) {
+    const tools = [undefined, ...peers]
+    // Whoever is first in one round is last in the next.
+    const order = tools.map((_, position) => tools[(position + round) % tools.length])
+    for (const peer of order) {
+      const folder = join(work, `${round}-${peer?.name.replaceAll(/\W/g, '') ?? 'ours'}`)
+      const stages =
+        peer === undefined
+          ? await runOurs(folder, programs, images, sums.night2)
+          : await runPeer(peer, folder, images, sums.night2)
+      const name = peer?.name ?? OURS
+      found.set(name, [...(found.get(name) ?? []), stages])
+      say(`round ${round + 1} ${name.padEnd(12)} ${describeStages(stages)}`)
+    }
+  }
+  printVerdicts(found, `restic ${resticVersion}`, say)
+  // Only now: a file system that has just deleted thousands of files looks longer for a free inode.
+  rmSync(work, { recursive: true, force: true })
+}
+
+async function runOurs(folder: string, programs: Programs, images: BenchImages, sum: string): Promise<Round> {
+  const ours = await startOurs(folder, programs)
+  try {
+    const vault = [join(folder, 'vault')]
+    const night1 = await settled(() => ours.backup(POINTS[0], images.night1))
+    const size1 = await sizeMib(vault)
+    const night2 = await settled(() => ours.backup(POINTS[1], images.night2))
+    const size2 = await sizeMib(vault)
+    const path = join(folder, 'out.img')
+    const restore = await settled(() => ours.restore(POINTS[1], path))
+    const restoredMib = await checkImage(path, sum)
+    return { night1, night2, restore, size1, size2, restoredMib, ours: worst(night1, night2, restore) }
+  } finally {
+    await ours.close()
+  }
+}
+
+async function runPeer(peer: Peer, folder: string, images: BenchImages, sum: string): Promise<Round> {
+  mkdirSync(folder, { recursive: true })
+  await peer.init(folder)
+  const night1 = await settled(() => peerBackup(peer, folder, images.night1, 1))
+  const night2 = await settled(() => peerBackup(peer, folder, images.night2, 2))
+  const restore = await settled(() => peerRestore(peer, folder, 2))
+  const restoredMib = await checkImage(restore.path, sum)
+  return {
+    night1,
+    night2,
+    restore,
+    size1: night1.repositoryMib,
+    size2: night2.repositoryMib,
+    restoredMib,
+    ours: undefined,
+  }
+}
+
+/** What the one before left to be written is written before the next begins. */
+async function settled<Result>(work: () => Promise<Result>): Promise<Result> {
+  await must(['sync'], { timeoutMs: 600_000 })
+  return await work()
+}
+
+function worst(...stages: readonly MeasuredBackup[]): NonNullable<Round['ours']> {
+  return {
+    workerPeakMib: Math.max(...stages.map(({ workerPeakMib }) => workerPeakMib)),
+    vaultPeakMib: Math.max(...stages.map(({ vaultPeakMib }) => vaultPeakMib)),
+    loopP99Ms: Math.max(...stages.map(({ loopP99Ms }) => loopP99Ms)),
+  }
+}
+
+async function sumOf(path: string): Promise<string> {
+  return (await must(['sha256sum', path], { timeoutMs: 600_000 })).split(' ')[0] ?? ''
+}
+
+/** Throws unless the image is that of the second night; returns what it takes on the disk, and removes it. */
+async function checkImage(path: string, sum: string): Promise<number> {
+  if ((await sumOf(path)) !== sum) throw new LabError(`${path} is not what was backed up`)
+  const mib = await sizeMib([path])
+  rmSync(path)
+  return mib
+}
+
+function describeStages(round: Round): string {
+  const stage = (name: keyof Stages): string => {
+    const { wallS, cpuS } = round[name] as Measured
+    return `${name} ${wallS.toFixed(1)} s, CPU ${cpuS.toFixed(1)} s`
+  }
+  const sizes = `${round.size1.toFixed(0)} +${(round.size2 - round.size1).toFixed(0)} MiB`
+  return `${stage('night1')} · ${stage('night2')} · ${stage('restore')} · ${sizes}`
+}
