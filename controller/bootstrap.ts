@@ -127,6 +127,7 @@ export async function createController(
     await stopServer(server, STOP_LIMIT_MS, clock)
     await parts.reconciler.close()
     await parts.vaults.close()
+    await parts.bootTests.idle()
     store.close()
   }
   try {
@@ -248,6 +249,7 @@ function joinParts({ config, store, identity, clock, ids, log, notifiers, nudge 
     vaults,
     settingsPush,
     restores,
+    bootTests,
     reconciler,
   }
 }

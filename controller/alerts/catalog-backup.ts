@@ -44,10 +44,11 @@ export const BACKUP_ALERTS = {
     dependsOn: [],
   },
   'vault-clock-off': {
-    title: each => `vault ${each.scopeName}: its clock is off`,
+    title: each => `vault ${each.scopeName}: its clock and others differ`,
     vms: () =>
       'The VMs are backed up all the same; by a wrong clock the wrong restore points may be dropped as old.',
-    next: () => 'Set the clock of its host, or that of the controller, and let NTP keep it (`timedatectl`).',
+    next: () =>
+      'Set the one that is wrong, on the vault, the controller or the blade, and let NTP keep it (`timedatectl`).',
     nextCommand: () => 'lifeboat vault status',
     dependsOn: [{ code: 'vault-unreachable' }],
   },

@@ -18,6 +18,8 @@ export interface BootTestNights {
   pass(now: number, heldBack: string): void
   /** An evacuation has begun: it needs the room. */
   standAside(): void
+  /** Resolves when nothing is about to begin; for the end of the process. */
+  idle(): Promise<void>
 }
 
 export interface BootTestNightsOptions {
@@ -36,7 +38,7 @@ export function createBootTestNights(options: BootTestNightsOptions): BootTestNi
   const told = new Set<string>()
   /** Those that could not begin: they keep no other from its turn, this night or any. */
   let refused: BootTry[] = []
-  let beginning = false
+  let beginning: Promise<void> | undefined
 
   const active = () => store.operations.active().filter(operation => operation.kind === 'boot-test')
 
@@ -93,18 +95,18 @@ export function createBootTestNights(options: BootTestNightsOptions): BootTestNi
       if (config.perNight === 0) return
       beginNight(now)
       const { at, left } = store.settings.bootTests()
-      if (left === 0 || beginning || active().length > 0) return
+      if (left === 0 || beginning !== undefined || active().length > 0) return
       if (now - at > NIGHT_MS) {
         log.warn(`${left} boot tests of this night were not made: ${heldBack || 'there was no time'}`)
         store.settings.setBootTests({ at, left: 0 })
         return
       }
       if (heldBack !== '') return
-      beginning = true
-      void begin().finally(() => {
-        beginning = false
+      beginning = begin().finally(() => {
+        beginning = undefined
       })
     },
+    idle: async () => await beginning,
     standAside: () => {
       for (const { id } of active()) {
         if (told.has(id)) continue

@@ -23,6 +23,8 @@ export interface RestoreWish extends VolumeWish {
   readonly start: boolean
   /** Only this blade will do; empty: the best. */
   readonly to: string
+  /** Before better ones, if it will do; empty: none. */
+  readonly prefer: string
   readonly override: boolean
   /** Only where every blade could still be emptied onto the others beside it (boot tests). */
   readonly besideNPlusOne: boolean
@@ -53,7 +55,8 @@ export function planRestore(snapshot: FleetSnapshot, wish: RestoreWish): Restore
   const scores = candidates
     .flatMap(each => (each.score === undefined ? [] : [each.score]))
     .sort(compareScores)
-  const best = candidates.find(each => each.blade === scores[0]?.blade)
+  const preferred = scores.find(score => score.blade === wish.prefer) ?? scores[0]
+  const best = candidates.find(each => each.blade === preferred?.blade)
   if (best !== undefined) return { to: best.blade, vm: best.vm, scores }
   const where = wish.to === '' ? 'on any blade' : `on ${wish.to}`
   throw new LifeboatError('refused', `${wish.name} finds no place ${where}`, {

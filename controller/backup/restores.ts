@@ -76,6 +76,7 @@ export function createRestores(options: RestoresOptions): Restores {
     const plan = planRestore(snapshot, {
       ...(isVolume ? volumeWish(request, point, saved, ids) : vmWish(request, saved, newIdentity, ids)),
       to: request.to,
+      prefer: isVolume ? (snapshot.vms.find(vm => vm.id === point.vmId)?.blade ?? '') : '',
       override: request.override,
       besideNPlusOne: false,
     })
@@ -111,6 +112,7 @@ export function createRestores(options: RestoresOptions): Restores {
           ...vmWish({ newName: name, start: true }, saved, true, ids),
           networks: [],
           to: request.to,
+          prefer: '',
           override: false,
           // Who names the blade has looked; by itself nothing is put where it would be in the way of an evacuation.
           besideNPlusOne: request.to === '',
@@ -142,7 +144,7 @@ function refuseEvacuating(store: Store): void {
   )
 }
 
-type WishOfVm = Omit<RestoreWish, 'to' | 'override' | 'besideNPlusOne'>
+type WishOfVm = Omit<RestoreWish, 'to' | 'prefer' | 'override' | 'besideNPlusOne'>
 
 function vmWish(
   request: Pick<RestoreRequest, 'newName' | 'start'>,
@@ -166,7 +168,7 @@ function vmWish(
   }
 }
 
-/** A volume beside the VM it came from: on its blade, unless another is named or the VM is gone. */
+/** A volume beside the VM it came from: on its blade if there is room, unless another is named. */
 function volumeWish(request: RestoreRequest, point: PointRecord, saved: SavedVm, ids: IdSource): WishOfVm {
   if (request.start || request.newName !== '') {
     throw new LifeboatError('bad-input', 'one disk alone makes no VM: it can be neither named nor started')
@@ -210,6 +212,7 @@ function checkName(
   needDefinition(point, saved)
   const name = request.newName === '' ? saved.name : request.newName
   const isSame = name === saved.name
+  if (isSame) refuseUnheard(saved, snapshot)
   const there = snapshot.vms.find(vm => (isSame && vm.id === saved.id) || vm.name === name)
   if (there === undefined) return
   const beside = `restore it beside that one: \`lifeboat backup restore ${point.vm}@${point.point} --name NAME\``
@@ -228,6 +231,16 @@ function checkName(
   throw new LifeboatError('refused', `${there.name} is on ${there.blade} (${there.state})`, {
     details: [beside, `or remove that one first: stop it, then \`virsh undefine\` on ${there.blade}`],
   })
+}
+
+/** A blade that has joined and never said what it has may have this VM (after the loss of the controller's database). */
+function refuseUnheard(saved: SavedVm, snapshot: FleetSnapshot): void {
+  const unheard = snapshot.blades.filter(blade => blade.lastReportAt === 0).map(blade => blade.name)
+  if (unheard.length === 0) return
+  throw new LifeboatError(
+    'refused',
+    `${unheard.join(', ')} has not reported yet, and may have ${saved.name}; wait for it, or \`lifeboat blade remove\` it if it is gone`,
+  )
 }
 
 function needDefinition(point: PointRecord, saved: SavedVm): void {

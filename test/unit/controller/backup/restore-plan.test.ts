@@ -29,6 +29,7 @@ function wish(change: Partial<RestoreWish> = {}): RestoreWish {
     cpuModel: '',
     start: true,
     to: '',
+    prefer: '',
     override: false,
     besideNPlusOne: false,
     ...change,
@@ -169,6 +170,8 @@ test('the best blade takes it, and a boot test only beside N+1', () => {
     vms: [{ name: 'db01', blade: 'blade01', memoryGib: 12 }],
   })
   assert.equal(planRestore(snapshot, wish()).to, 'blade02')
+  assert.equal(planRestore(snapshot, wish({ prefer: 'blade01' })).to, 'blade01')
+  assert.equal(planRestore(snapshot, wish({ prefer: 'blade01', memoryBytes: 5 * GIB })).to, 'blade02')
   const large = { memoryBytes: 6 * GIB }
   assert.equal(planRestore(snapshot, wish(large)).to, 'blade02')
   // There it takes the room that db01 needs should blade01 fail.
