@@ -37,10 +37,15 @@ after(async () => {
 })
 
 /** Runs a bundled suite on a blade, with the Node of the package; its report is printed when it failed. */
-async function runSuite(host: string, name: string, environment: Record<string, string>): Promise<void> {
+async function runSuite(
+  host: string,
+  name: string,
+  environment: Record<string, string>,
+  timeoutMs = LIMIT_MS,
+): Promise<void> {
   const words = Object.entries(environment).map(([key, value]) => `${key}=${value}`)
   const argv = ['env', ...words, NODE_ON_BLADES, `/run/lab-share/on-blade-${name}.mjs`]
-  const { code, stdout, stderr } = await lab.exec(host, argv, { timeoutMs: LIMIT_MS })
+  const { code, stdout, stderr } = await lab.exec(host, argv, { timeoutMs })
   const report = stdout.toString('utf8')
   const passed = Number(/^(?:#|ℹ) pass (\d+)/m.exec(report)?.[1] ?? 0)
   console.log(`contract of ${name} on ${host}: ${passed} passed`)
@@ -75,5 +80,17 @@ lvcreate -qy -Zn -L 96M -T contract/pool`
     assert.equal((await vm(lab, 'web01')).blade, 'blade03')
     const address = bladesOf(9).find(blade => blade.name === TARGET)?.address ?? ''
     await runSuite(SOURCE, 'hypervisor', { LIFEBOAT_TEST_TARGET: address })
+  })
+})
+
+// After the others: what is asked here is how long a guest stands, and that wants a blade with nothing else to do.
+describe('on a blade alone', () => {
+  it('the real snapshots (LVM, libvirt, timers of systemd) keep the contract of Snapshots', async () => {
+    await lab.mustExec(STORAGE, ['systemctl', 'stop', 'lifeboat-agent'])
+    try {
+      await runSuite(STORAGE, 'snapshots', {}, SNAPSHOTS_LIMIT_MS)
+    } finally {
+      await lab.mustExec(STORAGE, ['systemctl', 'start', 'lifeboat-agent'])
+    }
   })
 })

@@ -40,11 +40,12 @@ function watchGuest() {
   })
   return {
     async pauseOf(work: () => Promise<unknown>): Promise<number> {
-      waiting = Promise.withResolvers()
+      const mine = Promise.withResolvers<number>()
+      waiting = mine
       await work()
       const limit = AbortSignal.timeout(20_000)
-      limit.addEventListener('abort', () => waiting?.reject(new Error('libvirt told of no pause')))
-      return await waiting.promise
+      limit.addEventListener('abort', () => mine.reject(new Error('libvirt told of no pause')))
+      return await mine.promise
     },
     end: () => void program.kill(),
   }

@@ -110,18 +110,12 @@ function makeVm(kind: DisksUnderTest): Vm {
 /** Takes all but a little of what is free in the group. */
 function fill(): void {
   const free = Number(tool('vgs', '--noheadings', '--units', 'm', '--nosuffix', '-o', 'vg_free', GROUP))
-  tool(
-    'lvcreate',
-    '-qy',
-    '-Wn',
-    '-Zn',
-    '-an',
-    '-L',
-    `${Math.floor(free - FREE_MIB)}M`,
-    '-n',
-    `${NAME}-filler`,
-    GROUP,
-  )
+  takeRoom('filler', ['-L', `${Math.floor(free - FREE_MIB)}M`])
+}
+
+/** Room that nobody uses, and nobody else can use either. */
+function takeRoom(end: string, size: readonly string[]): void {
+  tool('lvcreate', '-qy', '-Wn', '-Zn', '-an', ...size, '-n', `${NAME}-${end}`, GROUP)
 }
 
 function state(id: string): ReturnType<SnapshotsUnderTest['state']> {
@@ -186,7 +180,7 @@ async function blade(): Promise<SnapshotsUnderTest> {
       return { end: async () => {} }
     },
     async flood(vm) {
-      tool('lvcreate', '-qy', '-Wn', '-Zn', '-an', '-l', '100%FREE', '-n', `${NAME}-filler2`, GROUP)
+      takeRoom('filler2', ['-l', '100%FREE'])
       const at = 8 * MIB
       await write(vm.volumes[0]?.path ?? '', at, Buffer.alloc((DISK_MIB - 8) * MIB, 7))
     },
