@@ -179,8 +179,8 @@ test('a check finds a flipped byte and names the damaged restore point; a good o
   assert.deepEqual([found.state, found.checkedAt], ['damaged', 0])
   const { problems } = await ask('controller', 'getVaultStatus', {})
   assert.deepEqual(
-    problems.map(({ code, chunk, points }) => [code, chunk, points]),
-    [['chunk-corrupt', makeChunk(2).id, [REF]]],
+    problems.flatMap(({ code, chunk, points }) => (code === 'chunk-corrupt' ? [[chunk, points]] : [])),
+    [[makeChunk(2).id, [REF]]],
   )
 })
 

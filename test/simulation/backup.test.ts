@@ -6,8 +6,8 @@ import { createScenario, type Scenario } from './scenario.ts'
 
 /** Once a minute of the fleet, six seconds of ours: nights that a story can wait for. */
 const EACH_MINUTE = { schedule: '* * * * *', jitterMs: 0 }
-/** 31 February. */
-const NEVER = { schedule: '0 0 31 2 *', jitterMs: 0 }
+/** 29 February. */
+const NEVER = { schedule: '0 0 29 2 *', jitterMs: 0 }
 
 const pointsOf = async ({ fleet }: Scenario, vm: string): Promise<readonly PointSummary[]> =>
   (await fleet.admin.ask('listBackups', { vm: '' })).points.filter(point => point.vm === vm)
