@@ -3,60 +3,33 @@ import { LifeboatError } from '../../shared/errors.ts'
 import type { Json, SagaView } from '../../shared/saga/definition.ts'
 import { createSagaJournal } from '../../shared/saga/journal.ts'
 import { createSagaRunner, type SagaRunner } from '../../shared/saga/runner.ts'
-import type { VmView } from '../fleet/snapshot.ts'
 import {
   EMPTY_OPERATION,
   type OperationKind,
   type OperationRecord,
   READING_KINDS,
 } from '../store/operations.ts'
-import { BACKUP_LIMIT_MS, type BackupParams, backupSaga } from './backup-saga.ts'
-import { BOOT_TEST_LIMIT_MS, type BootTestParams, bootTestSaga } from './boot-test-saga.ts'
-import { type MoveParams, moveSaga } from './move-saga.ts'
+import { backupSaga } from './backup-saga.ts'
+import { bootTestSaga } from './boot-test-saga.ts'
+import { moveSaga } from './move-saga.ts'
+import {
+  type Beginning,
+  beginningOfAction,
+  beginningOfBackup,
+  beginningOfBootTest,
+  beginningOfMove,
+  beginningOfRestore,
+  type NewAction,
+  type NewBackup,
+  type NewBootTest,
+  type NewMove,
+  type NewRestore,
+} from './new-operations.ts'
 import { beginLine, stateLine } from './operation-lines.ts'
 import { describeEnd } from './outcome.ts'
-import { RESTORE_LIMIT_MS, type RestoreParams, restoreSaga } from './restore-saga.ts'
+import { restoreSaga } from './restore-saga.ts'
 import type { OperationServices } from './services.ts'
-import { VM_ACTIONS, type VmAction, type VmActionParams, vmActionSaga } from './vm-action-saga.ts'
-
-export interface NewMove {
-  readonly vm: VmView
-  readonly to: string
-  readonly method: 'live' | 'cold'
-  readonly plan: string
-  readonly parent: string
-  readonly cause: string
-  readonly requestedBy: string
-  readonly override: boolean
-}
-
-export interface NewAction {
-  readonly vm: VmView
-  readonly action: VmAction
-  readonly force: boolean
-  readonly requestedBy: string
-}
-
-export interface NewBackup {
-  readonly vm: VmView
-  /** Empty: as the agent was told. */
-  readonly mode: BackupParams['mode']
-  readonly force: boolean
-  readonly requestedBy: string
-}
-
-/** A restore, or a boot test: a VM (or a volume) made of a restore point. */
-export interface NewFromPoint {
-  readonly pointVm: { readonly id: string; readonly name: string }
-  readonly point: string
-  readonly vault: string
-  readonly to: string
-  /** As it shall be at the target. */
-  readonly plan: VmView
-  readonly override: boolean
-  readonly cause: string
-  readonly requestedBy: string
-}
+import { VM_ACTIONS, type VmAction, vmActionSaga } from './vm-action-saga.ts'
 
 /** Operations: the one place where their state changes. */
 export interface Operations {
@@ -64,10 +37,8 @@ export interface Operations {
   startMove(move: NewMove): OperationRecord
   startAction(action: NewAction): OperationRecord
   startBackup(backup: NewBackup): OperationRecord
-  startRestore(
-    restore: NewFromPoint & Pick<RestoreParams, 'newIdentity' | 'start' | 'onlyDisk'>,
-  ): OperationRecord
-  startBootTest(test: NewFromPoint & Pick<BootTestParams, 'bootLimitMs' | 'sign'>): OperationRecord
+  startRestore(restore: NewRestore): OperationRecord
+  startBootTest(test: NewBootTest): OperationRecord
   /** A record without a saga, moved on by its owner (an evacuation, whose moves are its children). */
   addParent(
     operation: Pick<OperationRecord, 'from' | 'plan' | 'cause' | 'requestedBy' | 'deadlineAt'>,
@@ -209,86 +180,29 @@ export function createOperations(options: OperationsOptions): Operations {
     )
   }
 
-  /** The fields of its record, and the parameters of its saga, that a restore and a boot test have in common. */
-  const fromPoint = (kind: 'restore' | 'boot-test', request: NewFromPoint, limitMs: number) => {
-    const { pointVm, point, vault, to, plan, override, cause, requestedBy } = request
-    const deadlineAt = clock.now() + limitMs
-    const operation = { kind, to, point, cause, requestedBy, deadlineAt, method: '' }
-    const params = {
-      vmId: plan.id,
-      vm: plan.name,
-      to,
-      vault,
-      pointVmId: pointVm.id,
-      pointVm: pointVm.name,
-      point,
-      plan: { ...plan },
-      override,
-      deadlineAt,
-    }
-    return { operation, params }
-  }
+  const start = <Params extends object>({ fields, params }: Beginning<Params>) =>
+    beginSaga(begin(fields), params)
 
   return {
-    startBackup: ({ vm, mode, force, requestedBy }) => {
-      refuseBusy(vm, 'backup')
-      const deadlineAt = clock.now() + BACKUP_LIMIT_MS
-      const { id: vmId, name, blade } = vm
-      const fields = { vmId, vm: name, from: blade, requestedBy, cause: 'asked for', deadlineAt }
-      return beginSaga(begin({ ...fields, kind: 'backup' }), {
-        vmId,
-        vm: name,
-        blade,
-        mode,
-        force,
-        deadlineAt,
-      } satisfies BackupParams)
-    },
-    startRestore: ({ newIdentity, start, onlyDisk, ...request }) => {
-      refuseBusy(request.plan)
-      const { operation, params } = fromPoint('restore', request, RESTORE_LIMIT_MS)
-      const record = begin({ ...operation, vmId: params.vmId, vm: params.vm })
-      return beginSaga(record, { ...params, newIdentity, start, onlyDisk } satisfies RestoreParams)
-    },
-    // Of the VM that was backed up, whose restore point is tried: that is where a person looks for it.
-    startBootTest: ({ bootLimitMs, sign, ...request }) => {
-      refuseBusy(request.pointVm, 'boot-test')
-      const { operation, params } = fromPoint('boot-test', request, BOOT_TEST_LIMIT_MS)
-      const record = begin({ ...operation, vmId: request.pointVm.id, vm: request.pointVm.name })
-      return beginSaga(record, { ...params, bootLimitMs, sign } satisfies BootTestParams)
-    },
     startMove: move => {
       refuseBusy(move.vm)
-      const deadlineAt = clock.now() + options.moveDeadlineMs
-      const { vm, override, ...rest } = move
-      const operation = begin({
-        ...rest,
-        kind: 'move',
-        vmId: vm.id,
-        vm: vm.name,
-        from: vm.blade,
-        deadlineAt,
-      })
-      const { id: vmId, name, blade: from } = vm
-      const { to, method } = move
-      const graceMs = options.graceMs
-      const params = { vmId, vm: name, from, to, method, override, graceMs, deadlineAt } satisfies MoveParams
-      return beginSaga(operation, params)
+      return start(beginningOfMove(move, clock.now(), options))
     },
-    startAction: ({ vm, action, force, requestedBy }) => {
-      refuseBusy(vm)
-      const deadlineAt = clock.now() + options.actionDeadlineMs
-      const operation = begin({
-        kind: action,
-        vmId: vm.id,
-        vm: vm.name,
-        from: vm.blade,
-        requestedBy,
-        cause: 'asked for',
-        deadlineAt,
-      })
-      const params = { vmId: vm.id, vm: vm.name, blade: vm.blade, force, deadlineAt } satisfies VmActionParams
-      return beginSaga(operation, params)
+    startAction: action => {
+      refuseBusy(action.vm)
+      return start(beginningOfAction(action, clock.now(), options.actionDeadlineMs))
+    },
+    startBackup: backup => {
+      refuseBusy(backup.vm, 'backup')
+      return start(beginningOfBackup(backup, clock.now()))
+    },
+    startRestore: restore => {
+      refuseBusy(restore.plan)
+      return start(beginningOfRestore(restore, clock.now()))
+    },
+    startBootTest: test => {
+      refuseBusy(test.pointVm, 'boot-test')
+      return start(beginningOfBootTest(test, clock.now()))
     },
     addParent: fields => begin({ ...fields, kind: 'evacuate' }),
     setState: (id, state, words) => {

@@ -82,7 +82,7 @@ const DECIDING = [
   /^controller\/fleet\/(liveness|health|build-snapshot|sightings|fleet-findings)\.ts$/,
   /^controller\/evacuation\/(policy|brakes|evacuation-words)\.ts$/,
   /^controller\/backup\/(policy|standing|retention|agent-settings|volumes|restore-plan|find-point|saved-vm|plan-nights|backup-findings|choose-boot-test)\.ts$/,
-  /^controller\/operations\/(operation-lines|outcome)\.ts$/,
+  /^controller\/operations\/(operation-lines|outcome|new-operations)\.ts$/,
   /^controller\/alerts\/(catalog.*|sentences|visible)\.ts$/,
   /^agent\/operations\/(orders|order-status|read-order)\.ts$/,
   /^agent\/peer\/door\.ts$/,
