@@ -26,7 +26,7 @@ export function renderPoints(points: readonly PointSummary[], now: number, vm: s
       { title: 'AGE', value: point => renderAge(point.at, now) },
       { title: 'SIZE', value: point => formatBytes(point.sizeBytes), align: 'right' },
       { title: 'ADDED', value: point => formatBytes(point.storedBytes), align: 'right' },
-      { title: 'PAUSE', value: point => formatDuration(point.pauseMs), align: 'right' },
+      { title: 'PAUSE', value: point => renderPause(point.pauseMs), align: 'right' },
       { title: 'CONSISTENCY', value: point => point.consistency },
       { title: 'STATE', value: point => point.state },
       { title: 'VERIFIED', value: point => renderVerified(point, now) },
@@ -36,6 +36,11 @@ export function renderPoints(points: readonly PointSummary[], now: number, vm: s
       ? 'No restore points yet. Make the first: lifeboat backup run --all'
       : `No restore point of ${vm}. Make one: lifeboat backup run ${vm}`,
   )
+}
+
+/** Empty for a VM that was off, or not held still. */
+function renderPause(pauseMs: number): string {
+  return pauseMs === 0 ? '' : formatDuration(pauseMs)
 }
 
 /** `booted 2 d ago (recovery 41 s)`, or `hashed 3 d ago`; the stronger of the two. Empty when neither. */
@@ -53,7 +58,7 @@ export function renderPoint({ summary }: PointDetail, now: number): string {
   const name = formatBackupName(summary)
   return [
     `${name}: ${summary.state}${summary.stateText === '' ? '' : `: ${summary.stateText}`}`,
-    `  of ${renderTime(summary.at)} (${renderAge(summary.at, now)})${blade === '' ? '' : `, by ${blade}`}; ${summary.consistency}, the VM stood still for ${formatDuration(pauseMs)}`,
+    `  of ${renderTime(summary.at)} (${renderAge(summary.at, now)})${blade === '' ? '' : `, by ${blade}`}; ${summary.consistency}${pauseMs > 0 ? `, the VM stood still for ${formatDuration(pauseMs)}` : ''}`,
     `  ${formatBytes(summary.sizeBytes)} of disks, ${formatBytes(summary.readBytes)} read, ${formatBytes(summary.sentBytes)} sent, ${formatBytes(summary.storedBytes)} added to the vault, in ${formatDuration(summary.durationMs)}`,
     `  hashed again: ${renderAge(summary.checkedAt, now)}; booted: ${bootLine(summary, now)}`,
     ...renderSection(
@@ -175,7 +180,7 @@ export function renderBackupRun(operations: readonly Operation[]): string {
       { title: 'POINT', value: operation => operation.point },
       {
         title: 'PAUSE',
-        value: operation => (operation.point === '' ? '' : formatDuration(operation.pauseMs)),
+        value: operation => renderPause(operation.pauseMs),
         align: 'right',
       },
       {
