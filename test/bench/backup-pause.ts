@@ -1,12 +1,8 @@
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { build } from 'esbuild'
 import { type Lab, openLab } from '../lab/lab.ts'
-import { SHARE_DIR } from '../lab/place.ts'
 import type { GuestSetting } from '../lab/settings.ts'
+import { bundleForBlades, NODE_ON_BLADES } from '../lab/stories/support/bundle.ts'
 
 const BLADE = 'blade03'
-const NODE = '/usr/lib/lifeboat/bin/node'
 const MEDIAN_LIMIT = 1.1
 const P99_LIMIT = 1.5
 const LIMIT_MS = 3_600_000
@@ -35,7 +31,7 @@ interface Rounds {
  */
 export async function comparePauses(rounds: number): Promise<void> {
   const lab = openLab()
-  await bundle()
+  await bundleForBlades(['backup-pause'])
   for (const { kind, guest: setting } of KINDS) {
     await lab.createGuest(setting)
     try {
@@ -52,7 +48,12 @@ function guest(volumes: GuestSetting['volumes']): GuestSetting {
 
 async function measure(lab: Lab, setting: GuestSetting, rounds: number): Promise<Rounds> {
   const volumes = setting.volumes.map(volume => ({ ...volume, sizeBytes: volume.sizeMiB * 1024 * 1024 }))
-  const words = [NODE, '/run/lab-share/on-blade-backup-pause.mjs', setting.name, JSON.stringify(volumes)]
+  const words = [
+    NODE_ON_BLADES,
+    '/run/lab-share/on-blade-backup-pause.mjs',
+    setting.name,
+    JSON.stringify(volumes),
+  ]
   const text = await lab.mustExec(BLADE, [...words, String(rounds)], { timeoutMs: LIMIT_MS })
   return JSON.parse(text.trim().split('\n').at(-1) ?? '') as Rounds
 }
@@ -75,20 +76,4 @@ function report(kind: string, { ours, bare }: Rounds): void {
 function at(values: readonly number[], share: number): number {
   const sorted = values.toSorted((one, other) => one - other)
   return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN
-}
-
-async function bundle(): Promise<void> {
-  mkdirSync(SHARE_DIR, { recursive: true })
-  await build({
-    entryPoints: [join(import.meta.dirname, '../lab/stories/support/on-blade-backup-pause.ts')],
-    outfile: join(SHARE_DIR, 'on-blade-backup-pause.mjs'),
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node24',
-    banner: {
-      js: "import { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);",
-    },
-    logLevel: 'warning',
-  })
 }

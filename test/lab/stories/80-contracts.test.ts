@@ -10,6 +10,8 @@ const lab = openLab()
 /** What web01 has told on these blades so far; the VM of the suites, of the same name, would add its own steps. */
 const LOG = serialLog('web01')
 const LIMIT_MS = 540_000
+/** Sixteen VMs are made and removed, and some tests wait for the end of a pause budget. */
+const SNAPSHOTS_LIMIT_MS = 900_000
 
 // The suite of the hypervisor names its VM web01, so that one must live elsewhere. Nobody else may speak with libvirt there
 // meanwhile; the suite of the volumes has a volume group of its own and disturbs nobody.
@@ -21,7 +23,7 @@ before(async () => {
   await calm(lab)
   await place(lab, { web01: 'blade03' })
   await lab.trustBladesMutually()
-  await bundleForBlades(['volumes', 'hypervisor'])
+  await bundleForBlades(['volumes', 'hypervisor', 'snapshots'])
   for (const host of [SOURCE, TARGET]) {
     await lab.mustExec(host, ['systemctl', 'stop', 'lifeboat-agent'])
     await lab.mustExec(host, ['sh', '-c', `[ ! -e ${LOG} ] || mv ${LOG} ${LOG}.aside`])

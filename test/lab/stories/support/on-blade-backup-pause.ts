@@ -17,6 +17,7 @@ const volumes = JSON.parse(volumesJson) as { name: string; sizeBytes: number; th
 
 /** The snapshots by hand, as somebody would type them who knows his LVM. */
 const BARE = [
+  'set -e',
   `virsh suspend ${name}`,
   ...volumes.map(({ name: origin, thin }, index) =>
     thin
@@ -98,6 +99,8 @@ async function bare(): Promise<number> {
   return pauseMs
 }
 
+// What a round that failed has left would fail the next one.
+spawnSync(REMOVE[0] ?? '', REMOVE.slice(1))
 const found = { ours: [] as number[], bare: [] as number[] }
 // The events take a moment to be asked for; whoever is first in a round changes with each.
 await systemClock.sleep(2000)
