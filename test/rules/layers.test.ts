@@ -89,6 +89,7 @@ const DECIDING = [
   /^agent\/backup\/(due|boot-signs|restore-fit|settings)\.ts$/,
   /^agent\/hypervisor\/adapt-definition\.ts$/,
   /^agent\/storage\/(room|lvm-room|gaps|kept-names|lvm-names)\.ts$/,
+  /^agent\/backup\/lvm\/(room|known-bad-kernels|names|own)\.ts$/,
   /^shared\/cron\.ts$/,
   /^agent\/vault\/store\/(retention|claims|id-filter|problems)\.ts$/,
   /^agent\/vault\/(format\/index|commands\/(find-point|restore-plan))\.ts$/,
