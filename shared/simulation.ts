@@ -17,8 +17,9 @@ export interface SimulationRecord {
 
 export interface SimulationRequest {
   readonly action: 'fail' | 'heal'
+  /** Its name, or that of the vault. */
   readonly blade: string
-  /** mirror, nic-a, nic-b, psu, psu-1 … psu-4, bmc, agent */
+  /** mirror, nic-a, nic-b, psu, psu-1 … psu-4, bmc, agent, vault */
   readonly what: string
 }
 

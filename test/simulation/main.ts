@@ -66,6 +66,7 @@ function createControl(fleet: SimFleet): SimulationControl {
       else if (!agent.isRunning) await agent.start()
       return `${name}: the agent ${broken ? 'was killed' : 'runs'}`
     }
+    if (name === fleet.vault().name) return await setVault(fleet, broken, what)
     const blade = fleet.blade(name)
     const fault = parseSimFault(what)
     if (broken) blade.fail(fault)
@@ -75,6 +76,17 @@ function createControl(fleet: SimFleet): SimulationControl {
       ? `${name}: ${SIM_FAULTS[fault]}; the alert comes within half a minute: lifeboat alert list`
       : `${name}: ${what} is mended`
   }
+}
+
+async function setVault(fleet: SimFleet, broken: boolean, what: string): Promise<string> {
+  const vault = fleet.vault()
+  if (what !== 'vault') throw new LifeboatError('bad-input', `of ${vault.name} only 'vault' itself can fail`)
+  if (broken) await vault.stop()
+  else if (!vault.isRunning) await vault.start()
+  say(`--- ${vault.name}: the vault ${broken ? 'is away' : 'is back'} ---`)
+  return broken
+    ? `${vault.name} is away; backups and restores fail until it is back: lifeboat vault status`
+    : `${vault.name} is back`
 }
 
 function refuseSecond(recordPath: string): void {

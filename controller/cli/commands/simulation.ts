@@ -21,13 +21,13 @@ export function addSimulationCommands(program: Command, context: CliContext): vo
   ] as const
   for (const { action, text } of verbs) {
     simulation
-      .command(`${action} <blade> <what>`)
+      .command(`${action} <blade-or-vault> <what>`)
       .description(
-        `${text}: mirror, disk-errors, mirror-unreadable, nic-a, nic-b, psu (of the chassis; psu-2 names one), bmc, psu-unreadable`,
+        `${text}: mirror, disk-errors, mirror-unreadable, nic-a, nic-b, psu (of the chassis; psu-2 names one), bmc, psu-unreadable; vault (of depot)`,
       )
       .addHelpText(
         'after',
-        `\nExamples:\n  lifeboat sim ${action} blade05 psu\n  lifeboat sim ${action} blade03 mirror`,
+        `\nExamples:\n  lifeboat sim ${action} blade05 psu\n  lifeboat sim ${action} blade03 mirror\n  lifeboat sim ${action} depot vault`,
       )
       .action(async (blade: string, what: string) => {
         const answer = await askSimulation(context, { action, blade, what })
