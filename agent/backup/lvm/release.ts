@@ -6,7 +6,7 @@ import type { EngineParts } from './engine.ts'
 import { forceGo } from './guest.ts'
 import { parseMountinfo } from './mountinfo-text.ts'
 import { baseTag, readMarks } from './names.ts'
-import { readOwn } from './own.ts'
+import { type OwnPlan, readOwn } from './own.ts'
 import type { SnapshotLv, SnapshotReport } from './report-text.ts'
 import { mayKeepBase } from './room.ts'
 import { disarmTimer, isArmed } from './timer.ts'
@@ -19,16 +19,28 @@ export async function releasePlan(
   run: CommandRunner,
 ): Promise<void> {
   const own = readOwn(plan)
-  // The guest first. The timer is the witness: it is armed before the guest is held, and stopped after it was let go.
-  if (own.hold !== 'none' && (await isArmed(plan.backupId, run))) {
-    await resumeDevices(own.snapshots, run)
-    const guest = { uri: parts.uri, vmId: plan.vmId }
-    await forceGo(guest, own.hold === 'freeze' ? 'domfsthaw' : 'resume', run)
-    if (own.hold === 'freeze') await forceGo(guest, 'resume', run)
-    await disarmTimer(plan.backupId, run)
-  }
+  await letGoIfHeld(parts, plan, own, run)
   if (published === undefined) await removeSnapshots(parts, plan, run)
   else await keepOrRemove(parts, plan, published, run)
+}
+
+/**
+ * Lets a guest go that this plan still holds. The timer is the witness: it is armed before the guest is held, and stopped
+ * only after it was let go.
+ */
+export async function letGoIfHeld(
+  parts: EngineParts,
+  plan: SnapshotPlan,
+  own: OwnPlan,
+  run: CommandRunner,
+): Promise<void> {
+  if (plan.mode === 'crash' || !(await isArmed(plan.backupId, run))) return
+  await resumeDevices(own.snapshots, run)
+  const guest = { uri: parts.uri, vmId: plan.vmId }
+  if (own.hold === 'freeze') await forceGo(guest, 'domfsthaw', run)
+  // Also after a freeze: one that failed became a pause.
+  await forceGo(guest, 'resume', run)
+  await disarmTimer(plan.backupId, run)
 }
 
 /** Removes what bears the tag of the plan and is no base. Idempotent. */

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { posix } from 'node:path'
-import { LifeboatError } from '../../../shared/errors.ts'
+import { formatErrorChain, LifeboatError } from '../../../shared/errors.ts'
 import type { CommandRunner } from '../../../shared/exec.ts'
 import type { Snapshot, SnapshotPlan, SnapshotSource } from '../snapshots.ts'
 import {
@@ -18,7 +18,7 @@ import type { EngineParts } from './engine.ts'
 import { askState, type GuestState, type Hold, holdGuest } from './guest.ts'
 import { snapshotTags } from './names.ts'
 import { type OwnPlan, type PlannedSnapshot, readOwn } from './own.ts'
-import { removeSnapshots } from './release.ts'
+import { letGoIfHeld, removeSnapshots } from './release.ts'
 import { findChanged } from './thin-delta.ts'
 import { armTimer, disarmTimer, type Release } from './timer.ts'
 
@@ -46,10 +46,27 @@ export async function takeSnapshots(
     }
     return { ...moment, sources: await sourcesOf(parts, plan, own, run) }
   } catch (error) {
+    await undo(parts, plan, own, run)
+    throw error
+  }
+}
+
+/**
+ * The way back. Only now, when virsh and LVM have ended, nothing they were asked for can still come: a suspend that was late
+ * is answered by the last resume.
+ */
+async function undo(parts: EngineParts, plan: SnapshotPlan, own: OwnPlan, run: CommandRunner): Promise<void> {
+  try {
     // First, since lvremove waits for a device that stands still.
     await resumeDevices(own.snapshots, run)
+    await letGoIfHeld(parts, plan, own, run)
     await removeSnapshots(parts, plan, run)
-    throw error
+  } catch (error) {
+    // What failed first is what is told; `release` tries this again, and the timer does not wait for it.
+    parts.log.warn('what a failed snapshot has left could not be removed', {
+      backup: plan.backupId,
+      error: formatErrorChain(error),
+    })
   }
 }
 
@@ -85,19 +102,19 @@ async function momentOf(
     await consoles.lvm.ask(['vgs', group], new RegExp(`^\\s*${quoted(group)}\\s`), READY_LIMIT_MS)
   const state = await askState(guest, consoles.virsh)
   checkStillOff(plan, own, state)
-  const holds = state === 'running' && own.hold !== 'none'
+  // Also a VM that was off when the plan was made: what it wants is in the mode.
+  const how = own.hold === 'none' && plan.mode !== 'crash' ? 'pause' : own.hold
+  const holds = state === 'running' && how !== 'none'
   const { backupId, vmId, pauseBudgetMs: budgetMs } = plan
   const arm = (how: Release) => armTimer({ backupId, vmId, uri: parts.uri, how, budgetMs }, run)
-  if (holds) await arm(own.hold === 'freeze' ? 'domfsthaw' : 'resume')
+  if (holds) await arm(how === 'freeze' ? 'domfsthaw' : 'resume')
   const rearm = async () => {
     await disarmTimer(backupId, run)
     await arm('resume')
   }
-  try {
-    return await inTheMoment(parts, plan, own, { state, consoles, tags, run, rearm })
-  } finally {
-    if (holds) await disarmTimer(plan.backupId, run)
-  }
+  const moment = await inTheMoment(parts, plan, own, { how, state, consoles, tags, run, rearm })
+  if (holds) await disarmTimer(backupId, run)
+  return moment
 }
 
 /** Files that no snapshot holds are read as they are: that is good only as long as their VM is off. */
@@ -112,6 +129,7 @@ async function inTheMoment(
   plan: SnapshotPlan,
   own: OwnPlan,
   with_: {
+    readonly how: OwnPlan['hold']
     readonly state: GuestState
     readonly consoles: Consoles
     readonly tags: readonly string[]
@@ -119,11 +137,11 @@ async function inTheMoment(
     readonly rearm: () => Promise<void>
   },
 ): Promise<Omit<Snapshot, 'sources'>> {
-  const { state, consoles, tags, run, rearm } = with_
+  const { how, state, consoles, tags, run, rearm } = with_
   const startedAt = clock.now()
   const ownLimitMs = plan.pauseBudgetMs * (1 - RESERVE_SHARE)
   const left = () => Math.max(1, startedAt + ownLimitMs - clock.now())
-  const hold = await holdGuest(own.hold, state, {
+  const hold = await holdGuest(how, state, {
     guest: { uri, vmId: plan.vmId },
     console: consoles.virsh,
     run,

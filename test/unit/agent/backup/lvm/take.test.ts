@@ -95,6 +95,42 @@ test('a virsh that dies before the resume: another one resumes the guest', async
   assertUntouched(blade)
 })
 
+test('a suspend that comes late is answered by the last resume, when virsh has ended', async () => {
+  const clock = createManualClock()
+  const blade = createFakeBlade(clock)
+  blade.faults.push({ line: /^virsh> suspend/, what: 'hang' })
+  const before = blade.run.follow
+  // libvirt was busy: it does what was asked just before virsh ends.
+  blade.run.follow = (argv, options) => {
+    const program = before(argv, options)
+    const write = (line: string) => {
+      if (line === 'quit') blade.guest.state = 'paused'
+      program.write(line)
+    }
+    return { ...program, write }
+  }
+  const taking = assert.rejects(taken(blade), { code: 'timeout' })
+  await settle()
+  await clock.advance(4500)
+  await taking
+  assertUntouched(blade)
+})
+
+test('a VM that was off at the time of the plan is held when it runs at that of the snapshot', async () => {
+  const blade = createFakeBlade()
+  blade.guest.state = 'shut off'
+  const plan = await blade.snapshots.plan(blade.request(), blade.run)
+  blade.guest.state = 'running'
+  assert.equal((await blade.snapshots.take(plan, blade.run)).consistency, 'paused')
+})
+
+test('what cannot be removed does not hide what went wrong', async () => {
+  const blade = createFakeBlade()
+  blade.faults.push({ line: /^lvm> lvconvert/, what: 'fail' }, { line: /^lvremove/, what: 'fail' })
+  await assert.rejects(taken(blade), { message: 'failed to snapshot the volumes of web01' })
+  assert.deepEqual([blade.guest.state, blade.timer], ['running', undefined])
+})
+
 test('without a timer the guest is not held at all', async () => {
   const blade = createFakeBlade()
   blade.faults.push({ line: /^systemd-run/, what: 'fail' })
