@@ -47,7 +47,7 @@ function backupOverview(vms: readonly VmView[], known: KnownBackups, now: number
     ({ newest, newestVerifiedAt }) => newest !== undefined && newest.at === newestVerifiedAt,
   ).length
   const counted = [
-    `${plural(expected.length, 'VM')} backed up`,
+    `${plural(expected.length, 'VM')} to back up`,
     overdue > 0 ? `${overdue} overdue` : 'none overdue',
     ...(never > 0 ? [`${never} never yet`] : []),
     `${verified} with a verified newest restore point`,

@@ -131,7 +131,7 @@ function vaultFindings(vault: VaultRecord, sources: BackupFindingSources): Findi
   }
   const corrupt = problems.get('chunk-corrupt') ?? []
   if (corrupt.length > 0) {
-    const chunks = named(corrupt.map(problem => problem.chunk))
+    const chunks = named(corrupt.map(problem => shortId(problem.chunk)))
     const touched = touchedBy(corrupt, sources.known.points)
     const evidence = `${plural(corrupt.length, 'chunk')} corrupt (${chunks}), in ${touched}`
     const since = Math.min(...corrupt.map(problem => problem.since))
@@ -232,6 +232,11 @@ function ofVault(
 
 function seen(evidence: string, observedAt: number): { evidence: string; observedAt: number } {
   return { evidence, observedAt }
+}
+
+/** Enough of a chunk's id to find it by; `vault status` and the store's folders begin with the same. */
+function shortId(id: string): string {
+  return id.length <= 16 ? id : `${id.slice(0, 16)}…`
 }
 
 function named(names: readonly string[]): string {

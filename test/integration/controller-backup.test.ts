@@ -202,7 +202,7 @@ describe('a fleet with a vault', () => {
     const shown = await ask(fixture, 'getVm', { name: 'web01' })
     assert.deepEqual([shown.backup?.newest, shown.backup?.overdue], [POINT, false])
     const { backup } = await ask(fixture, 'getStatus', {})
-    assert.match(backup?.text ?? '', /1 VM backed up, none overdue/)
+    assert.match(backup?.text ?? '', /1 VM to back up, none overdue/)
   })
 
   it('a point restored under a new name: room, right and order, and a VM of its own', async () => {
