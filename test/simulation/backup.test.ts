@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { createSimRunner } from '../../agent/sim/runner.ts'
 import type { PointSummary } from '../../proto/gen/lifeboat/v1/vault.ts'
@@ -25,6 +27,29 @@ async function backUp(scenario: Scenario, vm: string): Promise<PointSummary> {
   return await scenario.until(`the restore point of ${vm} is listed`, async () =>
     (await pointsOf(scenario, vm)).find(({ point }) => point === ended.point),
   )
+}
+
+/** Rejects with its outcome when it was refused, at once or at its blade. */
+async function restoreToEnd(
+  scenario: Scenario,
+  wish: Parameters<typeof scenario.fleet.admin.ask<'restoreBackup'>>[1],
+): Promise<void> {
+  const { id } = await scenario.fleet.admin.ask('restoreBackup', wish)
+  const ended = await endOf(scenario, id)
+  if (ended.state !== 'done') throw new Error(ended.outcome)
+}
+
+/** A flipped byte, as a dying disk leaves it: in a chunk of the guest's own data. */
+function spoilLargestChunk(dir: string): void {
+  const chunks = readdirSync(join(dir, 'store'), { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.cacnk'))
+    .map(name => join(dir, 'store', name))
+    .sort((a, b) => statSync(b).size - statSync(a).size)
+  const path = chunks[0] ?? ''
+  const bytes = readFileSync(path)
+  bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 0xff
+  chmodSync(path, 0o644)
+  writeFileSync(path, bytes)
 }
 
 async function endOf(scenario: Scenario, id: string) {
@@ -184,5 +209,32 @@ describe('backups', { concurrency: 3 }, () => {
     await fleet.vault().start()
     await backUp(scenario, 'web01')
     await scenario.allRunOn({ web01: 'blade01' })
+  })
+
+  it('a chunk rots: an alert names what it touches, a restore refuses before anything is made, the next backup heals', async t => {
+    const scenario = await createScenario(t, {
+      blades: 2,
+      vms: { web01: 'blade01' },
+      backup: NEVER,
+    })
+    const { fleet } = scenario
+    const { point } = await backUp(scenario, 'web01')
+    const vm = { vm: 'web01', point }
+    const pools = await fleet.blade('blade02').volumes.pools()
+    spoilLargestChunk(fleet.vault().dir)
+
+    const checked = await fleet.admin.ask('checkBackup', vm)
+    assert.equal(checked.state, 'damaged')
+    const alert = await scenario.alert('chunk-corrupt')
+    assert.ok(alert.text.includes('web01'), alert.text)
+    const wish = { ...whole('web01'), backup: vm, newName: 'web01-copy', to: 'blade02' }
+    await assert.rejects(restoreToEnd(scenario, wish), /damaged|not whole/)
+    assert.deepEqual(await fleet.blade('blade02').volumes.pools(), pools, 'nothing was made')
+    assert.deepEqual(await fleet.blade('blade02').hypervisor.list(), [])
+
+    await backUp(scenario, 'web01')
+    await scenario.until('the alert is over', async () => (await scenario.openAlerts()).length === 0)
+    assert.equal((await fleet.admin.ask('checkBackup', vm)).state, 'whole', 'also the old one is whole again')
+    await restoreToEnd(scenario, wish)
   })
 })

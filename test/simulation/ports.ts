@@ -6,8 +6,21 @@ import { type AddressInfo, createServer } from 'node:net'
  * would not be found by a move that was under way.
  */
 export async function freePort(): Promise<number> {
+  return await bindOnce(0)
+}
+
+/** The first of two neighbours that are both free: by default a vault's door for agents lies one above its other. */
+export async function freePortPair(): Promise<number> {
+  for (;;) {
+    const port = await freePort()
+    const above = await bindOnce(port + 1).catch(() => undefined)
+    if (above !== undefined) return port
+  }
+}
+
+async function bindOnce(wanted: number): Promise<number> {
   const server = createServer()
-  server.listen(0, '127.0.0.1')
+  server.listen(wanted, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   server.close()

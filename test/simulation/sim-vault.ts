@@ -7,7 +7,7 @@ import { openVaultStore } from '../../agent/vault/store/vault-store.ts'
 import type { PointSummary } from '../../agent/vault/vault.ts'
 import { type Clock, randomIds } from '../../shared/clock.ts'
 import type { Logger } from '../../shared/log.ts'
-import { freePort } from './ports.ts'
+import { freePortPair } from './ports.ts'
 
 /** A real vault in a directory: the same service that the unit runs, with both its doors. */
 export interface SimVault {
@@ -33,12 +33,13 @@ export async function createSimVault(options: {
   log: Logger
 }): Promise<SimVault> {
   const { name, clock, log } = options
+  const port = await freePortPair()
   const config: VaultConfig = {
     ...defaultVaultConfig(),
     dir: join(options.dir, 'vault'),
     stateDir: join(options.dir, 'service'),
-    controlListen: `127.0.0.1:${await freePort()}`,
-    doorListen: `127.0.0.1:${await freePort()}`,
+    controlListen: `127.0.0.1:${port}`,
+    doorListen: `127.0.0.1:${port + 1}`,
     // The temporary directory of a nearly full machine is no full vault.
     reservePercent: 0,
   }
