@@ -96,7 +96,7 @@ const address = () => ({ name: 'depot', address: vault.doorAddress })
 function settle(blade: string, change: Partial<BackupSettings> = {}): void {
   const value: BackupSettings = {
     vault: address(),
-    schedule: '0 2 31 2 *',
+    schedule: '0 2 29 2 *',
     jitterMs: 0,
     mode: 'pause',
     pauseBudgetMs: 5000,
