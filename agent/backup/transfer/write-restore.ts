@@ -2,14 +2,13 @@ import { LifeboatError } from '../../../shared/errors.ts'
 import { type ChunkIndex, parseIndex } from '../../vault/format/index.ts'
 import type { Manifest } from '../../vault/format/manifest.ts'
 import type { Vault } from '../../vault/vault.ts'
+import { requireWhole } from '../require-whole.ts'
 import type { RestoreFigures, RestoreJob, TransferOptions, WriteJob } from '../transfer.ts'
 import { createCrew } from './crew.ts'
 import { restoreDisk } from './restore-disk.ts'
 import type { TransferWorld } from './send-backup.ts'
 
-/** Of a check that finds much: more nobody reads. */
-const TOLD_PROBLEMS = 20
-/** Check, write, read back: each a third of the way. */
+/** Check, write, read back: each an equal part of the way. */
 const PASSES = 3
 
 /** Writes the disks of one restore point; see Transfer.restore. The vault stays open. */
@@ -28,10 +27,12 @@ export async function writeRestore(
     const sum = passed.checked + passed.written + passed.readBack
     options.onProgress?.(Math.floor(sum / PASSES), totalBytes)
   }
-  await checkPoint(job, options, vault, part => {
-    passed.checked = part * totalBytes
+  const onCheck = (done: number, total: number): void => {
+    passed.checked = (total === 0 ? 1 : done / total) * totalBytes
     tell()
-  })
+  }
+  if (job.checked) onCheck(1, 1)
+  else await requireWhole(vault, job.ref, { signal: options.signal, onProgress: onCheck })
 
   const crew = createCrew(options.signal)
   let receivedBytes = 0
@@ -86,22 +87,4 @@ async function readIndexes(
     indexes.set(write, index)
   }
   return indexes
-}
-
-async function checkPoint(
-  { ref }: RestoreJob,
-  { signal }: TransferOptions,
-  vault: Vault,
-  onPart: (part: number) => void,
-): Promise<void> {
-  const report = await vault.check(ref, {
-    signal,
-    onProgress: (done, total) => onPart(total === 0 ? 1 : done / total),
-  })
-  if (report.bad.length === 0 && report.problems.length === 0) return onPart(1)
-  const details = [...report.problems, ...report.bad.map(id => `chunk ${id} is damaged or missing`)]
-  const more = details.length - TOLD_PROBLEMS
-  throw new LifeboatError('refused', `restore point ${ref.point} is damaged: nothing was written`, {
-    details: more > 0 ? [...details.slice(0, TOLD_PROBLEMS), `and ${more} more`] : details,
-  })
 }

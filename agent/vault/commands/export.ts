@@ -123,7 +123,7 @@ async function fetchDisks(
   }))
   for (const { path } of writes) await writeFile(path, '')
   await context.transfer.restore(
-    { kind: 'restore', vault: { kind: 'directory', path: vault }, ref: point, writes },
+    { kind: 'restore', vault: { kind: 'directory', path: vault }, ref: point, writes, checked: false },
     {
       signal: context.interrupted,
       onProgress: (done, total) => context.progress(`${point.vm}: exporting`, done, total),

@@ -3,6 +3,7 @@ import type { Volume } from '../../../shared/domain/fleet.ts'
 import { parseVmName } from '../../../shared/domain/ids.ts'
 import { formatBytes, formatDuration, SECOND_MS } from '../../../shared/domain/units.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
+import { requireWhole } from '../../backup/require-whole.ts'
 import { unfitness } from '../../backup/restore-fit.ts'
 import type { RestoreFigures } from '../../backup/transfer.ts'
 import { parseDomainList } from '../../hypervisor/virsh-text.ts'
@@ -34,7 +35,7 @@ export function addRestoreCommand(program: Command, context: VaultCommandContext
     .addHelpText(
       'after',
       `
-Every chunk is hashed before the first byte is written, and every disk is read back before the VM is defined. Disks lie where
+Every chunk is hashed before anything is made, and every disk is read back before the VM is defined. Disks lie where
 they were, unless one of --vg, --thin, --images says otherwise. Nothing that is there is overwritten.
 
 Examples:
@@ -60,6 +61,7 @@ async function restore(context: VaultCommandContext, word: string, options: Rest
   const { volumes, restoreId, name, id } = wanted
   const storage = context.volumes(volumes.filter(({ storage }) => storage === 'file').map(({ pool }) => pool))
   await requireFree(context, wanted)
+  await checkPoint(context, wanted, options.vault)
   const figures = await fillVolumes(context, wanted, storage, options.vault)
   const hypervisor = context.hypervisor()
   await keepOrDiscard(context, wanted, storage, async () => {
@@ -115,6 +117,16 @@ async function requireFree({ run }: VaultCommandContext, { id, name }: Restore):
   throw new LifeboatError('already-exists', `${how} is on this host (${there.id}): give another --name`)
 }
 
+async function checkPoint(context: VaultCommandContext, wanted: Restore, vault: string): Promise<void> {
+  const ref = { vmId: wanted.manifest.vm.id, point: wanted.manifest.point }
+  await withVault(context, vault, 'read', store =>
+    requireWhole(store, ref, {
+      signal: context.interrupted,
+      onProgress: (done, total) => context.progress(`${wanted.name}: checking`, done, total),
+    }),
+  )
+}
+
 async function fillVolumes(
   context: VaultCommandContext,
   wanted: Restore,
@@ -134,6 +146,7 @@ async function fillVolumes(
     return await context.transfer.restore(
       {
         kind: 'restore',
+        checked: true,
         vault: { kind: 'directory', path: vault },
         ref: { vmId: manifest.vm.id, point: manifest.point },
         writes,
