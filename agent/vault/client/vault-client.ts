@@ -50,7 +50,7 @@ export function createVaultClient(options: VaultClientOptions): Vault {
       return createSession(standing, String(parse<{ session: unknown }>(answer).session))
     },
     points: async vmId =>
-      parse<readonly PointSummary[]>(await ask(vmId === undefined ? 'points' : `points/${vmId}`)).map(
+      parse<readonly PointSummary[]>(await ask(vmId === undefined ? 'points' : pathOf('points', vmId))).map(
         point => ({
           ...point,
           // What is undefined is not in JSON.
@@ -58,14 +58,15 @@ export function createVaultClient(options: VaultClientOptions): Vault {
           boot: point.boot,
         }),
       ),
-    manifest: async ref => parseManifest((await ask(`manifest/${ref.vmId}/${ref.point}`)).toString('utf8')),
+    manifest: async ref =>
+      parseManifest((await ask(pathOf('manifest', ref.vmId, ref.point))).toString('utf8')),
     index: async (ref, target) =>
-      await ask(`index/${ref.vmId}/${ref.point}/${target}`, { limitMs: PUT_LIMIT_MS }),
+      await ask(pathOf('index', ref.vmId, ref.point, target), { limitMs: PUT_LIMIT_MS }),
     chunks: async (ref, ids) => {
       const chunks: Chunk[] = []
       for (const part of parts(ids, MAX_FETCH)) {
         const body = [packIds(part)]
-        const answer = await ask(`chunks/${ref.vmId}/${ref.point}`, { body, limitMs: PUT_LIMIT_MS })
+        const answer = await ask(pathOf('chunks', ref.vmId, ref.point), { body, limitMs: PUT_LIMIT_MS })
         chunks.push(...unpackChunks(answer))
       }
       return chunks
@@ -76,7 +77,7 @@ export function createVaultClient(options: VaultClientOptions): Vault {
         last = JSON.parse(text) as CheckLine
         if (last.total !== undefined) onProgress?.(last.done ?? 0, last.total)
       }
-      await ask(`check/${ref.vmId}/${ref.point}`, { limitMs: LONG_LIMIT_MS, signal, onLine })
+      await ask(pathOf('check', ref.vmId, ref.point), { limitMs: LONG_LIMIT_MS, signal, onLine })
       if (last.report === undefined) throw parseError(last.error)
       return last.report
     },
@@ -114,7 +115,7 @@ function createSession(connection: VaultConnection, id: string): BackupSession {
       }
     },
     putIndex: async (target, bytes) => {
-      await connection.request(`put-index/${id}/${target}`, { body: [bytes], limitMs: PUT_LIMIT_MS })
+      await connection.request(pathOf('put-index', id, target), { body: [bytes], limitMs: PUT_LIMIT_MS })
     },
     publish: async manifest => {
       const answer = await connection.request(`publish/${id}`, {
@@ -134,6 +135,10 @@ function createSession(connection: VaultConnection, id: string): BackupSession {
       }
     },
   }
+}
+
+function pathOf(...words: readonly string[]): string {
+  return words.map(encodeURIComponent).join('/')
 }
 
 function json(value: unknown): Buffer {

@@ -147,17 +147,17 @@ function draftOf(body: Buffer): Parameters<BackupSession['publish']>[0] {
 }
 
 function refOf(args: readonly string[]) {
-  const point = word(args, 1)
-  if (!POINT.test(point)) throw new LifeboatError('bad-input', 'not the name of a restore point')
-  return { vmId: vmIdOf(word(args, 0)), point }
+  const ref = { vmId: word(args, 0), point: word(args, 1) }
+  if (UUID.test(ref.vmId) && POINT.test(ref.point)) return ref
+  throw new LifeboatError('not-found', `the vault has no restore point ${ref.point} of VM ${ref.vmId}`)
 }
 
 function vmIdOf(text: string): string {
   if (UUID.test(text)) return text
-  throw new LifeboatError('bad-input', 'not the id of a VM')
+  throw new LifeboatError('not-found', `'${text}' is not the id of a VM`)
 }
 
-// Targets and ids become names of files.
+// All of these become names of files, so they are looked at here already.
 function targetOf(text: string): string {
   if (TARGET.test(text)) return text
   throw new LifeboatError('bad-input', 'not the name of a disk')

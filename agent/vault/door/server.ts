@@ -208,7 +208,9 @@ async function serveRequest(
 ): Promise<void> {
   if (vault instanceof LifeboatError) throw vault
   const path = String(headers[':path'])
-  const [name = '', ...args] = path.startsWith(PREFIX) ? path.slice(PREFIX.length).split('/') : []
+  const [name = '', ...args] = path.startsWith(PREFIX)
+    ? path.slice(PREFIX.length).split('/').map(decodeWord)
+    : []
   const route = Object.hasOwn(ROUTES, name) ? ROUTES[name] : undefined
   if (route === undefined) {
     throw new LifeboatError('version-mismatch', `the vault does not know '${path}': its version differs`)
@@ -228,6 +230,14 @@ async function serveRequest(
   }
 }
 
+function decodeWord(word: string): string {
+  try {
+    return decodeURIComponent(word)
+  } catch (error) {
+    throw new LifeboatError('bad-input', 'a path that cannot be read', { cause: error })
+  }
+}
+
 function sendAnswer(stream: ServerHttp2Stream, answer: Answer): void {
   if ('lines' in answer) {
     stream.end(`${JSON.stringify(answer.last)}\n`)
@@ -244,9 +254,10 @@ function sendAnswer(stream: ServerHttp2Stream, answer: Answer): void {
 /** Also after the head of an answer in lines is gone: then the error is the last line. */
 function answerError(stream: ServerHttp2Stream, error: unknown): void {
   if (stream.destroyed || stream.closed) return
-  const body = JSON.stringify({ error: formatError(error) })
+  const body = `${JSON.stringify({ error: formatError(error) })}\n`
   if (!stream.headersSent) stream.respond({ ':status': statusOf(errorCode(error)) })
-  stream.end(body)
-  // What still comes of its body is not waited for.
-  if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR)
+  stream.end(body, () => {
+    // What still comes of the caller's body is not waited for.
+    if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR)
+  })
 }
