@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { constants, zstdDecompress } from 'node:zlib'
+import { zstdDecompress } from 'node:zlib'
 import { LifeboatError } from '../../../shared/errors.ts'
 import type { ChunkId } from '../vault.ts'
 import type { Digest } from './index.ts'
@@ -75,7 +75,7 @@ export async function unpackChunk(frame: Buffer, maxBytes: number): Promise<Buff
 }
 
 /** The id of a chunk's bytes, as 64 hex digits. SHA-256 in the thread pool; SHA-512/256 has no such way and blocks. */
-export async function digestChunk(bytes: Uint8Array<ArrayBuffer>, digest: Digest): Promise<ChunkId> {
+async function digestChunk(bytes: Uint8Array<ArrayBuffer>, digest: Digest): Promise<ChunkId> {
   if (digest === 'sha512-256') return hash('sha512-256', bytes, 'hex')
   return Buffer.from(await crypto.subtle.digest('SHA-256', bytes)).toString('hex')
 }
@@ -91,14 +91,4 @@ export async function openChunk(
   const found = await digestChunk(bytes as Buffer<ArrayBuffer>, digest)
   if (found === id) return bytes
   throw new LifeboatError('bad-input', `chunk ${id} holds other bytes: they hash to ${found}`)
-}
-
-/** How our frames are made: zstd 3, its size in its head, one trip through the thread pool. For `zlib.zstdCompress`. */
-export function frameOptions(lengthBytes: number) {
-  return {
-    params: { [constants.ZSTD_c_compressionLevel]: 3 },
-    pledgedSrcSize: lengthBytes,
-    // ZSTD_compressBound is a little less.
-    chunkSize: lengthBytes + Math.ceil(lengthBytes / 256) + 4096,
-  }
 }

@@ -20,9 +20,8 @@ const FLAG_SHA512_256 = 0x2000000000000000n
 export const MAX_CHUNK_BYTES = 128 * 1024 * 1024
 const ID = /^[0-9a-f]{64}$/
 
-export const DIGESTS = ['sha256', 'sha512-256'] as const
 /** What the ids of an index are. Ours are SHA-256; casync's default is SHA-512/256. */
-export type Digest = (typeof DIGESTS)[number]
+export type Digest = 'sha256' | 'sha512-256'
 
 /** Which chunks, one after the other, are the image. A view on the bytes: 131,072 chunks (64 GiB) are 5 MB. */
 export interface ChunkIndex {
@@ -52,13 +51,18 @@ export interface IndexBuilder {
   finish(): Buffer
 }
 
+/** How long the index of such an image is. */
+export function indexBytes(chunkBytes: number, sizeBytes: number): number {
+  return HEADER_BYTES + ENTRY_BYTES * (Math.ceil(sizeBytes / chunkBytes) + 1)
+}
+
 /** An index of an image of `sizeBytes` in chunks of `chunkBytes`; the last one may be shorter. */
 export function createIndexBuilder(chunkBytes: number, sizeBytes: number): IndexBuilder {
   if (!(chunkBytes > 0 && chunkBytes <= MAX_CHUNK_BYTES)) {
     throw new LifeboatError('bad-input', `a chunk has 1 to ${MAX_CHUNK_BYTES} bytes, not ${chunkBytes}`)
   }
   const count = Math.ceil(sizeBytes / chunkBytes)
-  const bytes = Buffer.alloc(HEADER_BYTES + ENTRY_BYTES * (count + 1))
+  const bytes = Buffer.alloc(indexBytes(chunkBytes, sizeBytes))
   writeFrame(bytes, chunkBytes, count)
   for (let position = 0; position < count; position++) {
     const end = Math.min(sizeBytes, (position + 1) * chunkBytes)

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { LifeboatError } from '../../../shared/errors.ts'
-import { POINT } from './point.ts'
+import { POINT, VM_ID } from './point.ts'
 
 /** What a backup really got, which may be less than what was asked for. */
 export const CONSISTENCIES = {
@@ -15,10 +15,9 @@ const FORMAT = 'lifeboat-restore-point'
 /** Raised only when an old reader would misunderstand a new manifest; fields are only added. */
 const VERSION = 1
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const HASH = /^[0-9a-f]{64}$/
 /** Names of disks are names of files in the vault: vda.caibx. */
-const TARGET = /^[a-z]{2,8}[0-9]{0,3}$/
+export const TARGET = /^[a-z]{2,8}[0-9]{0,3}$/
 
 const DISK = z.object({
   /** Name inside the VM. */
@@ -38,7 +37,7 @@ const DISK = z.object({
 const SCHEMA = z.object({
   format: z.literal(FORMAT),
   version: z.int(),
-  vm: z.object({ id: z.string().regex(UUID), name: z.string().min(1) }),
+  vm: z.object({ id: z.string().regex(VM_ID), name: z.string().min(1) }),
   point: z.string().regex(POINT),
   /** Whose certificate wrote it; '' by `lifeboat-vault add`. */
   blade: z.string(),

@@ -2,11 +2,18 @@ import { LifeboatError } from '../../../shared/errors.ts'
 
 /** A restore point is named by the moment of its backup, UTC: `20261128T020512Z`. Sorts by time; is a folder's name. */
 export const POINT = /^\d{8}T\d{6}Z$/
+/** libvirt's UUID, as a folder bears it. */
+export const VM_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** One restore point of one VM. */
 export interface PointRef {
   readonly vmId: string
   readonly point: string
+}
+
+/** A reference comes from a stranger and becomes a path: is it one? */
+export function isPointRef({ vmId, point }: PointRef): boolean {
+  return VM_ID.test(vmId) && POINT.test(point)
 }
 
 /** The name of a restore point of that moment. */

@@ -5,14 +5,12 @@ import type { StoreContext } from './context.ts'
 import { raiseIndexProblem } from './damage.ts'
 import { fileError, fileErrorCode } from './files.ts'
 import { createIdFilter, type IdFilter } from './id-filter.ts'
+import { CHUNK_FOLDER, chunkOfFile } from './layout.ts'
 import { listRefs } from './listing.ts'
 import { describeUnreadable, isUnreadable, readIndexes } from './marks.ts'
 
 const readdir = promisify(fs.readdir)
 const stat = promisify(fs.stat)
-
-const PREFIX = /^[0-9a-f]{4}$/
-const CHUNK_FILE = /^([0-9a-f]{64})\.cacnk$/
 
 export interface CollectReport {
   /** Removed, or to be removed in a dry run. */
@@ -45,7 +43,7 @@ export async function collect(
     const refused = await mark(context, filter)
     if (refused !== '') return { chunks: 0, bytes: 0, keptChunks: 0, refused }
     const tally = { chunks: 0, bytes: 0, keptChunks: 0, keptBytes: 0 }
-    for (const prefix of (await readdir(layout.store)).filter(name => PREFIX.test(name))) {
+    for (const prefix of (await readdir(layout.store)).filter(name => CHUNK_FOLDER.test(name))) {
       if (options.signal.aborted) return { ...tally, refused: '' }
       await sweepFolder(context, filter, prefix, options.dryRun, tally)
     }
@@ -90,7 +88,7 @@ async function sweepFolder(
 ): Promise<void> {
   const folder = join(layout.store, prefix)
   for (const name of await readdir(folder)) {
-    const id = CHUNK_FILE.exec(name)?.[1]
+    const id = chunkOfFile(name)
     if (id === undefined) continue
     const size = await sizeOf(join(folder, name))
     // No await between the question and the removal: see above.

@@ -36,6 +36,14 @@ export function vaultLayout(root: string): VaultLayout {
   }
 }
 
+/** A folder of the store: how the ids in it begin. */
+export const CHUNK_FOLDER = /^[0-9a-f]{4}$/
+
+/** The chunk a file of the store is; undefined for what is none. */
+export function chunkOfFile(name: string): ChunkId | undefined {
+  return /^([0-9a-f]{64})\.cacnk$/.exec(name)?.[1]
+}
+
 export const MANIFEST_FILE = 'manifest.json'
 /** The definition again, for those who restore without us and have no reader of JSON. */
 export const DEFINITION_FILE = 'domain.xml'

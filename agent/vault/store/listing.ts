@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import * as z from 'zod'
 import { errorCode, formatErrorChain, LifeboatError } from '../../../shared/errors.ts'
+import { indexBytes } from '../format/index.ts'
 import { type Manifest, parseManifest } from '../format/manifest.ts'
-import { POINT, type PointRef } from '../format/point.ts'
+import { isPointRef, POINT, type PointRef, VM_ID } from '../format/point.ts'
 import type { PointSummary } from '../vault.ts'
 import { eachBounded } from './bounded.ts'
 import { fileErrorCode, namesIn, readIfThere } from './files.ts'
@@ -13,7 +14,6 @@ import { problemsOf, type VaultProblem } from './problems.ts'
 
 const stat = promisify(fs.stat)
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const READS_AT_ONCE = 8
 const CHECKED = z.object({ at: z.number() })
 const BOOTED = z.object({ at: z.number(), ok: z.boolean(), recoveryMs: z.number(), error: z.string() })
@@ -26,8 +26,8 @@ const LOOSE = z.object({
 
 /** Every restore point that is listed, by its folder alone. */
 export function listRefs(layout: VaultLayout, vmId?: string): readonly PointRef[] {
-  if (vmId !== undefined && !UUID.test(vmId)) return []
-  const vms = vmId === undefined ? namesIn(layout.points).filter(name => UUID.test(name)) : [vmId]
+  if (vmId !== undefined && !VM_ID.test(vmId)) return []
+  const vms = vmId === undefined ? namesIn(layout.points).filter(name => VM_ID.test(name)) : [vmId]
   return vms.flatMap(id =>
     namesIn(layout.vm(id))
       .filter(name => POINT.test(name))
@@ -66,7 +66,7 @@ export async function readPoint(
   problems: readonly VaultProblem[],
   ref: PointRef,
 ): Promise<PointSummary | undefined> {
-  if (!UUID.test(ref.vmId) || !POINT.test(ref.point)) return undefined
+  if (!isPointRef(ref)) return undefined
   const folder = layout.point(ref)
   const text = await readManifestFile(folder)
   if (text === undefined && namesIn(folder).length === 0) return undefined
@@ -143,7 +143,7 @@ async function damage(
   problems: readonly VaultProblem[],
 ): Promise<string> {
   for (const disk of manifest.disks) {
-    const wanted = 104 + 40 * Math.ceil(disk.sizeBytes / disk.chunkBytes)
+    const wanted = indexBytes(disk.chunkBytes, disk.sizeBytes)
     const size = await sizeOf(join(folder, indexFile(disk.target)))
     if (size === undefined) return `the index of ${disk.target} is gone`
     if (size !== wanted) return `the index of ${disk.target} has ${size} bytes, ${wanted} are wanted`
@@ -162,7 +162,7 @@ async function sizeOf(path: string): Promise<number | undefined> {
   }
 }
 
-function asLifeboatError(error: unknown): LifeboatError {
+export function asLifeboatError(error: unknown): LifeboatError {
   return error instanceof LifeboatError ? error : new LifeboatError(errorCode(error), String(error))
 }
 

@@ -1,11 +1,11 @@
+import { hash } from 'node:crypto'
 import { join } from 'node:path'
-import { errorCode, formatErrorChain, LifeboatError } from '../../../shared/errors.ts'
+import { formatErrorChain, LifeboatError } from '../../../shared/errors.ts'
 import { type ChunkIndex, parseIndex } from '../format/index.ts'
 import type { PointRef } from '../format/point.ts'
 import { fileExists, namesIn, readIfThere } from './files.ts'
 import { indexFile, type VaultLayout } from './layout.ts'
-import { readManifest } from './listing.ts'
-import { sha256 } from './publish.ts'
+import { asLifeboatError, readManifest } from './listing.ts'
 
 /** One disk of a listed restore point. */
 export interface ListedIndex {
@@ -43,8 +43,8 @@ export async function* readIndexes(
         if (!(await fileExists(folder))) return
         throw new LifeboatError('not-found', 'it is gone')
       }
-      const hash = expected?.get(target)
-      if (hash !== undefined && sha256(bytes) !== hash) {
+      const wanted = expected?.get(target)
+      if (wanted !== undefined && hash('sha256', bytes, 'hex') !== wanted) {
         throw new LifeboatError('bad-input', 'it is not the index its manifest names')
       }
       yield { ref, target, index: parseIndex(bytes), bytes }
@@ -74,8 +74,4 @@ export function isUnreadable(item: ListedIndex | UnreadableIndex): item is Unrea
 /** `index of vda of 5d1f… 20261128T020512Z: not a chunk index: truncated`. */
 export function describeUnreadable({ ref, target, error }: UnreadableIndex): string {
   return `the index of ${target} of VM ${ref.vmId}, ${ref.point}, cannot be used: ${formatErrorChain(error)}`
-}
-
-function asLifeboatError(error: unknown): LifeboatError {
-  return error instanceof LifeboatError ? error : new LifeboatError(errorCode(error), String(error))
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { mkdirSync, renameSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { LifeboatError } from '../../../shared/errors.ts'
@@ -17,7 +17,7 @@ const LOOKS_AT_ONCE = 16
 /** Refuses (`bad-input`) an index that is not the one its manifest names: it would be written over a disk one day. */
 export function checkIndex(disk: ManifestDisk, bytes: Buffer | undefined): void {
   if (bytes === undefined) throw new LifeboatError('bad-input', `the index of ${disk.target} was not sent`)
-  if (sha256(bytes) !== disk.indexSha256) {
+  if (hash('sha256', bytes, 'hex') !== disk.indexSha256) {
     throw new LifeboatError('bad-input', `the index of ${disk.target} is not the one its manifest names`)
   }
   const index = parseIndex(bytes)
@@ -104,8 +104,4 @@ async function findChunks(layout: VaultLayout, folder: string, manifest: Manifes
     'refused',
     `the vault lacks ${missing.length} chunks of restore point ${manifest.point}: ${missing[0]}…`,
   )
-}
-
-export function sha256(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex')
 }

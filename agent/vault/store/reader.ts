@@ -1,17 +1,17 @@
+import { hash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Clock } from '../../../shared/clock.ts'
 import { MINUTE_MS } from '../../../shared/domain/units.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
 import { parseChunkId, parseIndex } from '../format/index.ts'
 import type { Manifest } from '../format/manifest.ts'
-import type { PointRef } from '../format/point.ts'
+import { isPointRef, type PointRef } from '../format/point.ts'
 import type { Chunk, ChunkId } from '../vault.ts'
 import { eachBounded } from './bounded.ts'
 import { claimKey } from './claims.ts'
 import { readIfThere } from './files.ts'
 import { indexFile, type VaultLayout } from './layout.ts'
 import { notListed, readManifest } from './listing.ts'
-import { sha256 } from './publish.ts'
 
 const READS_AT_ONCE = 4
 /** Restore points whose ids stay in memory: as many as are restored at once. */
@@ -48,7 +48,7 @@ export function createPointReader(layout: VaultLayout, clock: Clock): PointReade
     }
     touch(ref)
     const bytes = await readIfThere(join(layout.point(ref), indexFile(target)))
-    if (bytes === undefined || sha256(bytes) !== disk.indexSha256) {
+    if (bytes === undefined || hash('sha256', bytes, 'hex') !== disk.indexSha256) {
       throw new LifeboatError(
         'refused',
         `the index of ${target} of restore point ${ref.point} is ${bytes === undefined ? 'gone' : 'damaged'}`,
@@ -93,13 +93,6 @@ export function createPointReader(layout: VaultLayout, clock: Clock): PointReade
   }
 }
 
-/** A reference comes from a stranger and becomes a path. */
 function checkRef(ref: PointRef): void {
-  if (!isRef(ref)) throw notListed(ref)
-}
-
-const REF = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\/\d{8}T\d{6}Z$/
-
-export function isRef({ vmId, point }: PointRef): boolean {
-  return REF.test(`${vmId}/${point}`)
+  if (!isPointRef(ref)) throw notListed(ref)
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import * as z from 'zod'
 import type { Logger } from '../../../shared/log.ts'
-import type { VaultLayout } from './layout.ts'
+import { CHUNK_FOLDER, type VaultLayout } from './layout.ts'
 import { PROBLEM_CODES, type ProblemCode, type VaultProblem } from './problems.ts'
 import { NO_POLICIES, type RetentionPolicies } from './retention.ts'
 import { openStateFile, type StateFile } from './state-file.ts'
@@ -54,7 +54,7 @@ const RETENTION = z.object({ byDefault: POLICY, byVmId: z.record(z.string(), POL
 const SCRUB = z.object({
   startedAt: z.number(),
   endedAt: z.number(),
-  next: z.string().regex(/^[0-9a-f]{4}$/),
+  next: z.string().regex(CHUNK_FOLDER),
   doneChunks: COUNT,
   points: z.array(z.string()),
 })

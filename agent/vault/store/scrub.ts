@@ -10,6 +10,7 @@ import { claimKey } from './claims.ts'
 import type { StoreContext } from './context.ts'
 import { edit, endIndexProblems, quarantine, raiseIndexProblem } from './damage.ts'
 import { fileExists } from './files.ts'
+import { CHUNK_FOLDER, chunkOfFile } from './layout.ts'
 import { listRefs, readPoint } from './listing.ts'
 import { isUnreadable, readIndexes } from './marks.ts'
 import { endProblems, raiseProblem } from './problems.ts'
@@ -18,8 +19,6 @@ import { recordChecked } from './verdicts.ts'
 
 const readdir = promisify(fs.readdir)
 
-const PREFIX = /^[0-9a-f]{4}$/
-const CHUNK_FILE = /^([0-9a-f]{64})\.cacnk$/
 const CHUNKS_AT_ONCE = 2
 /** How often its place is written down: what is read again after a crash. */
 const NOTE_EVERY_MS = 30 * SECOND_MS
@@ -87,7 +86,7 @@ export async function scrub(context: StoreContext, options: ScrubOptions): Promi
 /** A folder made since holds only what was hashed as it came. */
 async function foldersFrom({ layout }: StoreContext, next: string): Promise<readonly string[]> {
   const names = await readdir(layout.store)
-  return names.filter(name => PREFIX.test(name) && name >= next).sort()
+  return names.filter(name => CHUNK_FOLDER.test(name) && name >= next).sort()
 }
 
 async function scrubFolder(
@@ -100,7 +99,7 @@ async function scrubFolder(
   const bad = new Set<ChunkId>()
   let chunks = 0
   await eachBounded(names, CHUNKS_AT_ONCE, async name => {
-    const id = CHUNK_FILE.exec(name)?.[1]
+    const id = chunkOfFile(name)
     if (id === undefined) return
     const { verdict, bytes } = await look(id, 'sha256')
     // Collected meanwhile.

@@ -3,7 +3,7 @@ import { LifeboatError } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
 import type { FrameChecker } from '../format/frame-checker.ts'
 import { MAX_CHUNK_BYTES, parseChunkId, parseIndex } from '../format/index.ts'
-import { formatManifest, type Manifest, parseManifest } from '../format/manifest.ts'
+import { formatManifest, type Manifest, parseManifest, TARGET } from '../format/manifest.ts'
 import type { BackupSession, BeginBackup, ChunkId } from '../vault.ts'
 import { eachBounded, type Turns } from './bounded.ts'
 import type { Claims } from './claims.ts'
@@ -14,7 +14,6 @@ import { createStaging, type StagingDeps } from './staging.ts'
 
 const LOOKS_AT_ONCE = 16
 const PUTS_AT_ONCE = 4
-const TARGET = /^[a-z]{2,8}[0-9]{0,3}$/
 
 export interface SessionDeps extends StagingDeps {
   readonly layout: VaultLayout

@@ -5,7 +5,7 @@ import type { LifeboatError } from '../../../shared/errors.ts'
 import type { Chunk, ChunkId } from '../vault.ts'
 import { eachBounded } from './bounded.ts'
 import { fileError, namesIn, renameIfThere, writeWhole } from './files.ts'
-import type { VaultLayout } from './layout.ts'
+import { CHUNK_FOLDER, type VaultLayout } from './layout.ts'
 
 /**
  * Chunks wait in the session's own folder until the file system was made durable as a whole, and only then get their
@@ -43,7 +43,7 @@ export function createPrefixes(layout: VaultLayout): { ensure(prefix: string): v
     ensure: prefix => {
       if (!isRead) {
         for (const name of namesIn(layout.store)) {
-          if (/^[0-9a-f]{4}$/.test(name)) made[Number.parseInt(name, 16)] = 1
+          if (CHUNK_FOLDER.test(name)) made[Number.parseInt(name, 16)] = 1
         }
         isRead = true
       }

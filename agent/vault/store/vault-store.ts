@@ -31,9 +31,7 @@ import { createPointReader } from './reader.ts'
 import { openRecords, type ScrubState } from './records.ts'
 import type { RetentionPolicies } from './retention.ts'
 import { type ScrubOptions, type ScrubReport, scrub } from './scrub.ts'
-
 import type { Space } from './space.ts'
-
 import { recordBooted, recordChecked } from './verdicts.ts'
 import { createView } from './view.ts'
 
