@@ -1,18 +1,12 @@
 /** Text for people about restore points and backups. Pure; nothing here prints. */
 import type {
   BackupOverview,
-  BackupPlan,
   BackupPolicy,
   BackupStanding,
   Operation,
   PlannedBackup,
 } from '../../proto/gen/lifeboat/v1/admin.ts'
-import type {
-  PointDetail,
-  PointSummary,
-  PruneReport,
-  PruneVerdict,
-} from '../../proto/gen/lifeboat/v1/vault.ts'
+import type { PointDetail, PointSummary, PruneVerdict } from '../../proto/gen/lifeboat/v1/vault.ts'
 import { formatBytes, formatDuration } from '../../shared/domain/units.ts'
 import { formatBackupName } from './point-name.ts'
 import { renderAge, renderSection, renderTable, renderTime } from './render.ts'
@@ -82,7 +76,7 @@ function bootLine(point: PointSummary, now: number): string {
 }
 
 /** When each VM is backed up next, how long it takes, and how it stands. */
-export function renderBackupPlan(plan: BackupPlan, now: number): string {
+export function renderBackupPlan(planned: readonly PlannedBackup[], now: number): string {
   const table = renderTable<PlannedBackup>(
     [
       { title: 'VM', value: each => each.vm },
@@ -99,10 +93,10 @@ export function renderBackupPlan(plan: BackupPlan, now: number): string {
       { title: 'VERIFIED', value: each => renderAge(each.standing?.newestVerifiedAt ?? 0, now) },
       { title: 'NOTE', value: each => each.text },
     ],
-    plan.backups,
+    planned,
     'No VMs to back up.',
   )
-  const endsAt = Math.max(0, ...plan.backups.map(each => each.expectedEndAt))
+  const endsAt = Math.max(0, ...planned.map(each => each.expectedEndAt))
   return endsAt === 0 ? table : `${table}\n\nThe last of them ends about ${renderTime(endsAt)}.`
 }
 
@@ -132,7 +126,7 @@ export function renderStanding(vm: string, standing: BackupStanding | undefined,
 }
 
 /** What retention keeps and drops, with the reasons. */
-export function renderPruneReport(report: PruneReport, dryRun: boolean, now: number): string {
+export function renderVerdicts(verdicts: readonly PruneVerdict[], dryRun: boolean, now: number): string {
   const table = renderTable<PruneVerdict>(
     [
       { title: 'VM', value: verdict => verdict.vm },
@@ -144,10 +138,10 @@ export function renderPruneReport(report: PruneReport, dryRun: boolean, now: num
       },
       { title: 'WHY', value: verdict => verdict.reasons.join('; ') },
     ],
-    report.verdicts,
+    verdicts,
     'No restore points.',
   )
-  const dropped = report.verdicts.filter(verdict => !verdict.keep).length
+  const dropped = verdicts.filter(verdict => !verdict.keep).length
   if (dropped === 0) return table
   const end = dryRun
     ? `${dropped} would be dropped; nothing was. Do it: lifeboat backup prune`

@@ -6,7 +6,7 @@ import {
   renderBackupRun,
   renderPoint,
   renderPoints,
-  renderPruneReport,
+  renderVerdicts,
 } from '../backup-text.ts'
 import { type CliContext, show } from '../context.ts'
 import { followOperations } from '../follow.ts'
@@ -45,8 +45,7 @@ function addRunning(backup: Command, context: CliContext): void {
       const request = runRequest(vms, options)
       const { operations } = await context.admin().ask('runBackups', request)
       const latest = options.wait ? await followOperations(context, operations, 'backups') : operations
-      if (context.json()) context.print(JSON.stringify(latest, undefined, 2))
-      else context.print(renderBackupRun(latest))
+      show(context, latest, renderBackupRun)
     })
 }
 
@@ -64,8 +63,7 @@ function addReading(backup: Command, context: CliContext): void {
     .addHelpText('after', '\nExamples:\n  lifeboat backup list\n  lifeboat backup list mail01 --output json')
     .action(async (vm = '') => {
       const { points } = await context.admin().ask('listBackups', { vm })
-      if (context.json()) context.print(JSON.stringify(points, undefined, 2))
-      else context.print(renderPoints(points, context.now(), vm))
+      show(context, points, all => renderPoints(all, context.now(), vm))
     })
   backup
     .command('show <vm[@point]>')
@@ -86,9 +84,8 @@ function addReading(backup: Command, context: CliContext): void {
     .description('when each VM is backed up next, how long it takes, and what is overdue')
     .addHelpText('after', '\nExamples:\n  lifeboat backup plan\n  lifeboat backup plan mail01')
     .action(async (vm = '') => {
-      show(context, await context.admin().ask('planBackups', { vm }), plan =>
-        renderBackupPlan(plan, context.now()),
-      )
+      const { backups } = await context.admin().ask('planBackups', { vm })
+      show(context, backups, planned => renderBackupPlan(planned, context.now()))
     })
 }
 
@@ -102,9 +99,8 @@ function addPolicies(backup: Command, context: CliContext): void {
     .addHelpText('after', '\nExamples:\n  lifeboat backup prune --dry-run\n  lifeboat backup prune mail01')
     .action(async (vm = '', options: { dryRun?: boolean }) => {
       const dryRun = options.dryRun ?? false
-      show(context, await context.admin().ask('pruneBackups', { vm, dryRun }), report =>
-        renderPruneReport(report, dryRun, context.now()),
-      )
+      const { verdicts } = await context.admin().ask('pruneBackups', { vm, dryRun })
+      show(context, verdicts, judged => renderVerdicts(judged, dryRun, context.now()))
     })
   backup
     .command('policy')

@@ -58,8 +58,7 @@ function addReading(vault: Command, context: CliContext): void {
     .addHelpText('after', '\nExamples:\n  lifeboat vault list\n  lifeboat vault list --output json')
     .action(async () => {
       const { vaults } = await context.admin().ask('listVaults', {})
-      if (context.json()) context.print(JSON.stringify(vaults, undefined, 2))
-      else context.print(renderVaults(vaults, context.now()))
+      show(context, vaults, all => renderVaults(all, context.now()))
     })
   vault
     .command('status [vault]')
@@ -122,7 +121,6 @@ function hasTrouble({ enrolment, reachable, status }: VaultView): boolean {
   return enrolment === 'joined' && (!reachable || (status?.problems.length ?? 0) > 0)
 }
 
-/** waiting | unreachable | refuses backups | ok */
 function stateOf({ enrolment, reachable, status }: VaultView): string {
   if (enrolment === 'waiting') return 'not joined'
   if (!reachable) return 'UNREACHABLE'

@@ -234,6 +234,8 @@ test('prune --dry-run drops nothing and gives the reason for each; the plan and 
     /keep +daily 1 of 7; newest verified\n.*would be dropped +no rule keeps it/,
   )
   assert.match(dry.printed[0] ?? '', /1 would be dropped; nothing was/)
+  const json = await runCli(['backup', 'prune', '--dry-run', '--output', 'json'], { pruneBackups: report })
+  assert.deepEqual(JSON.parse(json.printed[0] ?? ''), report.verdicts)
   const plan = BackupPlan.fromPartial({
     backups: [
       {
