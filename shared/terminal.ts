@@ -42,12 +42,18 @@ export function renderTime(at: number): string {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
 }
 
-/** `[#####-----] 52 % 33 MiB of 64 MiB` */
+/** `[#####-----] 52 % 33 MiB of 64 MiB`; empty without a total. */
 export function renderProgress(doneBytes: number, totalBytes: number): string {
   if (totalBytes <= 0) return ''
-  const share = Math.min(1, doneBytes / totalBytes)
+  return `${renderBar(doneBytes, totalBytes)} ${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`
+}
+
+/** `[#####-----] 52 %`, of whatever is counted; empty without a total. */
+export function renderBar(done: number, total: number): string {
+  if (total <= 0) return ''
+  const share = Math.min(1, done / total)
   const filled = Math.round(share * 20)
-  return `[${'#'.repeat(filled)}${'-'.repeat(20 - filled)}] ${Math.round(share * 100)} % ${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`
+  return `[${'#'.repeat(filled)}${'-'.repeat(20 - filled)}] ${Math.round(share * 100)} %`
 }
 
 /** Fits one row of a terminal of that many columns; what does not fit ends in `…`. */

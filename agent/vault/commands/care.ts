@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
-import { formatBytes } from '../../../shared/domain/units.ts'
+import { formatBytes, MIB } from '../../../shared/domain/units.ts'
 import { renderTable } from '../../../shared/terminal.ts'
 import type { CollectReport } from '../store/collect.ts'
 import type { PruneVerdict } from '../store/prune.ts'
@@ -61,8 +61,8 @@ function addScrub(program: Command, context: VaultCommandContext): void {
       await withVault(context, vault, 'write', async store => {
         const report = await store.scrub({
           signal: context.interrupted,
-          rateBytes: rate * 1024 * 1024,
-          onProgress: (done, total) => context.progress('scrubbing, folder', done, total),
+          rateBytes: rate * MIB,
+          onProgress: (done, total) => context.progress('scrubbing', done, total, 'folders'),
         })
         const { problems } = await store.status()
         if (report.bad.length > 0 || !report.finished) context.exitWith(EXIT_CODES.failed)

@@ -5,6 +5,7 @@ import type { Transfer } from '../../backup/transfer.ts'
 import type { Hypervisor } from '../../hypervisor/hypervisor.ts'
 import type { Volumes } from '../../storage/volumes.ts'
 import { openVaultStore, type VaultStore, type VaultStoreOptions } from '../store/vault-store.ts'
+import type { Counted } from './progress.ts'
 
 /** What every command without a service gets; made once in main.ts, tests make their own. */
 export interface VaultCommandContext {
@@ -12,8 +13,8 @@ export interface VaultCommandContext {
   print(text: string): void
   /** Standard error. */
   note(text: string): void
-  /** Shown when it takes longer than two seconds. Bytes, or whatever else is counted. */
-  progress(what: string, done: number, total: number): void
+  /** Shown when it takes longer than two seconds. Bytes, unless said otherwise. */
+  progress(what: string, done: number, total: number, counted?: Counted): void
   /** `--output json`. */
   json(): boolean
   /** The exit code when nothing throws; 0 unless a command says otherwise. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../../../shared/clock.ts'
 import { formatDuration, SECOND_MS } from '../../../shared/domain/units.ts'
-import { cutToWidth, renderProgress } from '../../../shared/terminal.ts'
+import { cutToWidth, renderBar, renderProgress } from '../../../shared/terminal.ts'
 
 /** What is over before this needs no bar. */
 const SILENT_MS = 2 * SECOND_MS
@@ -14,8 +14,11 @@ export interface ProgressOutput {
   write(text: string): unknown
 }
 
+/** What is counted. */
+export type Counted = 'bytes' | 'folders'
+
 export interface Progress {
-  tell(what: string, done: number, total: number): void
+  tell(what: string, done: number, total: number, counted?: Counted): void
   /** Takes the line away, before anything else is printed. */
   clear(): void
 }
@@ -32,7 +35,7 @@ export function createProgress(output: ProgressOutput, clock: Clock): Progress {
   }
   return {
     clear,
-    tell: (next, done, total) => {
+    tell: (next, done, total, counted = 'bytes') => {
       const now = clock.now()
       if (next !== what) {
         what = next
@@ -43,7 +46,8 @@ export function createProgress(output: ProgressOutput, clock: Clock): Progress {
       if (now - beganAt < SILENT_MS || now - shownAt < every) return
       shownAt = now
       const leftMs = done > 0 ? ((now - beganAt) / done) * (total - done) : 0
-      const text = `${what} ${renderProgress(done, total)}, ${formatDuration(leftMs)} left`
+      const bar = counted === 'bytes' ? renderProgress(done, total) : renderBar(done, total)
+      const text = `${what} ${bar}, ${formatDuration(leftMs)} left`
       if (output.isTTY !== true) {
         output.write(`${text}\n`)
         return
