@@ -134,7 +134,7 @@ export function createOperations(
   const log = seams.log.child('operations')
   const peers = createPeerClient({ identity: () => holder.current.identity, clock })
   const turns = createTurns()
-  const changedRanges = new Map()
+  const changedRanges: OperationServices['changedRanges'] = new Map()
   const runFor = (sagaId: string): CommandRunner =>
     seams.run.observed(record => keepCommand(stores, log, sagaId, record))
   const servicesFor = (orderId: string): OperationServices => ({

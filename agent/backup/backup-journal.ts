@@ -2,8 +2,8 @@ import * as z from 'zod'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { Json } from '../../shared/saga/definition.ts'
 import { volumeSchema } from '../operations/params.ts'
+import type { VaultAddress } from '../vault/client/connection.ts'
 import { CONSISTENCIES, type Consistency } from '../vault/format/manifest.ts'
-import type { VaultAddress } from './settings.ts'
 import type { SnapshotPlan } from './snapshots.ts'
 
 // What the steps of a backup leave in the journal for the later ones, and for the undo in another process.

@@ -5,10 +5,11 @@ import { errorCode, formatErrorChain, LifeboatError } from '../../shared/errors.
 import type { Json, SagaDefinition, StepContext } from '../../shared/saga/definition.ts'
 import { type BackupParams, parseBackupParams } from '../operations/params.ts'
 import type { OperationServices } from '../operations/services.ts'
+import type { VaultAddress } from '../vault/client/connection.ts'
 import { formatPoint } from '../vault/format/point.ts'
 import { readCheck, readSnapshot } from './backup-journal.ts'
 import { probeSend, send } from './backup-send.ts'
-import { modeOf, type VaultAddress } from './settings.ts'
+import { modeOf } from './settings.ts'
 import type { BackupMode } from './snapshots.ts'
 import { askVault } from './vaults.ts'
 

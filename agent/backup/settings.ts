@@ -1,3 +1,4 @@
+import type { VaultAddress } from '../vault/client/connection.ts'
 import type { BackupMode } from './snapshots.ts'
 
 /**
@@ -26,14 +27,6 @@ export interface VmBackupSettings {
   readonly schedule: string
   /** '': the default. */
   readonly mode: BackupMode | ''
-}
-
-/** A vault's door for agents. */
-export interface VaultAddress {
-  /** Of its certificate. */
-  readonly name: string
-  /** host:port */
-  readonly address: string
 }
 
 /** Before the controller has said anything: no backups. */

@@ -27,22 +27,20 @@ export interface SnapshotPlan {
   readonly own: Json
 }
 
+/** Where a disk may differ from the restore point `basePoint`, in ascending order; the end of a range is not in it. */
+export interface ChangedRanges {
+  readonly basePoint: string
+  readonly ranges: readonly { readonly fromBytes: number; readonly toBytes: number }[]
+}
+
 /** One disk to read. */
 export interface SnapshotSource {
   readonly volume: Volume
   /** Device or file with the bytes of the moment. */
   readonly path: string
   readonly sizeBytes: number
-  /**
-   * Ranges that may differ from the restore point `basePoint`, in ascending order (thin_delta); undefined: not known,
-   * read all.
-   */
-  readonly changed:
-    | {
-        readonly basePoint: string
-        readonly ranges: readonly { readonly fromBytes: number; readonly toBytes: number }[]
-      }
-    | undefined
+  /** By thin_delta; undefined: not known, read all. */
+  readonly changed: ChangedRanges | undefined
 }
 
 export interface Snapshot {

@@ -1,6 +1,7 @@
 import type { Identity } from '../../shared/rpc/certificates.ts'
 import type { Manifest, ManifestDraft } from '../vault/format/manifest.ts'
 import type { PointRef } from '../vault/format/point.ts'
+import type { ChangedRanges } from './snapshots.ts'
 
 /** The vault a transfer speaks to. Travels to the worker process as JSON. */
 export type VaultAccess =
@@ -13,12 +14,8 @@ export interface ReadJob {
   readonly path: string
   readonly sizeBytes: number
   readonly chunkBytes: number
-  readonly changed:
-    | {
-        readonly basePoint: string
-        readonly ranges: readonly { readonly fromBytes: number; readonly toBytes: number }[]
-      }
-    | undefined
+  /** Undefined: not known, read all. */
+  readonly changed: ChangedRanges | undefined
 }
 
 export interface BackupJob {

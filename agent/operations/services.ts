@@ -2,8 +2,8 @@ import type { Clock } from '../../shared/clock.ts'
 import type { Vm } from '../../shared/domain/fleet.ts'
 import type { CommandRunner } from '../../shared/exec.ts'
 import type { Logger } from '../../shared/log.ts'
-import type { BackupSettings, VaultAddress } from '../backup/settings.ts'
-import type { SnapshotSource, Snapshots } from '../backup/snapshots.ts'
+import type { BackupSettings } from '../backup/settings.ts'
+import type { ChangedRanges, Snapshots } from '../backup/snapshots.ts'
 import type { Transfer } from '../backup/transfer.ts'
 import type { Turns } from '../backup/turns.ts'
 import type { NetworkAccess, Vaults } from '../backup/vaults.ts'
@@ -13,6 +13,7 @@ import type { Volumes } from '../storage/volumes.ts'
 import type { KeptStore } from '../store/kept-store.ts'
 import type { MoveRow, MoveStore } from '../store/move-store.ts'
 import type { VmMarks } from '../store/vm-marks.ts'
+import type { VaultAddress } from '../vault/client/connection.ts'
 
 /** What the steps of an order may use. One object per order: `run` keeps the commands of this order. */
 export interface OperationServices {
@@ -29,7 +30,7 @@ export interface OperationServices {
    * What may have changed since an earlier night, by backup and disk: an optimisation that is forgotten by a restart,
    * kept out of the journal because a busy disk has a hundred thousand ranges.
    */
-  readonly changedRanges: Map<string, ReadonlyMap<string, SnapshotSource['changed']>>
+  readonly changedRanges: Map<string, ReadonlyMap<string, ChangedRanges | undefined>>
   readonly peers: PeerClient
   readonly run: CommandRunner
   /** Differs after each boot of the blade. */

@@ -1,18 +1,14 @@
 import { LifeboatError } from '../../../shared/errors.ts'
+import type { ChangedRanges } from '../snapshots.ts'
 
 const SECTOR_BYTES = 512
-
-export interface ChangedRange {
-  readonly fromBytes: number
-  readonly toBytes: number
-}
 
 /**
  * What `thin_delta` prints: which blocks of two thin volumes are mapped differently. `different`, `right_only` (new) and
  * `left_only` (discarded: reads zero now) have changed, `same` has not. Neighbours are joined, the last one is cut at
  * the size of the volume. Throws `bad-tool-output` when it is cut off.
  */
-export function parseThinDelta(xml: string, sizeBytes: number): ChangedRange[] {
+export function parseThinDelta(xml: string, sizeBytes: number): ChangedRanges['ranges'] {
   const blockSectors = Number(/<superblock [^>]*data_block_size="(\d+)"/.exec(xml)?.[1])
   if (!(blockSectors > 0) || !/<\/superblock>\s*$/.test(xml) || !/<diff [^>]*\/?>/.test(xml)) {
     throw new LifeboatError('bad-tool-output', 'thin_delta printed no whole difference (cut off?)')

@@ -1,6 +1,6 @@
 import { formatErrorChain } from '../../../shared/errors.ts'
 import type { CommandRunner } from '../../../shared/exec.ts'
-import type { SnapshotPlan, SnapshotSource } from '../snapshots.ts'
+import type { ChangedRanges, SnapshotPlan } from '../snapshots.ts'
 import { readReport, runThinDelta } from './commands.ts'
 import type { EngineParts } from './engine.ts'
 import { mapperName, readMarks } from './names.ts'
@@ -19,8 +19,8 @@ export async function findChanged(
   plan: SnapshotPlan,
   own: OwnPlan,
   run: CommandRunner,
-): Promise<Map<string, NonNullable<SnapshotSource['changed']>>> {
-  const found = new Map<string, NonNullable<SnapshotSource['changed']>>()
+): Promise<Map<string, ChangedRanges>> {
+  const found = new Map<string, ChangedRanges>()
   const disks = own.snapshots.filter(lv => lv.kind === 'thin' && lv.fileSystem === null)
   if (disks.length === 0) return found
   const report = await readReport(run)
