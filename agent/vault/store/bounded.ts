@@ -25,11 +25,11 @@ export async function eachBounded<T>(
 }
 
 /** One after the other, in the order asked for; an error of one is its caller's and stops nobody behind it. */
-export interface Turns {
+export interface Queue {
   run<T>(act: () => Promise<T>): Promise<T>
 }
 
-export function createTurns(): Turns {
+export function createQueue(): Queue {
   let last: Promise<unknown> = Promise.resolve()
   return {
     run: act => {

@@ -2,7 +2,7 @@ import type { Clock } from '../../../shared/clock.ts'
 import type { Logger } from '../../../shared/log.ts'
 import type { FrameChecker } from '../format/frame-checker.ts'
 import type { PointRef } from '../format/point.ts'
-import type { Turns } from './bounded.ts'
+import type { Queue } from './bounded.ts'
 import type { Claims } from './claims.ts'
 import type { VaultLayout } from './layout.ts'
 import type { Records } from './records.ts'
@@ -15,7 +15,7 @@ export interface StoreContext {
   readonly claims: Claims
   readonly frames: FrameChecker
   /** Whoever lists, drops or quarantines waits for the others: see publish.ts, prune.ts, damage.ts. */
-  readonly listing: Turns
+  readonly listing: Queue
   readonly records: Records
   /** Was it read a moment ago? Such a restore point is not dropped under its reader. */
   isInUse(ref: PointRef): boolean

@@ -5,7 +5,7 @@ import type { FrameChecker } from '../format/frame-checker.ts'
 import { MAX_CHUNK_BYTES, parseChunkId, parseIndex } from '../format/index.ts'
 import { formatManifest, type Manifest, parseManifest, TARGET } from '../format/manifest.ts'
 import type { BackupSession, BeginBackup, ChunkId } from '../vault.ts'
-import { eachBounded, type Turns } from './bounded.ts'
+import { eachBounded, type Queue } from './bounded.ts'
 import type { Claims } from './claims.ts'
 import { fileExists, readIfThere, writeWhole } from './files.ts'
 import { indexFile, type VaultLayout } from './layout.ts'
@@ -20,7 +20,7 @@ export interface SessionDeps extends StagingDeps {
   readonly claims: Claims
   readonly frames: FrameChecker
   /** Whoever lists, drops or takes chunks away waits for the others. */
-  readonly listing: Turns
+  readonly listing: Queue
   readonly log: Logger
   /** The writer is this process: its frames are what they say. */
   readonly trusted: boolean

@@ -14,7 +14,7 @@ import type {
   ProgressOptions,
   Vault,
 } from '../vault.ts'
-import { createTurns } from './bounded.ts'
+import { createQueue } from './bounded.ts'
 import { checkPoint } from './check.ts'
 import { createClaims } from './claims.ts'
 import { type CollectReport, collect } from './collect.ts'
@@ -106,7 +106,7 @@ export function openVaultStore(options: VaultStoreOptions): VaultStore {
     log: options.log,
     claims: createClaims(),
     frames: createFrameChecker(CHECKS_AT_ONCE),
-    listing: createTurns(),
+    listing: createQueue(),
     records: openRecords(layout, { log: options.log, writable: lock !== undefined }),
     isInUse: reader.isInUse,
   }
