@@ -1,6 +1,6 @@
 import type { OperationList } from '../../proto/gen/lifeboat/v1/admin.ts'
 import type { PointDetail } from '../../proto/gen/lifeboat/v1/vault.ts'
-import { MINUTE_MS } from '../../shared/domain/units.ts'
+import { HOUR_MS, MINUTE_MS } from '../../shared/domain/units.ts'
 import { isRetryable, LifeboatError } from '../../shared/errors.ts'
 import { findPoint, pointsOfVm } from '../backup/find-point.ts'
 import { readBackups } from '../backup/known.ts'
@@ -13,8 +13,10 @@ import { refuseLost, requireBlade, requireVault, requireVm } from './find.ts'
 import { operationToWire } from './operation-view.ts'
 import { pointToWire, standingToWire } from './views.ts'
 
-/** To hash every chunk of a large VM takes a while. */
-const CHECK_LIMIT_MS = 6 * 60 * MINUTE_MS
+/** To hash every chunk of a large VM takes hours. As long as the CLI waits. */
+const CHECK_LIMIT_MS = 24 * HOUR_MS
+/** Each dropped point is a rename; it waits for what is being listed. */
+const PRUNE_LIMIT_MS = HOUR_MS
 const ASK_LIMIT_MS = MINUTE_MS
 
 /** Backups: run, list, plan, explain. Answered from what is known here, also while a vault is away. */
@@ -88,7 +90,7 @@ export function pointHandlers(
       const vmId = vm === '' ? '' : (pointsOf(context, vm)[0]?.vmId ?? '')
       // By the policies as they are now: the vault may have been away when they changed.
       await vaults.lookAt(vault.name)
-      const report = await clients.ask(vault.name, 'prune', { dryRun, vmId }, { timeoutMs: CHECK_LIMIT_MS })
+      const report = await clients.ask(vault.name, 'prune', { dryRun, vmId }, { timeoutMs: PRUNE_LIMIT_MS })
       if (!dryRun) {
         const dropped = report.verdicts.filter(verdict => !verdict.keep).length
         context.log.info(`vault ${vault.name}: ${dropped} restore points dropped, asked for by ${caller}`)

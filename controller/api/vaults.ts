@@ -1,6 +1,6 @@
 import type { VaultView } from '../../proto/gen/lifeboat/v1/admin.ts'
 import { parseBladeName } from '../../shared/domain/ids.ts'
-import { MINUTE_MS } from '../../shared/domain/units.ts'
+import { HOUR_MS, MINUTE_MS } from '../../shared/domain/units.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import { vaultAddress } from '../../shared/rpc/address.ts'
 import { issueToken } from '../enrolment/tokens.ts'
@@ -8,8 +8,8 @@ import type { VaultRecord } from '../store/vaults.ts'
 import type { AdminHandlers, ApiContext, AsyncAdminHandlers } from './context.ts'
 import { requireVault, tokenMinutes } from './find.ts'
 
-/** Counting the chunks that nothing names reads every index. */
-const COLLECT_LIMIT_MS = 30 * MINUTE_MS
+/** It reads every index and looks at every chunk. As long as the CLI waits. */
+const COLLECT_LIMIT_MS = 6 * HOUR_MS
 const ASK_LIMIT_MS = MINUTE_MS
 
 /** Vaults: add and remove, list. Unknown ones are `not-found`. */

@@ -49,7 +49,7 @@ export function effectivePolicy({ vm, tags, config, vaults }: PolicySources): Ef
 }
 
 /** Undefined for a word that is no mode: the API lets none in, an older database may hold one. */
-export function readMode(text: string | undefined): BackupMode | undefined {
+function readMode(text: string | undefined): BackupMode | undefined {
   return text !== undefined && Object.hasOwn(BACKUP_MODES, text) ? (text as BackupMode) : undefined
 }
 
@@ -80,7 +80,7 @@ export function chooseVault(
 }
 
 /** `last 3, daily 7, weekly 4, monthly 6`; those of 0 are left out. */
-export function keepText(keep: Keep): string {
+function keepText(keep: Keep): string {
   return Object.entries(keep)
     .filter(([, count]) => count > 0)
     .map(([period, count]) => `${period} ${count}`)
