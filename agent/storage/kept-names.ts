@@ -22,7 +22,7 @@ const LV_PATH_LIMIT = 124
  * way and leaves the device suspended, and whoever touches it hangs. 8 less for the layers LVM may put below an LV
  * (`-real`, `-cow`), whose names are longer.
  */
-const MAPPER_NAME_LIMIT = 119
+export const MAPPER_NAME_LIMIT = 119
 const FILE_NAME_LIMIT_BYTES = 255
 
 // What lvm(8) allows in a tag and a file system in a name, so that the id can stand in both as it is.
@@ -73,7 +73,8 @@ export function tagsOfKept(tags: readonly string[]): string[] {
 }
 
 const shortHash = (moveId: string) => createHash('sha256').update(moveId).digest('hex').slice(0, 8)
-const doubledLength = (name: string) => name.length + name.split('-').length - 1
+/** Of a name in the device mapper. */
+export const doubledLength = (name: string) => name.length + name.split('-').length - 1
 
 /**
  * Name of a kept LV: `lifeboat-kept.<hash of the move>.<old name>`. The same move and name give the same answer, so a

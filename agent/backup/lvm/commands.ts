@@ -1,5 +1,6 @@
 import { SECOND_MS } from '../../../shared/domain/units.ts'
 import type { CommandRunner, RunResult } from '../../../shared/exec.ts'
+import { lvPath } from '../../storage/lvm-names.ts'
 import { VGS_COLUMNS } from '../../storage/lvm-text.ts'
 import { told } from '../../storage/volume-store.ts'
 import { mapperName } from './names.ts'
@@ -20,7 +21,6 @@ export async function readReport(run: CommandRunner): Promise<SnapshotReport> {
 
 type Lv = Pick<PlannedSnapshot, 'group' | 'name'>
 const full = ({ group, name }: Lv) => `${group}/${name}`
-export const devicePath = ({ group, name }: Lv): string => `/dev/${group}/${name}`
 
 /**
  * The room of a classic snapshot, made before the guest is held: a zeroed first chunk is an empty table of changes, so that
@@ -63,18 +63,18 @@ export async function makeVisible(lv: PlannedSnapshot, run: CommandRunner): Prom
     await run.run(['lvchange', '--activate', 'y', '--ignoreactivationskip', full(lv)], LIMIT)
     return
   }
-  const settle = ['udevadm', 'settle', '--timeout', '30', `--exit-if-exists=${devicePath(lv)}`]
+  const settle = ['udevadm', 'settle', '--timeout', '30', `--exit-if-exists=${lvPath(lv)}`]
   await run.run(settle, LIMIT)
 }
 
 export async function removeLv(lv: Lv, run: CommandRunner): Promise<void> {
-  await told(`failed to remove ${devicePath(lv)}`, run.run(['lvremove', '--yes', full(lv)], LIMIT))
+  await told(`failed to remove ${lvPath(lv)}`, run.run(['lvremove', '--yes', full(lv)], LIMIT))
 }
 
 /** The snapshot stands until it is replaced: nobody needs its device meanwhile. */
 export async function keepLv(lv: Lv, tag: string, run: CommandRunner): Promise<void> {
   await told(
-    `failed to keep ${devicePath(lv)}`,
+    `failed to keep ${lvPath(lv)}`,
     run.run(['lvchange', '--addtag', tag, '--activate', 'n', full(lv)], LIMIT),
   )
 }
@@ -94,7 +94,7 @@ export async function mount(lv: PlannedSnapshot, directory: string, run: Command
   const how = ['--types', lv.fileSystem, '--options', mountOptions(lv.fileSystem)]
   await told(
     `failed to mount the snapshot of ${lv.group}/${lv.origin}`,
-    run.run(['mount', ...how, devicePath(lv), directory], LIMIT),
+    run.run(['mount', ...how, lvPath(lv), directory], LIMIT),
   )
 }
 

@@ -1,5 +1,5 @@
 import { LifeboatError } from '../../../shared/errors.ts'
-import { SNAPSHOT_TAG } from '../../storage/kept-names.ts'
+import { doubledLength, MAPPER_NAME_LIMIT, SNAPSHOT_TAG } from '../../storage/kept-names.ts'
 import { POINT } from '../../vault/format/point.ts'
 
 const BACKUP_TAG = 'lifeboat.backup.'
@@ -9,8 +9,6 @@ const BASE_TAG = 'lifeboat.base.'
 
 // What may stand in a tag, in the name of an LV and in that of a unit of systemd, so that the id can stand there as it is.
 const BACKUP_ID = /^[A-Za-z0-9_][A-Za-z0-9_-]{0,47}$/
-/** As in agent/storage/kept-names.ts: the device mapper's limit, less what LVM appends below a snapshot. */
-const MAPPER_NAME_LIMIT = 119
 
 /** Throws `bad-input` for an id that cannot be written down in names and tags. */
 export function checkBackupId(id: string): string {
@@ -21,14 +19,12 @@ export function checkBackupId(id: string): string {
 /** `lifeboat-<backup>-<number>`. Throws `refused` when the name of the group leaves no room for it. */
 export function snapshotName(group: string, backupId: string, number: number): string {
   const name = `lifeboat-${checkBackupId(backupId)}-${number}`
-  if (doubled(group) + 1 + doubled(name) <= MAPPER_NAME_LIMIT) return name
+  if (doubledLength(group) + 1 + doubledLength(name) <= MAPPER_NAME_LIMIT) return name
   throw new LifeboatError(
     'refused',
     `the name of volume group ${group} is too long for the name of a snapshot in it`,
   )
 }
-
-const doubled = (name: string) => name.length + name.split('-').length - 1
 
 /** Name in /dev/mapper, where every dash of a name is doubled. */
 export function mapperName(group: string, name: string): string {

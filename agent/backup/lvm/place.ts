@@ -3,7 +3,7 @@ import { posix } from 'node:path'
 import type { Volume } from '../../../shared/domain/fleet.ts'
 import { errorCode, LifeboatError } from '../../../shared/errors.ts'
 import type { HostFiles } from '../../health/host-files.ts'
-import { type LvName, lvOfPath } from '../../storage/lvm-names.ts'
+import { type LvName, lvOfPath, lvOfPathOrRefuse } from '../../storage/lvm-names.ts'
 import { mountOf, parseMountinfo, pathInside } from './mountinfo-text.ts'
 import { isMountType, type MountType } from './own.ts'
 
@@ -22,9 +22,7 @@ export type DiskPlace =
 /** Throws `refused` with the reason when no snapshot of LVM can hold the moment of this disk. */
 export async function placeOfDisk(volume: Volume, files: HostFiles): Promise<DiskPlace> {
   if (volume.storage !== 'file') {
-    const lv = lvOfPath(volume.path)
-    if (lv === undefined) throw new LifeboatError('refused', `${volume.path} is no path of an LV`)
-    return { kind: 'device', lv }
+    return { kind: 'device', lv: lvOfPathOrRefuse(volume.path) }
   }
   const path = await realpath(volume.path).catch(cause => {
     throw new LifeboatError('refused', `the disk ${volume.path} cannot be found`, { cause })

@@ -2,10 +2,10 @@ import { stat } from 'node:fs/promises'
 import { posix } from 'node:path'
 import { formatErrorChain, LifeboatError } from '../../../shared/errors.ts'
 import type { CommandRunner } from '../../../shared/exec.ts'
+import { lvPath } from '../../storage/lvm-names.ts'
 import type { Snapshot, SnapshotPlan, SnapshotSource } from '../snapshots.ts'
 import {
   createRoom,
-  devicePath,
   joinWords,
   makeVisible,
   mount,
@@ -204,7 +204,7 @@ async function sourcesOf(
   for (const { volume, snapshot: index, file } of own.sources) {
     const lv = own.snapshots[index]
     if (lv !== undefined && lv.fileSystem === null) {
-      const path = devicePath(lv)
+      const path = lvPath(lv)
       sources.push({ volume, path, sizeBytes: lv.originBytes, changed: changed.get(lv.name) })
     } else {
       const path = lv === undefined ? file : posix.join(parts.mountPoint(lv), file)
