@@ -1,5 +1,6 @@
 import type { Vm } from '../../shared/domain/fleet.ts'
 import { isTestVm } from '../../shared/domain/ids.ts'
+import type { ReasonCode } from '../../shared/domain/reason.ts'
 import { SECOND_MS } from '../../shared/domain/units.ts'
 import { errorCode, formatErrorChain, LifeboatError } from '../../shared/errors.ts'
 import type { Json, SagaDefinition, StepContext } from '../../shared/saga/definition.ts'
@@ -15,6 +16,8 @@ import { askVault } from './vaults.ts'
 
 type BackupContext = StepContext<BackupParams, OperationServices>
 
+/** Disks of which a backup would not have the data. All else that keeps a VM from moving is no matter here. */
+const NOT_TO_BE_READ: readonly ReasonCode[] = ['disk-not-local', 'disk-has-backing-file', 'disk-unreadable']
 /** A full vault stays full; a busy one has a place when another blade's backup ends. */
 const ASK_AGAIN_MS = 15 * SECOND_MS
 /** A reader that has just been closed may hold the device for a moment. 0: no more tries. */
@@ -80,7 +83,30 @@ async function requireVm(services: OperationServices, params: BackupParams): Pro
   if (vm === undefined) throw new LifeboatError('not-found', `${params.vmName} is not on this blade`)
   if (isTestVm(vm.name)) throw new LifeboatError('refused', `${vm.name} is the VM of a boot test`)
   if (vm.volumes.length === 0) throw new LifeboatError('refused', `${vm.name} has no disk`)
+  await requireAllDisks(services, vm)
   return vm
+}
+
+/**
+ * A restore point without one of the disks would be listed as whole and could not become the VM again. Asked of the
+ * definition that it would keep, which is not the running VM's: a restore must find a volume for each disk of it.
+ */
+async function requireAllDisks({ hypervisor }: OperationServices, vm: Vm): Promise<void> {
+  const problems = vm.obstacles.filter(obstacle => NOT_TO_BE_READ.includes(obstacle.code))
+  if (problems.length > 0) {
+    throw new LifeboatError('refused', `not all disks of ${vm.name} can be backed up`, {
+      details: problems.map(problem => problem.text),
+    })
+  }
+  const { id, name } = vm
+  const diskPaths = new Map(vm.volumes.map(({ target, path }) => [target, path]))
+  const definition = await hypervisor.definition(id)
+  try {
+    hypervisor.adaptDefinition(definition, { id, name, diskPaths, newIdentity: false, isolated: false })
+  } catch (error) {
+    if (errorCode(error) !== 'bad-input') throw error
+    throw new LifeboatError('refused', `no VM could be made again of a backup of ${name}`, { cause: error })
+  }
 }
 
 /** An order may say how; without a word of it `off` is respected. */

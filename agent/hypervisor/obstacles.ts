@@ -76,7 +76,7 @@ function diskObstacles(disk: XmlElement): readonly Reason[] {
   const format = attribute(find(disk, 'driver'), 'type') ?? 'raw'
   if (type !== 'file' && type !== 'block') {
     reasons.push(reason('disk-not-local', `disk ${target} is of type ${type}${origin ? ` (${origin})` : ''}`))
-  } else if (origin === undefined) {
+  } else if (attribute(source, 'file') === undefined && attribute(source, 'dev') === undefined) {
     reasons.push(reason('disk-not-local', `disk ${target} has no path`))
   } else if (format !== 'raw' && format !== 'qcow2') {
     reasons.push(reason('disk-not-local', `disk ${target} has the format ${format}`))

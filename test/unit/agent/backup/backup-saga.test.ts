@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { backupVm } from '../../../../agent/backup/backup-saga.ts'
 import { collectLeftovers, releaseKilledBackups } from '../../../../agent/backup/recovery.ts'
 import { standAside } from '../../../../agent/backup/stand-aside.ts'
+import type { Vm } from '../../../../shared/domain/fleet.ts'
 import { LifeboatError } from '../../../../shared/errors.ts'
 import { silentLogger } from '../../../../shared/log.ts'
 import { createSagaJournal, SAGA_TABLES_SQL } from '../../../../shared/saga/journal.ts'
@@ -137,6 +138,43 @@ test('a VM that a move or an order has in hand is not backed up', async () => {
   agents.services.workingOn = () => ({ orderId: 'o1', kind: 'send-live' })
   start({}, 'b2')
   assert.equal((await runner.whenEnded('b2')).errorCode, 'busy')
+})
+
+test('a VM of which a restore point could not be whole is not backed up, and not touched', async () => {
+  const world = backupWorld()
+  const agents = createAgents(world)
+  const { runner, start } = agents.boot()
+  const refused = async (id: string) => {
+    start({}, id)
+    const { errorCode, steps, error } = await runner.whenEnded(id)
+    assert.equal(errorCode, 'refused')
+    assert.equal(steps.find(step => step.name === 'snapshot')?.state, 'planned')
+    return error
+  }
+  const { lookUp } = agents.services
+  const found = async (obstacles: Vm['obstacles']) => {
+    const vm = (await lookUp(VM_ID)) ?? assert.fail('no VM')
+    agents.services.lookUp = async () => ({ ...vm, obstacles })
+  }
+  for (const code of ['disk-not-local', 'disk-has-backing-file', 'disk-unreadable'] as const) {
+    await found([{ code, text: `disk vdb: ${code}` }])
+    assert.match(await refused(code), /not all disks of db01 can be backed up/)
+  }
+  // Only disks matter: that these keep the VM from moving is no reason against a backup.
+  await found([
+    { code: 'passed-through-device', text: 'a usb device is passed through' },
+    { code: 'host-cdrom', text: 'cdrom sda reads /iso/debian.iso of this blade' },
+  ])
+  start({}, 'b1')
+  assert.equal((await runner.whenEnded('b1')).state, 'done')
+  // A disk that the definition has and the running VM has not: a restore would find no volume for it.
+  agents.services.hypervisor = {
+    ...agents.services.hypervisor,
+    adaptDefinition: () => {
+      throw new LifeboatError('bad-input', 'the definition has a disk vdc for which there is no volume')
+    },
+  }
+  assert.match(await refused('b2'), /vdc/)
 })
 
 test('a snapshot that had to be dropped is the reason told, and nothing is listed', async () => {

@@ -68,6 +68,19 @@ describe('a libvirt definition', () => {
     assert.deepEqual(domainNamed('odd-disks').networks, ['direct:bond0'])
   })
 
+  it('has each disk among its disks or among what is in the way', () => {
+    const text = goldenSections('dumpxml-batch.txt')[0]?.replace(
+      '</devices>',
+      "<disk type='file' device='disk'><source startupPolicy='optional' name='x'/><target dev='vdz'/></disk></devices>",
+    )
+    const { disks, obstacles } = parseDomain(text ?? '')
+    assert.deepEqual(
+      disks.map(disk => disk.target),
+      ['vda', 'vdb'],
+    )
+    assert.deepEqual(obstacles, [{ code: 'disk-not-local', text: 'disk vdz has no path' }])
+  })
+
   it('names what else is bound to the blade', () => {
     assert.deepEqual(obstaclesOf('bound'), [
       'passed-through-device: the directory /srv/share is passed through',
