@@ -152,10 +152,10 @@ async function restore(
   return await transfer.restore(
     {
       kind: 'restore',
-      checked: false,
       vault: access,
       ref: { vmId: VM.id, point },
       writes: [{ target: 'vda', path: to, readsZero: true }],
+      checked: false,
     },
     options,
   )

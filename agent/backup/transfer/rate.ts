@@ -10,7 +10,7 @@ export function createRate(
   signal: AbortSignal,
 ): (bytes: number) => Promise<void> {
   if (bytesPerSecond <= 0) return async () => {}
-  let paidUntil = clock.now()
+  let paidUntil = Number.NEGATIVE_INFINITY
   return async bytes => {
     // Time that passed unused is not made up for.
     paidUntil = Math.max(paidUntil, clock.now() - AHEAD_MS) + (bytes * 1000) / bytesPerSecond
