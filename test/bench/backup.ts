@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { LabError } from '../lab/errors.ts'
 import { must } from '../lab/run.ts'
 import { type BenchImages, benchCache, makeImages } from './backup-images.ts'
+import { measureLarge } from './backup-large.ts'
 import type { Measured } from './backup-measure.ts'
 import { bundlePrograms, type MeasuredBackup, type Programs, startOurs } from './backup-ours.ts'
 import { findPeers, type Peer, peerBackup, peerRestore, sizeMib } from './backup-peers.ts'
@@ -11,7 +12,7 @@ import { OURS, printVerdicts, type Round, type Rounds, type Stages } from './bac
 const POINTS = ['20261128T020512Z', '20261129T020512Z'] as const
 
 /** `npm run bench -- backup`: our backup and restore against its peers, interleaved, medians of the rounds. */
-export async function compareBackups(rounds: number): Promise<void> {
+export async function compareBackups(rounds: number, withLarge: boolean): Promise<void> {
   const say = (text: string): void => void process.stdout.write(`${text}\n`)
   const images = await makeImages(say)
   const { peers, resticVersion } = await findPeers(say)
@@ -40,7 +41,9 @@ export async function compareBackups(rounds: number): Promise<void> {
       say(`round ${round + 1} ${name.padEnd(12)} ${describeStages(stages)}`)
     }
   }
+  const large = withLarge ? await measureLarge(work, programs, images, say) : []
   printVerdicts(found, `restic ${resticVersion}`, say)
+  for (const line of large) say(line)
   // Only now: a file system that has just deleted thousands of files looks longer for a free inode.
   rmSync(work, { recursive: true, force: true })
 }

@@ -7,7 +7,7 @@ import { comparePauses } from './backup-pause.ts'
 import { compareEvacuations } from './evacuation.ts'
 
 const program = new Command('bench').description(
-  'Measurements on the lab that is up (npm run lab -- up), as ratios or against an aim.',
+  'Measurements, as ratios or against an aim; all but `backup` on the lab that is up (npm run lab -- up).',
 )
 
 program
@@ -28,7 +28,8 @@ program
   .command('backup')
   .description('two nights and a restore of a 4 GiB image against restic, borg, casync and tar, interleaved')
   .option('--rounds <count>', 'how often', positive, 3)
-  .action(({ rounds }: { rounds: number }) => compareBackups(Math.ceil(rounds)))
+  .option('--no-large', 'without the volume of 64 GiB')
+  .action(({ rounds, large }: { rounds: number; large: boolean }) => compareBackups(Math.ceil(rounds), large))
 
 program
   .command('backup-pause')
