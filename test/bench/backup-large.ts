@@ -13,7 +13,7 @@ const CHUNK_BYTES = 512 * 1024
 const BLOCK = 4096
 /** How the changed GiB lies in the volume. */
 const RUN_BYTES = 16 * MIB
-const POINTS = ['20261128T020512Z', '20261129T020512Z', '20261130T020512Z'] as const
+const POINTS = ['20250101T020512Z', '20250102T020512Z', '20250103T020512Z'] as const
 
 /**
  * A volume of 64 GiB, sparse, but with something of its own in each chunk, so that its index names 131,072 different

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { build, stop } from 'esbuild'
 import { createWorkerTransfer } from '../../agent/backup/transfer/worker-transfer.ts'
 import type { BackupJob, ReadJob, Transfer, VaultAccess } from '../../agent/backup/transfer.ts'
+import { momentOfPoint } from '../../agent/vault/format/point.ts'
 import { systemClock } from '../../shared/clock.ts'
 import { createCommandRunner } from '../../shared/exec-node.ts'
 import { silentLogger } from '../../shared/log.ts'
@@ -118,7 +119,7 @@ function jobOf(access: VaultAccess, point: string, image: string, changed: ReadJ
     draft: {
       vm: VM,
       point,
-      at: systemClock.now(),
+      at: momentOfPoint(point),
       consistency: 'crash',
       pauseMs: 0,
       definition: '',

@@ -9,7 +9,7 @@ import { bundlePrograms, type MeasuredBackup, type Programs, startOurs } from '.
 import { findPeers, type Peer, peerBackup, peerRestore, sizeMib } from './backup-peers.ts'
 import { OURS, printVerdicts, type Round, type Rounds, type Stages } from './backup-verdicts.ts'
 
-const POINTS = ['20261128T020512Z', '20261129T020512Z'] as const
+const POINTS = ['20250101T020512Z', '20250102T020512Z'] as const
 
 /** `npm run bench -- backup`: our backup and restore against its peers, interleaved, medians of the rounds. */
 export async function compareBackups(rounds: number, withLarge: boolean): Promise<void> {
