@@ -99,10 +99,10 @@ async function requireAllDisks({ hypervisor }: OperationServices, vm: Vm): Promi
     })
   }
   const { id, name } = vm
-  const diskPaths = new Map(vm.volumes.map(({ target, path }) => [target, path]))
+  const disks = new Map(vm.volumes.map(volume => [volume.target, volume]))
   const definition = await hypervisor.definition(id)
   try {
-    hypervisor.adaptDefinition(definition, { id, name, diskPaths, newIdentity: false, isolated: false })
+    hypervisor.adaptDefinition(definition, { id, name, disks, newIdentity: false, isolated: false })
   } catch (error) {
     if (errorCode(error) !== 'bad-input') throw error
     throw new LifeboatError('refused', `no VM could be made again of a backup of ${name}`, { cause: error })

@@ -111,7 +111,7 @@ export async function defineFromPoint(
   const text = services.hypervisor.adaptDefinition(definition, {
     id: params.vmId,
     name: params.vmName,
-    diskPaths: new Map(params.volumes.map(({ target, path }) => [target, path])),
+    disks: new Map(params.volumes.map(volume => [volume.target, volume])),
     ...changes,
   })
   await services.hypervisor.define(text, services.run)

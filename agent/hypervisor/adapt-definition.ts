@@ -1,9 +1,22 @@
 import { XMLBuilder, XMLParser } from 'fast-xml-parser'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { DefinitionChanges } from './hypervisor.ts'
-
-/** An element in the order of its document: `{ name: content[], ':@': attributes }`, text as `{ '#text': … }`. */
-type Node = Record<string, unknown>
+import { isolate } from './isolate.ts'
+import { stepAside } from './step-aside.ts'
+import {
+  attributes,
+  contentOf,
+  dropAttributes,
+  dropChildren,
+  elements,
+  escapeXml,
+  type Node,
+  nameOf,
+  setAttribute,
+  setText,
+  textOf,
+  under,
+} from './xml-tree.ts'
 
 const OPTIONS = {
   preserveOrder: true,
@@ -24,26 +37,8 @@ const builder = new XMLBuilder({
   suppressBooleanAttributes: false,
 })
 
-/** Devices an isolated copy goes without: what leads out of the VM, and what would fight the original for something. */
-const LEADS_OUT = new Set([
-  'interface',
-  'hostdev',
-  'redirdev',
-  'redirfilter',
-  'filesystem',
-  'shmem',
-  'smartcard',
-  'graphics',
-  'sound',
-  'audio',
-  'tpm',
-  'parallel',
-  'vsock',
-  'lease',
-  'watchdog',
-  'pstore',
-])
-const AGENT_CHANNEL = 'org.qemu.guest_agent.0'
+/** Of a disk's source: what belongs to the bytes, wherever they lie. */
+const OF_THE_BYTES = ['encryption', 'slices']
 /** Where libvirt itself puts the sockets of channels, under the name of the VM. */
 const OWN_CHANNEL_PATH = /^\/(var\/lib|run)\/libvirt\/qemu\/channel\//
 
@@ -76,34 +71,6 @@ function setIdentity(domain: Node[], { id, name }: DefinitionChanges): void {
   }
 }
 
-/** What one blade can have once only is left to the original, which may run beside the copy. */
-function stepAside(domain: Node[], devices: Node[], oldName: string, newName: string): void {
-  // A file that bears the name of the original; libvirt makes another one from the template.
-  for (const nvram of elements(under(domain, 'os'), 'nvram')) {
-    nvram.nvram = []
-    dropAttributes(nvram, ['type'])
-  }
-  for (const nic of elements(devices, 'interface')) dropChildren(nic, ['mac'])
-  for (const graphics of elements(devices, 'graphics')) {
-    if (attributes(graphics).port === undefined) continue
-    dropAttributes(graphics, ['port', 'tlsPort', 'websocket'])
-    setAttribute(graphics, 'autoport', 'yes')
-  }
-  const renamed = (path: string): string =>
-    oldName !== '' && path.includes(oldName) ? path.replaceAll(oldName, newName) : `${path}.${newName}`
-  for (const port of devices.filter(node => ['serial', 'console', 'parallel'].includes(nameOf(node)))) {
-    const isFile = attributes(port).type === 'file'
-    for (const [name, attribute] of [
-      ['source', 'path'],
-      ['log', 'file'],
-    ] as const) {
-      for (const node of isFile || name === 'log' ? elements(contentOf(port), name) : []) {
-        setAttribute(node, attribute, renamed(attributes(node)[attribute] ?? ''))
-      }
-    }
-  }
-}
-
 function parse(text: string): Node[] {
   try {
     const document = parser.parse(text, true) as Node[]
@@ -119,111 +86,51 @@ function parse(text: string): Node[] {
 function adaptDisk(disk: Node, changes: DefinitionChanges): void {
   const content = contentOf(disk)
   const device = attributes(disk).device ?? 'disk'
+  // What libvirt knew of the original's images, and of a copy of them that was under way.
+  dropChildren(disk, ['backingStore', 'mirror'])
   if (device === 'cdrom' || device === 'floppy') {
-    // The medium lies on the blade the backup was made on; a drive without it is no reason not to start.
-    if (changes.isolated) dropChildren(disk, ['source'])
-    else for (const source of elements(content, 'source')) setAttribute(source, 'startupPolicy', 'optional')
+    adaptDrive(disk, changes)
     return
   }
   const target = attributes(elements(content, 'target')[0]).dev ?? ''
-  const path = changes.diskPaths.get(target)
-  if (path === undefined) {
+  const place = changes.disks.get(target)
+  if (place === undefined) {
     throw new LifeboatError(
       'bad-input',
       `the definition has a disk ${target || '?'} for which there is no volume`,
     )
   }
-  const isDevice = path.startsWith('/dev/')
+  const isDevice = place.path.startsWith('/dev/')
   setAttribute(disk, 'type', isDevice ? 'block' : 'file')
+  // SCSI commands went to the device that it was.
+  if (device === 'lun') setAttribute(disk, 'device', 'disk')
+  dropAttributes(disk, ['rawio', 'sgio'])
+  if (elements(content, 'driver').length === 0) content.unshift({ driver: [], ':@': { name: 'qemu' } })
+  // Never what the image says of itself: a guest that writes a qcow2 header onto its raw disk would be believed.
+  for (const driver of elements(content, 'driver')) setAttribute(driver, 'type', place.format)
   // The index is libvirt's own count of the original's running images.
-  disk.disk = content.map(node =>
-    'source' in node ? { source: [], ':@': { [isDevice ? 'dev' : 'file']: escapeXml(path) } } : node,
-  )
+  disk.disk = content.map(node => {
+    if (!('source' in node)) return node
+    const kept = contentOf(node).filter(child => OF_THE_BYTES.includes(nameOf(child)))
+    return { source: kept, ':@': { [isDevice ? 'dev' : 'file']: escapeXml(place.path) } }
+  })
+  // The end of the chain: an image could name any file of the blade as the one below it.
+  if (changes.isolated && place.format === 'qcow2') contentOf(disk).push({ backingStore: [] })
 }
 
-/** No network, nothing of the blade, and a console that can be watched. */
-function isolate(domain: Node[], devices: Node[], consolePath: string): void {
-  // Options by hand may be a network, or anything.
-  drop(domain, node => nameOf(node) === 'qemu:commandline')
-  const first = elements(devices, 'serial')[0]
-  const serial = first ?? { serial: [{ target: [], ':@': { port: '0' } }] }
-  drop(devices, node => LEADS_OUT.has(nameOf(node)) || isForeign(node))
-  drop(devices, node => ['serial', 'console'].includes(nameOf(node)))
-  setAttribute(serial, 'type', 'file')
-  dropChildren(serial, ['source', 'protocol', 'log'])
-  contentOf(serial).unshift({ source: [], ':@': { path: consolePath, append: 'off' } })
-  devices.push(serial)
-}
-
-/** Channels of a desktop or of another program of the blade (the guest agent's stays), memory that is a file of it. */
-function isForeign(node: Node): boolean {
-  const content = contentOf(node)
-  if (nameOf(node) === 'memory')
-    return elements(content, 'source').some(one => elements(contentOf(one), 'path').length > 0)
-  if (nameOf(node) !== 'channel') return false
-  return attributes(elements(content, 'target')[0]).name !== AGENT_CHANNEL
+/** The medium lies on the blade the backup was made on; a drive without it is no reason not to start. */
+function adaptDrive(drive: Node, { isolated }: DefinitionChanges): void {
+  if (isolated) {
+    dropChildren(drive, ['source'])
+    setAttribute(drive, 'type', 'file')
+    return
+  }
+  // libvirt takes no such policy for a medium in the network.
+  if (!['file', 'block'].includes(attributes(drive).type ?? '')) return
+  for (const source of elements(contentOf(drive), 'source')) setAttribute(source, 'startupPolicy', 'optional')
 }
 
 function dropOwnPath(channel: Node): void {
   const path = attributes(elements(contentOf(channel), 'source')[0]).path ?? ''
   if (OWN_CHANNEL_PATH.test(path)) dropChildren(channel, ['source'])
-}
-
-function nameOf(node: Node): string {
-  return Object.keys(node).find(key => key !== ':@') ?? ''
-}
-
-function contentOf(node: Node | undefined): Node[] {
-  const content = node === undefined ? undefined : node[nameOf(node)]
-  return Array.isArray(content) ? (content as Node[]) : []
-}
-
-function elements(content: readonly Node[], name: string): Node[] {
-  return content.filter(node => nameOf(node) === name)
-}
-
-/** Content of the element at a path of names; a list of its own, empty, when there is none. */
-function under(content: Node[], ...path: readonly string[]): Node[] {
-  return path.reduce((at, name) => contentOf(elements(at, name)[0]), content)
-}
-
-function attributes(node: Node | undefined): Readonly<Record<string, string | undefined>> {
-  return (node?.[':@'] ?? {}) as Record<string, string>
-}
-
-function setAttribute(node: Node, name: string, value: string): void {
-  node[':@'] = { ...attributes(node), [name]: value }
-}
-
-function setText(content: Node[], name: string, text: string): void {
-  const element = elements(content, name)[0]
-  if (element !== undefined) element[name] = [{ '#text': text }]
-  else content.unshift({ [name]: [{ '#text': text }] })
-}
-
-function dropChildren(node: Node, names: readonly string[]): void {
-  drop(contentOf(node), child => names.includes(nameOf(child)))
-}
-
-function drop(content: Node[], isUnwanted: (node: Node) => boolean): void {
-  content.splice(0, content.length, ...content.filter(node => !isUnwanted(node)))
-}
-
-function dropAttributes(node: Node, names: readonly string[]): void {
-  node[':@'] = Object.fromEntries(Object.entries(attributes(node)).filter(([name]) => !names.includes(name)))
-}
-
-function textOf(node: Node | undefined): string {
-  return String(contentOf(node)[0]?.['#text'] ?? '')
-}
-
-function escapeXml(text: string): string {
-  const entities: Readonly<Record<string, string>> = {
-    '&': '&amp;',
-    '<': '&lt;',
-    '>': '&gt;',
-    '"': '&quot;',
-    "'": '&apos;',
-  }
-  return text.replaceAll(/[&<>"']/g, letter => entities[letter] ?? letter)
 }

@@ -1,4 +1,4 @@
-import type { Capacity, Vm } from '../../shared/domain/fleet.ts'
+import type { Capacity, Vm, Volume } from '../../shared/domain/fleet.ts'
 import type { CommandRunner } from '../../shared/exec.ts'
 
 /**
@@ -69,11 +69,11 @@ export interface Hypervisor {
 export interface DefinitionChanges {
   readonly id: string
   readonly name: string
-  /** By the disk's name inside the VM. */
-  readonly diskPaths: ReadonlyMap<string, string>
+  /** By the disk's name inside the VM: where it lies now, and as what. */
+  readonly disks: ReadonlyMap<string, Pick<Volume, 'path' | 'format'>>
   /** Fresh MAC addresses, and nothing else that must be there once only. */
   readonly newIdentity: boolean
-  /** For a look only: no network, nothing of the blade, its console where `signsOfLife` reads it. */
+  /** For a look only: the machine and its disks, no network, nothing of the blade, its console where `signsOfLife` reads it. */
   readonly isolated: boolean
 }
 

@@ -57,9 +57,9 @@ function toVm(vm: SimVm): Vm {
 
 /** As adapt-definition.ts does it with libvirt's XML. A simulated VM has no MAC addresses to make anew. */
 function adaptSimDefinition(definition: SimDefinition, changes: DefinitionChanges): SimDefinition {
-  const { id, name, diskPaths, isolated } = changes
+  const { id, name, disks, isolated } = changes
   const volumes = definition.volumes.map(volume => {
-    const path = diskPaths.get(volume.target)
+    const path = disks.get(volume.target)?.path
     if (path === undefined) {
       throw new LifeboatError(
         'bad-input',

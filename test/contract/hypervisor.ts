@@ -142,8 +142,8 @@ function definitions(get: () => HypervisorsUnderTest): void {
     const { source, run, addVm } = get()
     const id = await addVm('web01')
     const original = (await source.list()).find(vm => vm.id === id)
-    const diskPaths = new Map(original?.volumes.map(({ target, path }) => [target, path]))
-    const copy = { id: COPY, name: 'lifeboat-test-7b0d1c52', diskPaths, newIdentity: true, isolated: true }
+    const disks = new Map(original?.volumes.map(volume => [volume.target, volume]))
+    const copy = { id: COPY, name: 'lifeboat-test-7b0d1c52', disks, newIdentity: true, isolated: true }
     await source.define(source.adaptDefinition(await source.definition(id), copy), run)
     try {
       const listed = (await source.list()).find(vm => vm.id === COPY)
@@ -170,7 +170,7 @@ function definitions(get: () => HypervisorsUnderTest): void {
   it('a definition is not adapted while a disk of it has no new place', async () => {
     const { source, addVm } = get()
     const text = await source.definition(await addVm('web01'))
-    const changes = { id: COPY, name: 'web02', diskPaths: new Map(), newIdentity: true, isolated: false }
+    const changes = { id: COPY, name: 'web02', disks: new Map(), newIdentity: true, isolated: false }
     assert.throws(() => source.adaptDefinition(text, changes), { code: 'bad-input' })
     assert.throws(() => source.adaptDefinition('nonsense', changes), { code: 'bad-input' })
   })

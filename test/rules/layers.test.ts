@@ -87,7 +87,7 @@ const DECIDING = [
   /^agent\/operations\/(orders|order-status|read-order)\.ts$/,
   /^agent\/peer\/door\.ts$/,
   /^agent\/backup\/(due|boot-signs|restore-fit|settings)\.ts$/,
-  /^agent\/hypervisor\/adapt-definition\.ts$/,
+  /^agent\/hypervisor\/(adapt-definition|isolate|step-aside|xml-tree)\.ts$/,
   /^agent\/storage\/(room|lvm-room|gaps|kept-names|lvm-names)\.ts$/,
   /^agent\/backup\/lvm\/(room|known-bad-kernels|names|own)\.ts$/,
   /^shared\/cron\.ts$/,

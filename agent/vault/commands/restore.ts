@@ -68,7 +68,7 @@ async function restore(context: VaultCommandContext, word: string, options: Rest
     const definition = hypervisor.adaptDefinition(wanted.manifest.definition, {
       id,
       name,
-      diskPaths: new Map(volumes.map(({ target, path }) => [target, path])),
+      disks: new Map(volumes.map(volume => [volume.target, volume])),
       newIdentity: wanted.isCopy,
       isolated: false,
     })

@@ -225,8 +225,8 @@ function createFakeHypervisor(
       if (!vms.has(id))
         vms.set(id, { state: 'stopped', autostart: false, incoming: false, name: vmName, path })
     },
-    adaptDefinition: (_definition, { id, name: vmName, diskPaths }) =>
-      JSON.stringify({ id, name: vmName, path: diskPaths.get('vda') }),
+    adaptDefinition: (_definition, { id, name: vmName, disks }) =>
+      JSON.stringify({ id, name: vmName, path: disks.get('vda')?.path }),
     signsOfLife: async () => signs(),
     erase: async id => {
       if (vms.get(id)?.state === 'running') throw new LifeboatError('refused', 'runs')
