@@ -112,6 +112,7 @@ export async function resumeDevices(
   snapshots: readonly PlannedSnapshot[],
   run: CommandRunner,
 ): Promise<void> {
+  if (snapshots.length === 0) return
   const ours = snapshots.flatMap(lv => {
     const origin = mapperName(lv.group, lv.origin)
     const pool = mapperName(lv.group, lv.pool)

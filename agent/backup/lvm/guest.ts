@@ -5,9 +5,10 @@ import type { CommandRunner } from '../../../shared/exec.ts'
 import type { Consistency } from '../../vault/format/manifest.ts'
 import type { Console } from './console.ts'
 import type { OwnPlan } from './own.ts'
-import type { Release } from './timer.ts'
 
 const ASK_LIMIT_MS = 30 * SECOND_MS
+/** virsh ends with 1 for whatever it could not do. */
+const ENSURE = { timeoutMs: ASK_LIMIT_MS, okExitCodes: [0, 1] }
 const STATE = /^(running|idle|paused|in shutdown|shut off|crashed|dying|pmsuspended|no state)$/
 
 export type GuestState = 'running' | 'paused' | 'stopped'
@@ -36,11 +37,15 @@ export async function readState(guest: GuestCommands, run: CommandRunner): Promi
   return guestState(stdout.trim())
 }
 
-/** Has the guest an agent that answers? */
-export async function hasAgent(guest: GuestCommands, run: CommandRunner): Promise<boolean> {
-  const ping = ['qemu-agent-command', guest.vmId, '{"execute":"guest-ping"}', '--timeout', '5']
+/**
+ * Has the guest an agent that answers, can freeze, and has not done so for somebody else? One that does not know the
+ * question could not thaw either.
+ */
+export async function canFreeze(guest: GuestCommands, run: CommandRunner): Promise<boolean> {
+  const ask = ['qemu-agent-command', guest.vmId, '{"execute":"guest-fsfreeze-status"}', '--timeout', '5']
   const limit = { timeoutMs: 10 * SECOND_MS, okExitCodes: [0, 1] }
-  return (await run.run(virsh(guest, ...ping), limit)).exitCode === 0
+  const { exitCode, stdout } = await run.run(virsh(guest, ...ask), limit)
+  return exitCode === 0 && stdout.includes('"thawed"')
 }
 
 /** A guest that stands still, until it is let go. */
@@ -58,10 +63,8 @@ export interface HoldOptions {
   readonly console: Console
   readonly run: CommandRunner
   readonly clock: Clock
-  /** What is left of the budget, in ms. */
+  /** What is left of the budget, in ms; negative when it has run out. */
   readonly left: () => number
-  /** The timer thaws a frozen guest; one that is paused instead needs one that resumes. */
-  readonly rearm: () => Promise<void>
 }
 
 const NOT_HELD = { letGo: async () => 0 }
@@ -78,7 +81,9 @@ export async function holdGuest(
   if (how === 'freeze') {
     const frozen = await freeze(options)
     if (frozen !== undefined) return frozen
-    await options.rearm()
+    // The timer, armed before the freeze, must still be to strike.
+    if (options.left() <= 0)
+      throw new LifeboatError('timeout', 'the freeze failed only when the time was over')
   }
   return await pause(options)
 }
@@ -86,9 +91,9 @@ export async function holdGuest(
 async function pause({ guest, console: virshConsole, run, clock, left }: HoldOptions): Promise<Hold> {
   const startedAt = clock.now()
   try {
-    await virshConsole.ask(['suspend', guest.vmId], /' suspended$/, left())
+    await virshConsole.ask(['suspend', guest.vmId], /' suspended$/, Math.max(1, left()))
   } catch (error) {
-    await forceGo(guest, 'resume', run)
+    await ensureResumed(guest, run)
     throw error
   }
   return {
@@ -96,7 +101,7 @@ async function pause({ guest, console: virshConsole, run, clock, left }: HoldOpt
     async letGo() {
       await virshConsole.ask(['resume', guest.vmId], /' resumed$/, ASK_LIMIT_MS).catch(async cause => {
         // "already running": the timer was quicker. Whatever it was, it must not stand.
-        await forceGo(guest, 'resume', run)
+        await ensureResumed(guest, run)
         throw letGoByOthers(cause)
       })
       return clock.now() - startedAt
@@ -108,8 +113,8 @@ const letGoByOthers = (cause?: unknown) =>
   new LifeboatError('timeout', 'the guest was let go by somebody else before its time', { cause })
 
 /**
- * Undefined when the guest's agent cannot: it is then paused. The freeze is a process of its own, since an agent that hangs
- * holds up the connection that asked it, and that connection must be free to thaw.
+ * Undefined when the guest's agent refused: it is then paused. The freeze is a process of its own, since an agent that
+ * hangs holds up the connection that asked it, and that connection must be free to thaw.
  */
 async function freeze({
   guest,
@@ -122,23 +127,64 @@ async function freeze({
   try {
     await run.run(virsh(guest, 'domfsfreeze', guest.vmId), { timeoutMs: Math.max(1, left()) })
   } catch (error) {
-    await forceGo(guest, 'domfsthaw', run)
+    await ensureThawed(guest, run)
     if (errorCode(error) !== 'command-failed') throw error
     return undefined
   }
   return {
     consistency: 'application',
     async letGo() {
-      const line = await virshConsole
+      const thawed = await virshConsole
         .ask(['domfsthaw', guest.vmId], /^Thawed \d+ filesystem/, ASK_LIMIT_MS)
-        .catch(() => forceGo(guest, 'domfsthaw', run))
-      if (line?.startsWith('Thawed 0 ')) throw letGoByOthers()
+        .then(countThawed, () => ensureThawed(guest, run))
+      if (thawed === 0) throw letGoByOthers()
       return clock.now() - startedAt
     },
   }
 }
 
-/** By a process of its own, when the way that was ready has failed. A guest that runs already is what was wanted. */
-export async function forceGo(guest: GuestCommands, how: Release, run: CommandRunner): Promise<void> {
-  await run.run(virsh(guest, how, guest.vmId), { timeoutMs: ASK_LIMIT_MS, okExitCodes: [0, 1] })
+const countThawed = (line: string) => Number(/^Thawed (\d+) /.exec(line)?.[1] ?? 0)
+
+/**
+ * Resumes by a process of its own, when the way that was ready has failed or nobody knows. virsh ends with 1 for a guest
+ * that runs and for a libvirt that is away: only the first is what was wanted. Errors: `command-failed` when the guest
+ * still stands, and those of a libvirt that cannot be asked.
+ */
+export async function ensureResumed(guest: GuestCommands, run: CommandRunner): Promise<void> {
+  const { exitCode, stderr } = await run.run(virsh(guest, 'resume', guest.vmId), ENSURE)
+  if (exitCode === 0 || !(await isListed(guest, ['--state-paused'], run))) return
+  throw new LifeboatError(
+    'command-failed',
+    `the guest still stands: it could not be resumed${because(stderr)}`,
+  )
+}
+
+/**
+ * As `ensureResumed`, for a guest that may be frozen; resolves with how many file systems were. Errors: `command-failed`
+ * when its agent did not answer: nobody else could tell whether it is still frozen.
+ */
+export async function ensureThawed(guest: GuestCommands, run: CommandRunner): Promise<number> {
+  const { exitCode, stdout, stderr } = await run.run(virsh(guest, 'domfsthaw', guest.vmId), ENSURE)
+  if (exitCode === 0) return countThawed(stdout)
+  // A VM that is off, or not here any more, writes nothing.
+  if (!(await isListed(guest, [], run))) return 0
+  throw new LifeboatError(
+    'command-failed',
+    `the guest may still be frozen: it could not be thawed${because(stderr)}`,
+  )
+}
+
+/** Unlike `domstate` the list tells a VM that is gone from a libvirt that is. */
+async function isListed(
+  guest: GuestCommands,
+  which: readonly string[],
+  run: CommandRunner,
+): Promise<boolean> {
+  const { stdout } = await run.run(virsh(guest, 'list', '--uuid', ...which), { timeoutMs: ASK_LIMIT_MS })
+  return stdout.split('\n').some(line => line.trim() === guest.vmId)
+}
+
+function because(stderr: string): string {
+  const line = stderr.trim().split('\n').at(-1) ?? ''
+  return line === '' ? '' : ` (${line.replace(/^error: /, '')})`
 }

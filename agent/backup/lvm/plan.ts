@@ -5,7 +5,7 @@ import { isClassicSnapshot, lvStorage } from '../../storage/lvm-text.ts'
 import type { SnapshotPlan, SnapshotRequest } from '../snapshots.ts'
 import { readReport } from './commands.ts'
 import type { EngineParts } from './engine.ts'
-import { type GuestState, hasAgent, readState } from './guest.ts'
+import { canFreeze, type GuestState, readState } from './guest.ts'
 import { knownBad, upstreamVersion } from './known-bad-kernels.ts'
 import { snapshotName } from './names.ts'
 import { type OwnPlan, ownAsJson, type PlannedSnapshot } from './own.ts'
@@ -45,7 +45,7 @@ export async function makePlan(
   const drafts = places.map(({ place, snapshot }) => draft(found, place, backupId, snapshot))
   const report = await withRoomInPools(parts, found, drafts, run)
   const snapshots = await withSizes(parts, report, drafts)
-  const hold = await chooseHold(mode, state, () => hasAgent(guest, run))
+  const hold = await chooseHold(mode, state, () => canFreeze(guest, run))
   const own: OwnPlan = { hold, snapshots, sources }
   return { backupId, vmId: vm.id, vmName: vm.name, mode, pauseBudgetMs, own: ownAsJson(own) }
 }
@@ -147,8 +147,8 @@ async function withSizes(
 async function chooseHold(
   mode: SnapshotRequest['mode'],
   state: GuestState,
-  hasAgent: () => Promise<boolean>,
+  canFreeze: () => Promise<boolean>,
 ): Promise<OwnPlan['hold']> {
   if (mode === 'crash' || state !== 'running') return 'none'
-  return mode === 'freeze' && (await hasAgent()) ? 'freeze' : 'pause'
+  return mode === 'freeze' && (await canFreeze()) ? 'freeze' : 'pause'
 }

@@ -3,7 +3,7 @@ import type { CommandRunner } from '../../../shared/exec.ts'
 import type { SnapshotPlan } from '../snapshots.ts'
 import { keepLv, readReport, removeLv, resumeDevices, unmount } from './commands.ts'
 import type { EngineParts } from './engine.ts'
-import { forceGo } from './guest.ts'
+import { ensureResumed, ensureThawed } from './guest.ts'
 import { parseMountinfo } from './mountinfo-text.ts'
 import { baseTag, readMarks } from './names.ts'
 import { type OwnPlan, readOwn } from './own.ts'
@@ -18,28 +18,52 @@ export async function releasePlan(
   published: string | undefined,
   run: CommandRunner,
 ): Promise<void> {
-  const own = readOwn(plan)
-  await letGoIfHeld(parts, plan, own, run)
+  try {
+    await freeGuest(parts, plan, false, run)
+  } catch (error) {
+    // Whoever has to look at the guest now need not hurry because of a snapshot that fills. What fails here too is tried again.
+    if (published === undefined) await removeSnapshots(parts, plan, run).catch(() => undefined)
+    throw error
+  }
   if (published === undefined) await removeSnapshots(parts, plan, run)
   else await keepOrRemove(parts, plan, published, run)
 }
 
 /**
- * Lets a guest go that this plan still holds. The timer is the witness: it is armed before the guest is held, and stopped
- * only after it was let go.
+ * The guest runs, and so do its devices, or this throws. The devices come first, since what waits for them does not end, and
+ * always: an LVM that was killed leaves them suspended without a timer to witness it, and also when the guest was not held.
+ * `mayStand`: this process has tried to hold it, so that the timer's word is not needed.
  */
-export async function letGoIfHeld(
+export async function freeGuest(
   parts: EngineParts,
   plan: SnapshotPlan,
-  own: OwnPlan,
+  mayStand: boolean,
   run: CommandRunner,
 ): Promise<void> {
-  if (plan.mode === 'crash' || !(await isArmed(plan.backupId, run))) return
-  await resumeDevices(own.snapshots, run)
-  const guest = { uri: parts.uri, vmId: plan.vmId }
-  if (own.hold === 'freeze') await forceGo(guest, 'domfsthaw', run)
-  // Also after a freeze: one that failed became a pause.
-  await forceGo(guest, 'resume', run)
+  const own = readOwn(plan)
+  try {
+    await resumeDevices(own.snapshots, run)
+  } finally {
+    await letGoIfHeld(parts, plan, own, mayStand, run)
+  }
+}
+
+/**
+ * The timer is the witness that this plan still holds the guest: it is armed before the guest is held, and stopped or done
+ * only when it was let go.
+ */
+async function letGoIfHeld(
+  { uri }: EngineParts,
+  plan: SnapshotPlan,
+  own: OwnPlan,
+  mayStand: boolean,
+  run: CommandRunner,
+): Promise<void> {
+  if (plan.mode === 'crash' || !(mayStand || (await isArmed(plan.backupId, run)))) return
+  const guest = { uri, vmId: plan.vmId }
+  // Also one that was to be frozen, for that may have become a pause. Before the thaw: a guest that stands has no agent.
+  await ensureResumed(guest, run)
+  if (own.hold === 'freeze') await ensureThawed(guest, run)
   await disarmTimer(plan.backupId, run)
 }
 

@@ -4,23 +4,15 @@ import { formatErrorChain, LifeboatError } from '../../../shared/errors.ts'
 import type { CommandRunner } from '../../../shared/exec.ts'
 import { lvPath } from '../../storage/lvm-names.ts'
 import type { Snapshot, SnapshotPlan, SnapshotSource } from '../snapshots.ts'
-import {
-  createRoom,
-  joinWords,
-  makeVisible,
-  mount,
-  resumeDevices,
-  syncFileSystem,
-  thinWords,
-} from './commands.ts'
+import { createRoom, joinWords, makeVisible, mount, syncFileSystem, thinWords } from './commands.ts'
 import { type Console, openConsole } from './console.ts'
 import type { EngineParts } from './engine.ts'
-import { askState, type GuestState, type Hold, holdGuest } from './guest.ts'
+import { askState, canFreeze, type GuestState, type Hold, holdGuest } from './guest.ts'
 import { snapshotTags } from './names.ts'
 import { type OwnPlan, type PlannedSnapshot, readOwn } from './own.ts'
-import { letGoIfHeld, removeSnapshots } from './release.ts'
+import { freeGuest, removeSnapshots } from './release.ts'
 import { findChanged } from './thin-delta.ts'
-import { armTimer, disarmTimer, type Release } from './timer.ts'
+import { armTimer, disarmTimer } from './timer.ts'
 
 /** Of the budget, for letting the guest go. */
 const RESERVE_SHARE = 0.1
@@ -38,36 +30,35 @@ export async function takeSnapshots(
   run: CommandRunner,
 ): Promise<Snapshot> {
   const own = readOwn(plan)
+  const hold = { mayStand: false }
   try {
-    const moment = await withConsoles(parts, run, consoles => momentOf(parts, plan, own, consoles, run))
+    const moment = await withConsoles(parts, run, consoles => momentOf(parts, plan, own, hold, consoles, run))
     for (const lv of own.snapshots) {
       await makeVisible(lv, run)
       await mount(lv, parts.mountPoint(lv), run)
     }
     return { ...moment, sources: await sourcesOf(parts, plan, own, run) }
   } catch (error) {
-    await undo(parts, plan, own, run)
+    await undo(parts, plan, hold.mayStand, run)
     throw error
   }
 }
 
 /**
  * The way back. Only now, when virsh and LVM have ended, nothing they were asked for can still come: a suspend that was late
- * is answered by the last resume.
+ * is answered by the last resume, also when the timer has struck before it. What failed first is what is told; `release`
+ * tries all of this again, and the timer does not wait for it.
  */
-async function undo(parts: EngineParts, plan: SnapshotPlan, own: OwnPlan, run: CommandRunner): Promise<void> {
-  try {
-    // First, since lvremove waits for a device that stands still.
-    await resumeDevices(own.snapshots, run)
-    await letGoIfHeld(parts, plan, own, run)
-    await removeSnapshots(parts, plan, run)
-  } catch (error) {
-    // What failed first is what is told; `release` tries this again, and the timer does not wait for it.
-    parts.log.warn('what a failed snapshot has left could not be removed', {
-      backup: plan.backupId,
-      error: formatErrorChain(error),
-    })
-  }
+async function undo(
+  parts: EngineParts,
+  plan: SnapshotPlan,
+  mayStand: boolean,
+  run: CommandRunner,
+): Promise<void> {
+  const tell = (what: string) => (error: unknown) =>
+    parts.log.warn(what, { backup: plan.backupId, error: formatErrorChain(error) })
+  await freeGuest(parts, plan, mayStand, run).catch(tell('a guest could not be let go for certain'))
+  await removeSnapshots(parts, plan, run).catch(tell('what a failed snapshot has left could not be removed'))
 }
 
 /** Both are started at once, and both are closed: an LVM in the middle of its work is waited for, never killed. */
@@ -89,6 +80,7 @@ async function momentOf(
   parts: EngineParts,
   plan: SnapshotPlan,
   own: OwnPlan,
+  hold: { mayStand: boolean },
   consoles: Consoles,
   run: CommandRunner,
 ): Promise<Omit<Snapshot, 'sources'>> {
@@ -102,19 +94,45 @@ async function momentOf(
     await consoles.lvm.ask(['vgs', group], new RegExp(`^\\s*${quoted(group)}\\s`), READY_LIMIT_MS)
   const state = await askState(guest, consoles.virsh)
   checkStillOff(plan, own, state)
-  // Also a VM that was off when the plan was made: what it wants is in the mode.
-  const how = own.hold === 'none' && plan.mode !== 'crash' ? 'pause' : own.hold
-  const holds = state === 'running' && how !== 'none'
-  const { backupId, vmId, pauseBudgetMs: budgetMs } = plan
-  const arm = (how: Release) => armTimer({ backupId, vmId, uri: parts.uri, how, budgetMs }, run)
-  if (holds) await arm(how === 'freeze' ? 'domfsthaw' : 'resume')
-  const rearm = async () => {
-    await disarmTimer(backupId, run)
-    await arm('resume')
+  const how = state === 'running' ? await howToHold(plan, own, () => canFreeze(guest, run)) : 'none'
+  if (how === 'none') {
+    const moment = await inTheMoment(parts, plan, own, { how, state, consoles, tags, run })
+    return await unlessItMoved(plan, own, moment, state, () => askState(guest, consoles.virsh))
   }
-  const moment = await inTheMoment(parts, plan, own, { how, state, consoles, tags, run, rearm })
-  if (holds) await disarmTimer(backupId, run)
+  const { backupId, vmId, pauseBudgetMs: budgetMs } = plan
+  const release = how === 'freeze' ? 'thaw' : 'resume'
+  await armTimer({ backupId, vmId, uri: parts.uri, how: release, budgetMs }, run)
+  hold.mayStand = true
+  const moment = await inTheMoment(parts, plan, own, { how, state, consoles, tags, run })
+  // virsh has said that it was let go: it needs no witness any more.
+  hold.mayStand = false
+  await disarmTimer(backupId, run)
   return moment
+}
+
+/** Asked again here: an agent that went away since the plan was made could be asked to freeze, and never to thaw. */
+async function howToHold(
+  plan: SnapshotPlan,
+  own: OwnPlan,
+  canFreeze: () => Promise<boolean>,
+): Promise<OwnPlan['hold']> {
+  // Also a VM that was off when the plan was made: what it wants is in the mode.
+  if (own.hold === 'none') return plan.mode === 'crash' ? 'none' : 'pause'
+  return own.hold === 'freeze' && !(await canFreeze()) ? 'pause' : own.hold
+}
+
+/** What was off, or stood by somebody's hand, may have been started while it was snapshotted: that is no such moment. */
+async function unlessItMoved(
+  plan: SnapshotPlan,
+  own: OwnPlan,
+  moment: Omit<Snapshot, 'sources'>,
+  before: GuestState,
+  askAgain: () => Promise<GuestState>,
+): Promise<Omit<Snapshot, 'sources'>> {
+  if (before === 'running') return moment
+  const after = await askAgain()
+  checkStillOff(plan, own, after)
+  return after === before ? moment : { ...moment, consistency: 'crash' }
 }
 
 /** Files that no snapshot holds are read as they are: that is good only as long as their VM is off. */
@@ -134,25 +152,24 @@ async function inTheMoment(
     readonly consoles: Consoles
     readonly tags: readonly string[]
     readonly run: CommandRunner
-    readonly rearm: () => Promise<void>
   },
 ): Promise<Omit<Snapshot, 'sources'>> {
-  const { how, state, consoles, tags, run, rearm } = with_
+  const { how, state, consoles, tags, run } = with_
   const startedAt = clock.now()
   const ownLimitMs = plan.pauseBudgetMs * (1 - RESERVE_SHARE)
-  const left = () => Math.max(1, startedAt + ownLimitMs - clock.now())
+  const left = () => startedAt + ownLimitMs - clock.now()
   const hold = await holdGuest(how, state, {
     guest: { uri, vmId: plan.vmId },
     console: consoles.virsh,
     run,
     clock,
     left,
-    rearm,
   })
   const at = clock.now()
   const isHeld = hold.consistency === 'paused' || hold.consistency === 'application'
   try {
-    for (const lv of own.snapshots) await snapshot(lv, tags, consoles.lvm, isHeld ? left() : READY_LIMIT_MS)
+    for (const lv of own.snapshots)
+      await snapshot(lv, tags, consoles.lvm, isHeld ? Math.max(1, left()) : READY_LIMIT_MS)
   } catch (error) {
     await letGoAfterFailure(hold)
     throw describeFailure(plan, error)

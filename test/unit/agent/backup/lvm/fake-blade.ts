@@ -33,7 +33,10 @@ export interface FakeBlade {
   readonly noted: CommandRecord[]
   readonly files: Record<string, string>
   guest: { state: 'running' | 'paused' | 'shut off'; frozen: boolean; hasAgent: boolean }
+  /** How the timer that waits lets the guest go. */
   timer: string | undefined
+  /** The timer has struck, and what it started tries again and again. */
+  retrying: boolean
   suspended: string[]
   metadataSnapshot: boolean
   freeBytes: number
@@ -85,6 +88,7 @@ export function createFakeBlade(clock: Clock = createHastyClock(1_700_000_000_00
     files,
     guest: { state: 'running', frozen: false, hasAgent: false },
     timer: undefined,
+    retrying: false,
     suspended: [],
     metadataSnapshot: false,
     freeBytes: 400 * MIB,
@@ -201,29 +205,48 @@ function typedToLvm(blade: FakeBlade, words: readonly string[]): string | undefi
 const ok = (stdout = '') => ({ exitCode: 0, stdout })
 
 function perform(blade: FakeBlade, argv: readonly string[]): { exitCode: number; stdout: string } {
-  const [program, verb = ''] = argv
+  const [program] = argv
   if (program === 'virsh') return performVirsh(blade, argv.slice(3))
   if (program === 'systemd-run') {
-    blade.timer = argv.at(-2)
+    blade.timer = argv.at(-1)
     return ok()
   }
-  if (program === 'systemctl') {
-    const armed = blade.timer !== undefined
-    if (verb === 'is-active') return { exitCode: armed ? 0 : 4, stdout: armed ? 'active\n' : 'inactive\n' }
-    blade.timer = undefined
-    return { exitCode: armed ? 0 : 5, stdout: '' }
-  }
+  if (program === 'systemctl') return performSystemctl(blade, argv.slice(1))
   if (program === 'dmsetup') return performDmsetup(blade, argv)
   if (program === 'thin_delta') return ok(blade.thinDelta)
   return performLvm(blade, argv)
 }
 
+function performSystemctl(blade: FakeBlade, [verb, ...units]: readonly string[]) {
+  const words = units.map(unit => {
+    if (unit.endsWith('.service')) return blade.retrying ? 'activating' : 'inactive'
+    return blade.timer === undefined ? 'inactive' : 'active'
+  })
+  if (verb === 'is-active') return { exitCode: words.includes('active') ? 0 : 3, stdout: words.join('\n') }
+  if (units.some(unit => unit.endsWith('.service'))) blade.retrying = false
+  blade.timer = undefined
+  return { exitCode: words.includes('inactive') ? 5 : 0, stdout: '' }
+}
+
 function performVirsh(blade: FakeBlade, words: readonly string[]) {
   const { guest } = blade
   if (words[0] === 'domstate') return ok(`${guest.state}\n\n`)
-  if (words[0] === 'qemu-agent-command') return { exitCode: guest.hasAgent ? 0 : 1, stdout: '' }
+  if (words[0] === 'list') {
+    const isThere = words.includes('--state-paused') ? guest.state === 'paused' : guest.state !== 'shut off'
+    return ok(isThere ? `${VM_ID}\n\n` : '\n')
+  }
+  if (words[0] === 'qemu-agent-command') {
+    return guest.hasAgent
+      ? ok(`{"return":"${guest.frozen ? 'frozen' : 'thawed'}"}`)
+      : { exitCode: 1, stdout: '' }
+  }
   if (words[0] === 'domfsfreeze') guest.frozen = true
-  if (words[0] === 'domfsthaw') guest.frozen = false
+  if (words[0] === 'domfsthaw') {
+    if (!guest.hasAgent || guest.state !== 'running') return { exitCode: 1, stdout: '' }
+    const count = guest.frozen ? 1 : 0
+    guest.frozen = false
+    return ok(`Thawed ${count} filesystem(s)\n`)
+  }
   if (words[0] === 'resume') {
     if (guest.state !== 'paused') return { exitCode: 1, stdout: '' }
     guest.state = 'running'

@@ -21,6 +21,35 @@ test('a guest whose timer still waits is let go before anything else', async () 
   )
 })
 
+test('a timer that has struck and still tries tells as much as one that waits, and is stopped when the guest runs', async () => {
+  const blade = createFakeBlade()
+  const plan = await blade.snapshots.plan(blade.request(), blade.run)
+  blade.guest.state = 'paused'
+  blade.retrying = true
+  await blade.snapshots.release(plan, undefined, blade.run)
+  assert.deepEqual([blade.guest.state, blade.retrying], ['running', false])
+})
+
+for (const mode of ['pause', 'crash'] as const) {
+  test(`devices that a killed LVM left suspended are resumed when no timer is left (${mode})`, async () => {
+    const blade = createFakeBlade()
+    const plan = await blade.snapshots.plan(blade.request({ mode }), blade.run)
+    blade.suspended = ['vg0-web01', 'vg0-somebody']
+    await blade.snapshots.release(plan, undefined, blade.run)
+    assert.deepEqual(blade.suspended, ['vg0-somebody'])
+  })
+}
+
+test('a guest does not wait for devices that cannot be asked', async () => {
+  const blade = createFakeBlade()
+  const plan = await blade.snapshots.plan(blade.request(), blade.run)
+  blade.guest.state = 'paused'
+  blade.timer = 'resume'
+  blade.faults.push({ line: /^dmsetup info/, what: 'fail' })
+  await assert.rejects(blade.snapshots.release(plan, undefined, blade.run), { code: 'command-failed' })
+  assert.deepEqual([blade.guest.state, blade.timer], ['running', undefined])
+})
+
 test('a guest that somebody paused after the backup let it go stays paused', async () => {
   const blade = createFakeBlade()
   const plan = await blade.snapshots.plan(blade.request(), blade.run)

@@ -15,9 +15,17 @@ const ours = (blade: FakeBlade) => blade.lvs.filter(lv => lv.tags.includes('life
 
 /** As before: the guest runs, no timer waits, no snapshot is left. */
 function assertUntouched(blade: FakeBlade): void {
-  assert.deepEqual([blade.guest.state, blade.guest.frozen, blade.timer], ['running', false, undefined])
+  assertRuns(blade)
   assert.deepEqual(ours(blade), [])
 }
+
+/** The guest runs, and nothing of a timer is left. */
+function assertRuns({ guest, timer, retrying }: FakeBlade): void {
+  assert.deepEqual([guest.state, guest.frozen, timer, retrying], ['running', false, undefined, false])
+}
+
+const timersOf = (blade: FakeBlade) =>
+  blade.log.filter(line => line.startsWith('systemd-run')).map(line => line.split(' ').at(-1))
 
 test('between suspend and resume nothing happens but the snapshots, all of them', async () => {
   const blade = createFakeBlade()
@@ -100,11 +108,14 @@ test('a suspend that comes late is answered by the last resume, when virsh has e
   const blade = createFakeBlade(clock)
   blade.faults.push({ line: /^virsh> suspend/, what: 'hang' })
   const before = blade.run.follow
-  // libvirt was busy: it does what was asked just before virsh ends.
+  // libvirt was busy: it does what was asked just before virsh ends, when the timer has struck already.
   blade.run.follow = (argv, options) => {
     const program = before(argv, options)
     const write = (line: string) => {
-      if (line === 'quit') blade.guest.state = 'paused'
+      if (line === 'quit') {
+        blade.timer = undefined
+        blade.guest.state = 'paused'
+      }
       program.write(line)
     }
     return { ...program, write }
@@ -148,16 +159,100 @@ test('a guest with an agent is frozen, and told to be consistent for its applica
   assert.ok(!blade.log.some(line => line.startsWith('virsh> suspend')))
 })
 
-test('an agent that cannot freeze is thawed, the timer becomes one that resumes, and the guest is paused', async () => {
+test('an agent that refuses to freeze is thawed, and the guest paused under the one timer that does both', async () => {
   const blade = createFakeBlade()
   blade.guest.hasAgent = true
   blade.faults.push({ line: /domfsfreeze/, what: 'fail' })
   const snapshot = await taken(blade, { mode: 'freeze' })
   assert.equal(snapshot.consistency, 'paused')
-  const timers = blade.log.filter(line => line.startsWith('systemd-run')).map(line => line.split(' ').at(-2))
-  assert.deepEqual(timers, ['domfsthaw', 'resume'])
+  assert.deepEqual(timersOf(blade), ['thaw'])
   assert.ok(blade.log.some(line => line.includes('domfsthaw 5d1f')))
+  assertRuns(blade)
 })
+
+test('an agent that is gone since the plan was made is not asked to freeze', async () => {
+  const blade = createFakeBlade()
+  blade.guest.hasAgent = true
+  const plan = await blade.snapshots.plan(blade.request({ mode: 'freeze' }), blade.run)
+  blade.guest.hasAgent = false
+  assert.equal((await blade.snapshots.take(plan, blade.run)).consistency, 'paused')
+  assert.deepEqual(timersOf(blade), ['resume'])
+  assert.ok(!blade.log.some(line => line.includes('domfsfreeze')))
+})
+
+test('a guest that somebody else has frozen is paused, and stays frozen', async () => {
+  const blade = createFakeBlade()
+  Object.assign(blade.guest, { hasAgent: true, frozen: true })
+  assert.equal((await taken(blade, { mode: 'freeze' })).consistency, 'paused')
+  assert.equal(blade.guest.frozen, true)
+})
+
+test('an agent that falls silent once it has frozen: the backup fails, and the timer goes on until it thaws', async () => {
+  const blade = createFakeBlade()
+  blade.guest.hasAgent = true
+  const plan = await blade.snapshots.plan(blade.request({ mode: 'freeze' }), blade.run)
+  blade.faults.push({ line: /^virsh.* domfsthaw/, what: 'fail' })
+  const silent = { code: 'command-failed', message: /^the guest may still be frozen/ }
+  await assert.rejects(blade.snapshots.take(plan, blade.run), silent)
+  assert.deepEqual([blade.guest.frozen, blade.timer, ours(blade)], [true, 'thaw', []])
+  await assert.rejects(blade.snapshots.release(plan, undefined, blade.run), silent)
+  assert.deepEqual([blade.guest.frozen, blade.timer], [true, 'thaw'])
+  blade.faults.length = 0
+  await blade.snapshots.release(plan, undefined, blade.run)
+  assertUntouched(blade)
+})
+
+test('a frozen VM that was switched off meanwhile has nothing to thaw', async () => {
+  const blade = createFakeBlade()
+  blade.guest.hasAgent = true
+  const plan = await blade.snapshots.plan(blade.request({ mode: 'freeze' }), blade.run)
+  blade.run.note = ({ argv }) => {
+    if (argv.includes('lvconvert')) blade.guest.state = 'shut off'
+  }
+  blade.faults.push({ line: /^virsh> domfsthaw/, what: 'fail' })
+  await assert.rejects(blade.snapshots.take(plan, blade.run), { code: 'timeout' })
+  assert.deepEqual([blade.guest.state, blade.timer, ours(blade)], ['shut off', undefined, []])
+})
+
+test('a libvirt that goes away during the freeze: nobody knows, so nothing is held and the timer goes on', async () => {
+  const blade = createFakeBlade()
+  blade.guest.hasAgent = true
+  blade.faults.push({ line: /^virsh .*(domfsfreeze|domfsthaw|list)/, what: 'fail' })
+  await assert.rejects(taken(blade, { mode: 'freeze' }), { code: 'command-failed' })
+  assert.equal(blade.timer, 'thaw')
+  assert.ok(!blade.log.some(line => line.startsWith('virsh> suspend')))
+})
+
+test('a libvirt that goes away in the pause: the backup fails, and the timer goes on until the guest runs', async () => {
+  const blade = createFakeBlade()
+  const plan = await blade.snapshots.plan(blade.request(), blade.run)
+  blade.faults.push({ line: /^virsh> resume/, what: 'die' }, { line: /^virsh .*(resume|list)/, what: 'fail' })
+  await assert.rejects(blade.snapshots.take(plan, blade.run), { code: 'command-failed' })
+  assert.deepEqual([blade.guest.state, blade.timer, ours(blade)], ['paused', 'resume', []])
+  // It answers again, but cannot resume: still no reason to stop the timer.
+  blade.faults.splice(0, 2, { line: /^virsh .*resume/, what: 'fail' })
+  await assert.rejects(blade.snapshots.release(plan, undefined, blade.run), {
+    code: 'command-failed',
+    message: /^the guest still stands/,
+  })
+  assert.deepEqual([blade.guest.state, blade.timer], ['paused', 'resume'])
+  blade.faults.length = 0
+  await blade.snapshots.release(plan, undefined, blade.run)
+  assertUntouched(blade)
+})
+
+for (const before of ['shut off', 'paused'] as const) {
+  test(`a VM that was ${before} and is started while it is snapshotted has disks as after a crash`, async () => {
+    const blade = createFakeBlade()
+    blade.guest.state = before
+    const plan = await blade.snapshots.plan(blade.request(), blade.run)
+    blade.run.note = ({ argv }) => {
+      if (argv.includes('lvconvert')) blade.guest.state = 'running'
+    }
+    const snapshot = await blade.snapshots.take(plan, blade.run)
+    assert.deepEqual([snapshot.consistency, snapshot.pauseMs], ['crash', 0])
+  })
+}
 
 test('a freeze that hangs is killed and thawed, and the backup fails', async () => {
   const blade = createFakeBlade()
