@@ -78,7 +78,8 @@ async function makeJob({ params, services, results, sagaId }: Context): Promise<
       vcpus,
       disks: sources.map(({ volume, sizeBytes }) => {
         const { target, format, storage, pool, path } = volume
-        return { target, sizeBytes, format, storage, pool, path, chunkBytes: CHUNK_BYTES }
+        const inside = format === 'qcow2' ? { virtualBytes: volume.sizeBytes } : {}
+        return { target, sizeBytes, ...inside, format, storage, pool, path, chunkBytes: CHUNK_BYTES }
       }),
       writer: `lifeboat-agent ${VERSION}`,
     },

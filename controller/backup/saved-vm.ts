@@ -26,6 +26,7 @@ const MANIFEST = z.object({
     z.object({
       target: z.string(),
       sizeBytes: z.number(),
+      virtualBytes: z.number().optional(),
       format: z.enum(['raw', 'qcow2']),
       storage: z.enum(kinds),
       pool: z.string(),
@@ -43,9 +44,16 @@ export function readSavedVm(manifestJson: string): SavedVm {
     })
   }
   const { vm, definition, ...rest } = result.data
+  // Room for the disk in an image, not for the file it was that night: it grows until the disk is full (rule 5).
+  const disks = rest.disks.map(
+    ({ virtualBytes = 0, ...disk }): SavedDisk => ({
+      ...disk,
+      sizeBytes: Math.max(disk.sizeBytes, virtualBytes),
+    }),
+  )
   const hasDefinition = definition !== ''
   const parts = hasDefinition ? parseDefinition(definition) : { networks: [], machine: '', cpuModel: '' }
-  return { ...rest, ...parts, ...vm, hasDefinition }
+  return { ...rest, disks, ...parts, ...vm, hasDefinition }
 }
 
 function parseJson(text: string): unknown {

@@ -6,6 +6,7 @@ import type { PoolRoom, Room } from '../placement/room.ts'
 /** One disk of a restore point. */
 export interface SavedDisk {
   readonly target: string
+  /** Room it needs once it is full: for a qcow2 image that of the disk in it. */
   readonly sizeBytes: number
   readonly format: VolumeFormat
   readonly storage: StorageKind

@@ -173,7 +173,10 @@ function chunkBytesOf(before: Manifest | undefined, target: string): number {
   return before?.disks.find(disk => disk.target === target)?.chunkBytes ?? CHUNK_BYTES
 }
 
-type DescribedDisk = Pick<Manifest['disks'][number], 'path' | 'sizeBytes' | 'format' | 'storage' | 'pool'>
+type DescribedDisk = Pick<
+  Manifest['disks'][number],
+  'path' | 'sizeBytes' | 'virtualBytes' | 'format' | 'storage' | 'pool'
+>
 
 async function describeDisk(context: VaultCommandContext, given: string): Promise<DescribedDisk> {
   try {
@@ -196,7 +199,8 @@ async function describeDisk(context: VaultCommandContext, given: string): Promis
     const image = await describeImage(path)
     if ('error' in image) throw new LifeboatError('bad-input', image.error)
     // The container as it is, so its own length and not that of the disk inside.
-    return { path, sizeBytes: found.size, format: image.format, storage: 'file', pool: image.pool }
+    const inside = image.format === 'qcow2' ? { virtualBytes: image.sizeBytes } : {}
+    return { path, sizeBytes: found.size, ...inside, format: image.format, storage: 'file', pool: image.pool }
   } catch (error) {
     if (error instanceof LifeboatError) throw error
     throw new LifeboatError('bad-input', `${given} cannot be read`, { cause: error })

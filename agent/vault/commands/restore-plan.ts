@@ -2,7 +2,7 @@ import { basename, join } from 'node:path'
 import type { Volume } from '../../../shared/domain/fleet.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
 import { lvOfPath, parsePoolName } from '../../storage/lvm-names.ts'
-import type { Manifest, ManifestDisk } from '../format/manifest.ts'
+import { type Manifest, type ManifestDisk, roomBytes } from '../format/manifest.ts'
 
 /** Where a person wants the disks; none: where they were. */
 export interface RestorePlaces {
@@ -25,7 +25,7 @@ export function planVolumes(manifest: Manifest, name: string, places: RestorePla
     const stem = ownName ?? `${name.replaceAll(/[^A-Za-z0-9+_.-]/g, '_')}-${disk.target}`
     const common = {
       target: disk.target,
-      sizeBytes: disk.sizeBytes,
+      sizeBytes: roomBytes(disk),
       allocatedBytes: 0,
       format: disk.format,
       ...place,

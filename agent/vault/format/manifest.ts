@@ -24,6 +24,8 @@ const DISK = z.object({
   target: z.string().regex(TARGET),
   /** Bytes backed up: of the LV, or of the image file as it is. */
   sizeBytes: z.int().min(0),
+  /** Of the disk in a qcow2 image, as the guest sees it. Not there: the same, or by a version that did not note it. */
+  virtualBytes: z.int().min(0).optional(),
   format: z.enum(['raw', 'qcow2']),
   storage: z.enum(['thick', 'thin', 'file']),
   pool: z.string(),
@@ -62,6 +64,14 @@ const SCHEMA = z.object({
 
 export type Manifest = z.output<typeof SCHEMA>
 export type ManifestDisk = Manifest['disks'][number]
+
+/** Room a disk may come to take where it is restored: an image file grows until the disk in it is full. */
+export function roomBytes({
+  sizeBytes,
+  virtualBytes,
+}: Pick<ManifestDisk, 'sizeBytes' | 'virtualBytes'>): number {
+  return Math.max(sizeBytes, virtualBytes ?? 0)
+}
 
 /** A manifest less what the vault fills in. */
 export type ManifestDraft = Omit<Manifest, 'format' | 'version' | 'blade' | 'disks' | 'figures'> & {

@@ -4,6 +4,7 @@ import { backupVm } from '../../../../agent/backup/backup-saga.ts'
 import { collectLeftovers, releaseKilledBackups } from '../../../../agent/backup/recovery.ts'
 import { standAside } from '../../../../agent/backup/stand-aside.ts'
 import type { Vm } from '../../../../shared/domain/fleet.ts'
+import { GIB } from '../../../../shared/domain/units.ts'
 import { LifeboatError } from '../../../../shared/errors.ts'
 import { silentLogger } from '../../../../shared/log.ts'
 import { createSagaJournal, SAGA_TABLES_SQL } from '../../../../shared/saga/journal.ts'
@@ -175,6 +176,19 @@ test('a VM of which a restore point could not be whole is not backed up, and not
     },
   }
   assert.match(await refused('b2'), /vdc/)
+})
+
+test('of a qcow2 image the size of the disk in it is kept too: it grows until that is full', async () => {
+  const world = backupWorld()
+  const agents = createAgents(world)
+  const vm = (await agents.services.lookUp(VM_ID)) ?? assert.fail('no VM')
+  const volumes = vm.volumes.map(volume => ({ ...volume, format: 'qcow2' as const, sizeBytes: 20 * GIB }))
+  agents.services.lookUp = async () => ({ ...vm, volumes })
+  const { runner, start } = agents.boot()
+  start()
+  assert.equal((await runner.whenEnded('b1')).state, 'done')
+  const [disk] = world.vault.points.get(POINT)?.manifest.disks ?? []
+  assert.equal(disk?.virtualBytes, 20 * GIB)
 })
 
 test('a snapshot that had to be dropped is the reason told, and nothing is listed', async () => {

@@ -110,3 +110,8 @@ test('a person names a restore point by VM and moment, or the newest whole one b
   assert.throws(() => findPoint(points, 'twice'), /2 VMs are named 'twice': give the id/)
   assert.equal(findPoint(points, vmId(4)).vmId, vmId(4))
 })
+
+test('a qcow2 image is given room for the disk in it', () => {
+  const [volume] = planVolumes(manifestOf({ ...image, sizeBytes: 3, virtualBytes: 20 }), 'vm1', {})
+  assert.equal(volume?.sizeBytes, 20)
+})
