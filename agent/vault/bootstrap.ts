@@ -11,7 +11,7 @@ import { type BladeIdentity, readIdentity } from '../session/identity-file.ts'
 import { startRenewal } from '../session/renewal.ts'
 import { startChores } from './chores.ts'
 import type { VaultConfig } from './config.ts'
-import { openGrantBook } from './control/grants.ts'
+import { type GrantBook, openGrantBook } from './control/grants.ts'
 import { authoriseControl, createControlService } from './control/service.ts'
 import { createVaultDoor } from './door/server.ts'
 import { openVaultStore, type VaultStore } from './store/vault-store.ts'
@@ -54,14 +54,19 @@ export async function createVault(config: VaultConfig, seams: VaultSeams): Promi
       "this vault has not joined a fleet: 'lifeboat vault add' on the controller, then 'lifeboat-vault join' here",
     )
   }
-  const store = openVaultStore({ ...storeOptions(config, seams), access: 'write' })
+  const { clock, log } = seams
+  const grants = openGrantBook(join(config.stateDir, 'grants.json'), clock, error =>
+    log.warn('the grants cannot be read and are void; the controller gives new ones', { error }),
+  )
+  const { isGranted } = grants
+  const store = openVaultStore({ ...storeOptions(config, seams), access: 'write', isGranted })
   // In the order of opening; closed the other way round, also when the rest cannot be opened.
   const opened: (() => Promise<void>)[] = [() => store.close()]
   const closeAll = async () => {
     for (const close of opened.splice(0).reverse()) await close()
   }
   try {
-    return { ...(await openDoors(config, seams, joined, store, opened)), close: closeAll }
+    return { ...(await openDoors(config, seams, joined, { store, grants }, opened)), close: closeAll }
   } catch (error) {
     await closeAll()
     throw error
@@ -83,14 +88,11 @@ async function openDoors(
   config: VaultConfig,
   seams: VaultSeams,
   joined: BladeIdentity,
-  store: VaultStore,
+  { store, grants }: { readonly store: VaultStore; readonly grants: GrantBook },
   opened: (() => Promise<void>)[],
 ): Promise<Omit<VaultService, 'close'>> {
   const { clock, log } = seams
   let current = joined
-  const grants = openGrantBook(join(config.stateDir, 'grants.json'), clock, error =>
-    log.warn('the grants cannot be read and are void; the controller gives new ones', { error }),
-  )
   const door = await createVaultDoor({
     listen: config.doorListen,
     identity: joined.identity,

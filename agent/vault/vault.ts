@@ -19,10 +19,11 @@ export interface BeginBackup {
 
 /**
  * One backup coming in. What it names as present, or puts, is safe from collection until it ends. A session that is
- * neither published nor aborted ends with its connection; nothing of it is ever listed (rule 4).
+ * neither published nor aborted ends with its connection, or when nothing was asked of it for 10 min; nothing of it is
+ * ever listed (rule 4).
  */
 export interface BackupSession {
-  /** Those of `ids` the vault lacks, in their order. */
+  /** Those of `ids` the vault lacks, in their order. Without any it only says that the backup goes on. */
   missing(ids: readonly ChunkId[]): Promise<readonly ChunkId[]>
   /**
    * Idempotent. Each frame is unpacked and hashed before it is kept: `bad-input` for one that is not its id. The buffers

@@ -8,6 +8,7 @@ import {
   backUp,
   beginBackup,
   draftOf,
+  FIRST_NIGHT,
   indexOf,
   makeChunk,
   sendChunks,
@@ -65,7 +66,7 @@ function comingIn(get: () => VaultUnderTest): void {
     const { vault } = get()
     const first = await backUp(vault, FIRST)
     assert.ok(first.figures.storedBytes > 0)
-    const second = await backUp(vault, { ...FIRST, at: VAULT_NOW + DAY_MS })
+    const second = await backUp(vault, { ...FIRST, at: FIRST_NIGHT + DAY_MS })
     assert.equal(second.figures.storedBytes, 0)
   })
 
@@ -88,7 +89,7 @@ function comingIn(get: () => VaultUnderTest): void {
       [1, 1],
       [1, 0],
     ] as const) {
-      await backUp(vault, { vm, at: VAULT_NOW + day * DAY_MS, seeds: [vm] })
+      await backUp(vault, { vm, at: FIRST_NIGHT + day * DAY_MS, seeds: [vm] })
     }
     const names = async (id?: string) => (await vault.points(id)).map(point => `${point.vm} ${point.point}`)
     assert.deepEqual(await names(), ['vm1 20261129T020512Z', 'vm1 20261128T020512Z', 'vm2 20261128T020512Z'])
@@ -248,7 +249,7 @@ function checking(get: () => VaultUnderTest): void {
   it('a check names a spoiled chunk; every restore point it touches is damaged until a backup brings it again', async () => {
     const { vault, spoil } = get()
     await backUp(vault, FIRST)
-    await backUp(vault, { seeds: [2, 4], at: VAULT_NOW + DAY_MS })
+    await backUp(vault, { seeds: [2, 4], at: FIRST_NIGHT + DAY_MS })
     await backUp(vault, { seeds: [5], vm: 2 })
     spoil(makeChunk(2).id)
     const report = await vault.check(REF, quietly())
@@ -256,7 +257,7 @@ function checking(get: () => VaultUnderTest): void {
     const states = async () => (await vault.points()).map(point => `${point.vm} ${point.state}`)
     assert.deepEqual(await states(), ['vm1 damaged', 'vm1 damaged', 'vm2 whole'])
     assert.match((await vault.points())[0]?.stateText ?? '', /vm1@20261128T020512Z/)
-    await backUp(vault, { seeds: [2, 4], at: VAULT_NOW + 2 * DAY_MS })
+    await backUp(vault, { seeds: [2, 4], at: FIRST_NIGHT + 2 * DAY_MS })
     assert.deepEqual(await states(), ['vm1 whole', 'vm1 whole', 'vm1 whole', 'vm2 whole'])
   })
 

@@ -5,7 +5,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
-import { backUp, makeVaultDir, VAULT_NOW, type VaultDir } from '../fakes/vault-dir.ts'
+import { backUp, FIRST_NIGHT, makeVaultDir, type VaultDir } from '../fakes/vault-dir.ts'
 import { ROOT } from '../rules/source-files.ts'
 
 const never = new AbortController().signal
@@ -44,7 +44,7 @@ async function requireSound(place: VaultDir): Promise<number> {
       assert.deepEqual(await store.check(point, { signal: never }).then(({ bad }) => bad), [])
     }
     await backUp(store, { seeds: [1, 2, 3] })
-    await backUp(store, { seeds: [3, 4, 5, 6], at: VAULT_NOW + 86_400_000 })
+    await backUp(store, { seeds: [3, 4, 5, 6], at: FIRST_NIGHT + 86_400_000 })
     assert.equal((await store.points()).length, 2)
     const report = await store.collect({ dryRun: false, signal: never })
     assert.deepEqual([report.refused, report.keptChunks], ['', 6])

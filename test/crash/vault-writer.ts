@@ -5,7 +5,7 @@ import { openVaultStore } from '../../agent/vault/store/vault-store.ts'
 import { randomIds } from '../../shared/clock.ts'
 import { silentLogger } from '../../shared/log.ts'
 import { createManualClock } from '../fakes/manual-clock.ts'
-import { beginBackup, draftOf, idleRunner, sendChunks, VAULT_NOW } from '../fakes/vault-dir.ts'
+import { beginBackup, draftOf, FIRST_NIGHT, idleRunner, sendChunks, VAULT_NOW } from '../fakes/vault-dir.ts'
 
 const DAY_MS = 86_400_000
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
@@ -16,7 +16,7 @@ async function stop(before: string): Promise<void> {
 }
 
 const first = { seeds: [1, 2, 3] }
-const second = { seeds: [3, 4, 5, 6], at: VAULT_NOW + DAY_MS }
+const second = { seeds: [3, 4, 5, 6], at: FIRST_NIGHT + DAY_MS }
 const store = openVaultStore({
   dir: process.argv[2] ?? '',
   clock: createManualClock(VAULT_NOW),

@@ -23,7 +23,7 @@ import { systemClock } from '../../shared/clock.ts'
 import { createCommandRunner } from '../../shared/exec-node.ts'
 import { silentLogger } from '../../shared/log.ts'
 import { until } from '../fakes/until.ts'
-import { makeVaultDir, spoilChunk, VAULT_NOW, type VaultDir, vmId } from '../fakes/vault-dir.ts'
+import { FIRST_NIGHT, makeVaultDir, spoilChunk, type VaultDir, vmId } from '../fakes/vault-dir.ts'
 import { type OpenDoor, openDoor } from '../fakes/vault-door.ts'
 
 const CHUNK = 64 * 1024
@@ -88,7 +88,7 @@ function writeChunk(path: string, chunk: number, seed: number): void {
 }
 
 function backupOf(path: string, night: number, changed?: ReadJob['changed'], sizeBytes = SIZE): BackupJob {
-  const at = VAULT_NOW + night * DAY_MS
+  const at = FIRST_NIGHT + night * DAY_MS
   const disk = { target: 'vda', sizeBytes, chunkBytes: CHUNK }
   return {
     kind: 'backup',
@@ -114,7 +114,7 @@ function restoreOf(night: number, path: string, readsZero = true): RestoreJob {
   return {
     kind: 'restore',
     vault: NETWORK,
-    ref: { vmId: VM.id, point: formatPoint(VAULT_NOW + night * DAY_MS) },
+    ref: { vmId: VM.id, point: formatPoint(FIRST_NIGHT + night * DAY_MS) },
     writes: [{ target: 'vda', path, readsZero }],
     checked: false,
   }
@@ -126,7 +126,7 @@ function quietly() {
 
 function changedSince(night: number, ...chunks: number[]): NonNullable<ReadJob['changed']> {
   const ranges = chunks.map(chunk => ({ fromBytes: chunk * CHUNK + 10, toBytes: chunk * CHUNK + 20 }))
-  return { basePoint: formatPoint(VAULT_NOW + night * DAY_MS), ranges }
+  return { basePoint: formatPoint(FIRST_NIGHT + night * DAY_MS), ranges }
 }
 
 async function idsOf(night: number): Promise<string[]> {
@@ -263,6 +263,37 @@ test('a stopped backup leaves nothing listed and no session', async () => {
   await assert.rejects(backup, { code: 'aborted' })
   assert.deepEqual(await store.points(), [])
   assert.equal((await store.status()).sessions, 0)
+})
+
+test('a disk of nothing but zeroes asks for nothing, and still says each few minutes that the backup goes on', async () => {
+  const path = pathOf('zeroes')
+  writeFileSync(path, '')
+  truncateSync(path, SIZE)
+  let signs = 0
+  let now = FIRST_NIGHT
+  const slow = createInlineTransfer({
+    openVault: () => {
+      const vault = store.visibleTo('blade03', () => false)
+      const begin: Vault['begin'] = async request => {
+        const session = await vault.begin(request)
+        const missing: typeof session.missing = async ids => {
+          if (ids.length === 0) signs += 1
+          return await session.missing(ids)
+        }
+        return { ...session, missing }
+      }
+      return { ...vault, begin }
+    },
+    clock: { ...place.clock, now: () => now },
+    threads: 1,
+    warn: text => warnings.push(text),
+  })
+  // Half a minute for each chunk: twenty minutes.
+  const onProgress = () => {
+    now += 30_000
+  }
+  await slow.backup(backupOf(path, 0), { ...quietly(), onProgress })
+  assert.equal(signs, 10)
 })
 
 test('progress never goes back, and ends with all of it', async () => {

@@ -109,6 +109,20 @@ test('a backup ends with its connection: nothing is listed, its place is free, a
   assert.equal((await store.points()).length, 1)
 })
 
+test('a backup that only reads for long keeps its place, and one that says nothing loses it', async () => {
+  const door = await open()
+  const talker = await beginBackup(createVaultClient(await door.clientOptions('blade03')), BACKUP)
+  const silent = await beginBackup(createVaultClient(await door.clientOptions('blade07')), BACKUP)
+  for (let minute = 0; minute < 12; minute += 4) {
+    assert.deepEqual(await talker.missing([]), [])
+    await place.clock.advance(4 * 60_000)
+  }
+  await store.status()
+  await until('one of them is ended', async () => (await store.status()).sessions === 1)
+  await assert.rejects(silent.put([makeChunk(1)]), { code: 'aborted' })
+  await talker.put([makeChunk(1)])
+})
+
 test('a published backup outlives its connection, and publishing it again is no error', async () => {
   const door = await open()
   const vault = createVaultClient(await door.clientOptions('blade03'))

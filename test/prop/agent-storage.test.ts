@@ -116,6 +116,9 @@ describe('room', () => {
   it('drops the oldest first, and never one that was not needed', () => {
     check(
       fc.property(rooms, fc.integer({ min: 1, max: 1500 }), (room, needed) => {
+        const sparing = planDrops(room, needed, { sparesKept: true })
+        assert.equal('drop' in sparing, room.physicalFreeBytes >= needed)
+        if ('drop' in sparing) assert.deepEqual(sparing.drop, [])
         const plan = planDrops(room, needed)
         if (!('drop' in plan) || plan.drop.length === 0) return
         const keptAt = (path: string) => room.kept.find(holding => holding.path === path)?.keptAt ?? 0

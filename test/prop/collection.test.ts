@@ -13,11 +13,11 @@ import {
   type BackupOfSeeds,
   beginBackup,
   draftOf,
+  FIRST_NIGHT,
   indexOf,
   makeChunk,
   makeVaultDir,
   sendChunks,
-  VAULT_NOW,
   vmId,
 } from '../fakes/vault-dir.ts'
 
@@ -210,7 +210,7 @@ async function play(
   for (const { kind, slot, seeds: wanted } of story) {
     const at = slots.get(slot)
     if (kind === 'begin' && at === undefined) {
-      const one: BackupOfSeeds = { vm: slot, seeds: wanted, at: VAULT_NOW + 60_000 * nights++ }
+      const one: BackupOfSeeds = { vm: slot, seeds: wanted, at: FIRST_NIGHT + 60_000 * nights++ }
       slots.set(slot, { backup: one, session: await beginBackup(store, one), sent: false })
     } else if (kind === 'send' && at !== undefined) {
       running.push(sendChunks(at.session, at.backup.seeds))

@@ -2,7 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { formatPoint } from '../../agent/vault/format/point.ts'
-import { decideRetention, NO_POLICY, type RetentionPolicy } from '../../agent/vault/store/retention.ts'
+import {
+  decideByWriter,
+  decideRetention,
+  NO_POLICY,
+  type RetentionPolicy,
+} from '../../agent/vault/store/retention.ts'
 
 const SEED = 20_261_128
 const check = <T>(property: fc.IProperty<T>) => fc.assert(property, { seed: SEED, numRuns: 500 })
@@ -136,6 +141,53 @@ test('each verdict has a reason, and without a policy all is kept', () => {
     fc.property(points, policy, (of, by) => {
       for (const { reasons } of decideRetention(of, by)) assert.ok(reasons.length > 0)
       assert.equal(kept(of, NO_POLICY).size, of.length)
+    }),
+  )
+})
+
+type Written = Parameters<typeof decideByWriter>[0][number]
+
+const written: fc.Arbitrary<readonly Written[]> = points.chain(of =>
+  fc.tuple(...of.map(point => fc.constantFrom('blade03', 'blade07', '').map(blade => ({ ...point, blade })))),
+)
+
+function keptOfAll(of: readonly Written[], by: RetentionPolicy): ReadonlySet<string> {
+  return new Set(decideByWriter(of, by).flatMap(verdict => (verdict.keep ? [verdict.point] : [])))
+}
+
+test('whatever another blade writes of a VM, what is kept of a blade stays the same', () => {
+  check(
+    fc.property(written, policy, (of, by) => {
+      const stays = keptOfAll(of, by)
+      for (const blade of new Set(of.map(point => point.blade))) {
+        const own = of.filter(point => point.blade === blade)
+        assert.deepEqual(
+          own.filter(({ point }) => stays.has(point)).map(({ point }) => point),
+          own.filter(({ point }) => kept(own, by).has(point)).map(({ point }) => point),
+        )
+      }
+    }),
+  )
+})
+
+test('over several writers too: the newest verified and whole of each stay, each verdict once, the newest first', () => {
+  check(
+    fc.property(written, policy, (of, by) => {
+      const verdicts = decideByWriter(of, by)
+      assert.deepEqual(
+        verdicts.map(({ point }) => point),
+        of
+          .map(({ point }) => point)
+          .sort()
+          .reverse(),
+      )
+      const stays = keptOfAll(of, by)
+      for (const own of Map.groupBy(of, point => point.blade).values()) {
+        const whole = own.filter(point => point.whole)
+        for (const must of [newest(whole), newest(whole.filter(point => point.verified))]) {
+          if (must !== undefined) assert.ok(stays.has(must), must)
+        }
+      }
     }),
   )
 })

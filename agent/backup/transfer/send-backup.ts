@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Clock } from '../../../shared/clock.ts'
+import { MINUTE_MS } from '../../../shared/domain/units.ts'
 import { formatErrorChain, isRetryable, LifeboatError } from '../../../shared/errors.ts'
 import { parseIndex } from '../../vault/format/index.ts'
 import type { Manifest } from '../../vault/format/manifest.ts'
@@ -10,6 +11,9 @@ import { createCrew } from './crew.ts'
 import { createRate } from './rate.ts'
 import { readDisk, type Unread } from './read-disk.ts'
 import { createSender } from './sender.ts'
+
+/** A disk of nothing but zeros asks the vault nothing for hours, and the vault ends what it hears nothing of for 10 min. */
+const SIGN_OF_LIFE_MS = 2 * MINUTE_MS
 
 /** What the work stands on; `warn` tells what a person should know though the backup goes on. */
 export interface TransferWorld {
@@ -86,6 +90,12 @@ async function sendDisks(
   const indexes = new Map<string, Buffer>()
   let doneBytes = 0
   let readBytes = 0
+  let signedAt = world.clock.now()
+  const giveSign = (): void => {
+    if (world.clock.now() - signedAt < SIGN_OF_LIFE_MS) return
+    signedAt = world.clock.now()
+    crew.run(async () => void (await session.missing([])))
+  }
   crew.run(async () => {
     for (const read of job.reads) {
       const startBytes = doneBytes
@@ -93,6 +103,7 @@ async function sendDisks(
         doneBytes += bytes
         readBytes += reallyRead
         options.onProgress?.(doneBytes, totalBytes)
+        giveSign()
       }
       const base = await readBase(read, job.draft.vm.id, world)
       const reading = { job: read, session, sender, crew, spend, onDone }

@@ -29,6 +29,8 @@ export interface GrantBook {
   /** On disk when it returns. The same blade and restore point again: the later end counts. Throws `bad-input`, `unavailable`. */
   add(grant: Grant): void
   holds(blade: string, ref: PointRef): boolean
+  /** Has any blade leave to read it? */
+  isGranted(ref: PointRef): boolean
 }
 
 /**
@@ -63,6 +65,10 @@ export function openGrantBook(path: string, clock: Clock, onDamaged: (error: unk
     holds: (blade, ref) => {
       const now = clock.now()
       return grants.some(grant => grant.expiresAt > now && isSame(grant, blade, ref))
+    },
+    isGranted: ref => {
+      const now = clock.now()
+      return grants.some(grant => grant.expiresAt > now && isSame(grant, grant.blade, ref))
     },
   }
 }

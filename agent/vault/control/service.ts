@@ -92,6 +92,8 @@ function working(
       const ref = refFromWire(point)
       const { vm } = await store.summary(ref)
       grants.add({ ...ref, blade, operation, expiresAt })
+      // Dropped just before: from here on it stays.
+      await store.summary(ref)
       log.info(`${blade} may read ${vm}@${ref.point}`, {
         operation,
         until: new Date(expiresAt).toISOString(),

@@ -41,10 +41,13 @@ export interface Route {
   readonly handle: (call: Call) => Promise<Answer>
 }
 
+/** The last moment that has a name. Epoch ms. */
+const MAX_MOMENT = Date.UTC(9999, 11, 31)
+
 const BEGIN = z.object({
   vm: z.object({ id: z.uuid(), name: z.string().min(1).max(255) }),
   point: z.string().regex(POINT),
-  nowAt: z.number(),
+  nowAt: z.int().min(0).max(MAX_MOMENT),
 })
 const TARGET = /^[a-z]{2,8}[0-9]{0,3}$/
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/

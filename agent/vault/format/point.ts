@@ -21,8 +21,14 @@ export function formatPoint(atMs: number): string {
   return `${new Date(atMs).toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`
 }
 
+/** The moment a name says, to the second. Epoch ms; a name that says none (a 99th second) is that of another moment. */
+export function momentOfPoint(point: string): number {
+  const part = (start: number, end: number) => Number(point.slice(start, end))
+  return Date.UTC(part(0, 4), part(4, 6) - 1, part(6, 8), part(9, 11), part(11, 13), part(13, 15))
+}
+
 /** Throws `bad-input`. */
 export function parsePoint(text: string): string {
-  if (POINT.test(text)) return text
+  if (POINT.test(text) && formatPoint(momentOfPoint(text)) === text) return text
   throw new LifeboatError('bad-input', `'${text}' is not a restore point: they look like 20261128T020512Z`)
 }

@@ -1,18 +1,26 @@
 import { LifeboatError } from '../../../shared/errors.ts'
 import { distinctPositions } from '../format/distinct.ts'
-import type { ChunkIndex, Digest } from '../format/index.ts'
+import type { Digest } from '../format/index.ts'
 import type { PointRef } from '../format/point.ts'
 import type { CheckReport, ChunkId, ProgressOptions } from '../vault.ts'
 import { eachBounded } from './bounded.ts'
 import { createChunkLook, type LookContext } from './chunk-look.ts'
 import { fileExists } from './files.ts'
 import { notListed } from './listing.ts'
-import { describeUnreadable, isUnreadable, readIndexes, type UnreadableIndex } from './marks.ts'
+import {
+  describeUnreadable,
+  isUnreadable,
+  type ListedIndex,
+  readIndexes,
+  type UnreadableIndex,
+} from './marks.ts'
 
 const CHUNKS_AT_ONCE = 4
 
 export interface PointCheck extends CheckReport {
   readonly unreadable: readonly UnreadableIndex[]
+  /** Disks whose index asks for good chunks in another length: no fault of the chunks. */
+  readonly unfit: readonly string[]
 }
 
 /** Hashes every chunk of a restore point where it lies; changes nothing. `not-found`, `aborted`. */
@@ -22,11 +30,11 @@ export async function checkPoint(
   options: ProgressOptions,
 ): Promise<PointCheck> {
   if (!(await fileExists(layout.point(ref)))) throw notListed(ref)
-  const indexes: ChunkIndex[] = []
+  const indexes: ListedIndex[] = []
   const unreadable: UnreadableIndex[] = []
   for await (const item of readIndexes(layout, ref)) {
     if (isUnreadable(item)) unreadable.push(item)
-    else indexes.push(item.index)
+    else indexes.push(item)
   }
   const total = { chunks: 0, bytes: 0 }
   for (const { sizeBytes } of distinctChunks(indexes)) {
@@ -35,29 +43,37 @@ export async function checkPoint(
   }
   const look = createChunkLook({ layout, frames })
   const bad: ChunkId[] = []
+  const unfit = new Set<string>()
   let done = 0
-  await eachBounded(distinctChunks(indexes), CHUNKS_AT_ONCE, async ({ id, digest, sizeBytes }) => {
+  await eachBounded(distinctChunks(indexes), CHUNKS_AT_ONCE, async ({ target, id, digest, sizeBytes }) => {
     if (options.signal.aborted) throw new LifeboatError('aborted', 'the check was stopped')
     const { verdict } = await look(id, digest, sizeBytes)
-    if (verdict !== 'good') bad.push(id)
+    if (verdict === 'other-length') unfit.add(target)
+    else if (verdict !== 'good') bad.push(id)
     done += sizeBytes
     options.onProgress?.(done, total.bytes)
   })
-  return { chunks: total.chunks, bad, problems: unreadable.map(describeUnreadable), unreadable }
+  const problems = [...unreadable.map(describeUnreadable), ...[...unfit].map(describeUnfit)]
+  return { chunks: total.chunks, bad, problems, unreadable, unfit: [...unfit] }
+}
+
+export function describeUnfit(target: string): string {
+  return `the index of ${target} asks for chunks in another length than they have`
 }
 
 interface CheckedChunk {
+  readonly target: string
   readonly id: ChunkId
   readonly digest: Digest
   readonly sizeBytes: number
 }
 
 /** Made one by one, twice: they would take more memory than the indexes. */
-function* distinctChunks(indexes: readonly ChunkIndex[]): Generator<CheckedChunk> {
-  for (const index of indexes) {
+function* distinctChunks(indexes: readonly ListedIndex[]): Generator<CheckedChunk> {
+  for (const { target, index } of indexes) {
     for (const position of distinctPositions(index)) {
       const sizeBytes = index.endAt(position) - index.startAt(position)
-      yield { id: index.idAt(position), digest: index.digest, sizeBytes }
+      yield { target, id: index.idAt(position), digest: index.digest, sizeBytes }
     }
   }
 }

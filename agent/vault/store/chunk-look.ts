@@ -11,8 +11,17 @@ export interface LookContext {
   readonly frames: FrameChecker
 }
 
+/** What a look at a chunk may find. */
+export const VERDICTS = {
+  good: 'it holds what its name says',
+  corrupt: 'it does not, or cannot be read: it is worth nothing to anybody',
+  gone: 'there is none of that name',
+  'other-length': 'it is good, and the index that asks for another length is wrong',
+} as const
+export type Verdict = keyof typeof VERDICTS
+
 export interface ChunkVerdict {
-  readonly verdict: 'good' | 'corrupt' | 'gone'
+  readonly verdict: Verdict
   /** Compressed bytes read. */
   readonly bytes: number
 }
@@ -23,8 +32,9 @@ const MEDIA_ERRORS = new Set(['EIO', 'EBADMSG', 'EUCLEAN', 'ENODATA'])
 const MOST_UNREADABLE = 100
 
 /**
- * Reads chunks where they lie and hashes them (and tells whether they hold as many bytes as an index says). One that
- * cannot be read is as corrupt as one that holds other bytes; too many of those are `unavailable`, before a disk that
+ * Reads chunks where they lie and hashes them. Whether they hold as many bytes as an index says is another question: any
+ * blade may write an index, and what it says of a chunk must harm nobody else's restore points. One that cannot be read
+ * is as corrupt as one that holds other bytes; too many of those are `unavailable`, before a disk that
  * lost its cable is taken for a vault full of corrupt chunks.
  */
 export function createChunkLook({ layout, frames }: LookContext) {
@@ -51,7 +61,7 @@ export function createChunkLook({ layout, frames }: LookContext) {
       bytes = frame.length
       const found = await frames.check(id, frame, digest, MAX_CHUNK_BYTES)
       const isRight = sizeBytes === undefined || found === sizeBytes
-      return { verdict: isRight ? 'good' : 'corrupt', bytes }
+      return { verdict: isRight ? 'good' : 'other-length', bytes }
     } catch (error) {
       return corrupt(error, bytes)
     }

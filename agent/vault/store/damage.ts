@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PointRef } from '../format/point.ts'
 import type { ChunkId } from '../vault.ts'
+import { describeUnfit } from './check.ts'
 import type { StoreContext } from './context.ts'
 import { renameIfThere } from './files.ts'
 import { listRefs, readPoint } from './listing.ts'
@@ -52,6 +53,21 @@ export function raiseIndexProblem(context: StoreContext, bad: UnreadableIndex): 
       code: 'index-damaged',
       about: `${ref.vmId}/${ref.point}/${target}`,
       text: `${describeUnreadable(bad)}; nothing is collected until that restore point is dropped or its index brought back`,
+      chunk: '',
+      points: [ref],
+      since: context.clock.now(),
+    }),
+  )
+}
+
+/** It stays with the restore point: what an index says, and how long a chunk is, do not change. */
+export function raiseUnfitProblem(context: StoreContext, ref: PointRef, target: string): void {
+  context.log.error('an index of the vault does not fit its chunks', { ...ref, disk: target })
+  edit(context, problems =>
+    raiseProblem(problems, {
+      code: 'index-unfit',
+      about: `${ref.vmId}/${ref.point}/${target}`,
+      text: `${describeUnfit(target)}: ${ref.vmId}@${ref.point} cannot be restored, whoever wrote it was wrong; no other restore point is touched`,
       chunk: '',
       points: [ref],
       since: context.clock.now(),

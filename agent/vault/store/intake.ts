@@ -5,8 +5,10 @@ import { LifeboatError } from '../../../shared/errors.ts'
 import type { CommandRunner } from '../../../shared/exec.ts'
 import { parsePoint } from '../format/point.ts'
 import type { BackupSession, BeginBackup, ChunkId } from '../vault.ts'
+import { checkClock } from './clocks.ts'
 import type { StoreContext } from './context.ts'
 import { edit, healChunks } from './damage.ts'
+import { createPlaces } from './places.ts'
 import { endProblems, raiseProblem } from './problems.ts'
 import { createSession } from './session.ts'
 import { readSpace, type Space, tooFull, usedUp } from './space.ts'
@@ -16,8 +18,6 @@ const DEFAULT_SESSIONS = 4
 /** The one problem of a full vault is about the vault itself. */
 const ALL: ReadonlySet<string> = new Set([''])
 const DEFAULT_RESERVE_PERCENT = 5
-/** Restore points are named by the clock of the blade, and retention sorts by name. */
-const CLOCK_LIMIT_MS = 5 * MINUTE_MS
 /** A slow disk under a full page cache. */
 const SYNC_TIMEOUT_MS = 30 * MINUTE_MS
 
@@ -30,12 +30,12 @@ export interface IntakeOptions {
   readonly space?: (path: string) => Promise<Space>
 }
 
-/** The backups coming in: as many as may, while there is room. */
+/** The backups coming in: as many as may, of no blade more than its share, while there is room. */
 export interface Intake {
   readonly maxSessions: number
   begin(request: BeginBackup, blade: string): Promise<BackupSession>
-  /** Raises or ends the problem `vault-full`. */
-  lookAtRoom(): Promise<Space>
+  /** Raises or ends the problem `vault-full`, and ends backups nobody works on any more. */
+  lookAround(): Promise<Space>
   abortAll(): Promise<void>
 }
 
@@ -43,11 +43,11 @@ export function createIntake(options: IntakeOptions, context: StoreContext): Int
   const maxSessions = options.maxSessions ?? DEFAULT_SESSIONS
   const room = createRoom(options, context)
   const prefixes = createPrefixes(context.layout)
-  const open = new Set<BackupSession>()
-  let beginning = 0
+  const places = createPlaces(maxSessions, context)
 
   const openSession = (request: BeginBackup, blade: string): BackupSession => {
-    const session: BackupSession = createSession(
+    const name = `session-${options.ids.next()}`
+    const session = createSession(
       {
         ...context,
         prefixes,
@@ -58,7 +58,7 @@ export function createIntake(options: IntakeOptions, context: StoreContext): Int
         checkRoom: room.check,
         onSettled: (ids, bytes) => noteArrived(context, ids, bytes),
         onEnd: manifest => {
-          open.delete(session)
+          places.leave(name)
           const how = manifest === undefined ? 'ended without a restore point' : 'is listed'
           const fields = { blade, point: request.point, storedBytes: manifest?.figures.storedBytes }
           context.log.info(`backup of ${request.vm.name} ${how}`, fields)
@@ -66,38 +66,32 @@ export function createIntake(options: IntakeOptions, context: StoreContext): Int
       },
       request,
       blade,
-      `session-${options.ids.next()}`,
+      name,
     )
-    open.add(session)
-    return session
+    return places.take(name, blade, request.vm.name, session)
   }
 
   return {
     maxSessions,
-    lookAtRoom: async () => (await room.look()).space,
+    lookAround: async () => {
+      places.endIdle()
+      return (await room.look()).space
+    },
     begin: async (request, blade) => {
       parseVmId(request.vm.id)
       parseVmName(request.vm.name)
       parsePoint(request.point)
-      if (open.size + beginning >= maxSessions) {
-        throw new LifeboatError(
-          'busy',
-          `the vault takes ${maxSessions} backups at once, and they run: try again later`,
-        )
-      }
-      beginning++
+      checkClock(context, request, blade)
+      const giveBack = places.reserve(blade)
       try {
-        noteClock(context, blade, request.nowAt)
         const { why } = await room.look()
         if (why !== '') throw new LifeboatError('refused', why)
         return openSession(request, blade)
       } finally {
-        beginning--
+        giveBack()
       }
     },
-    abortAll: async () => {
-      for (const session of [...open]) await session.abort()
-    },
+    abortAll: () => places.abortAll(),
   }
 }
 
@@ -137,29 +131,4 @@ function noteArrived(context: StoreContext, ids: readonly ChunkId[], bytes: numb
   const count = context.records.collect.value()
   context.records.collect.set({ ...count, chunks: count.chunks + ids.length, bytes: count.bytes + bytes })
   healChunks(context, ids)
-}
-
-/** Retention sorts by the clocks of the blades: one far off must be seen. */
-function noteClock(context: StoreContext, blade: string, nowAt: number): void {
-  const offMs = nowAt - context.clock.now()
-  const about = blade
-  const isKnown = context.records.problems
-    .value()
-    .some(problem => problem.code === 'clock-off' && problem.about === about)
-  if (Math.abs(offMs) <= CLOCK_LIMIT_MS) {
-    if (isKnown) edit(context, problems => endProblems(problems, 'clock-off', new Set([about])))
-    return
-  }
-  const minutes = Math.round(Math.abs(offMs) / MINUTE_MS)
-  const who = blade === '' ? 'a writer on this host' : blade
-  edit(context, problems =>
-    raiseProblem(problems, {
-      code: 'clock-off',
-      about,
-      text: `the clock of ${who} is ${minutes} min ${offMs > 0 ? 'ahead of' : 'behind'} the clock of this vault: restore points are named and dropped by these clocks; set both right (timedatectl)`,
-      chunk: '',
-      points: [],
-      since: context.clock.now(),
-    }),
-  )
 }

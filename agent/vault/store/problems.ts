@@ -5,6 +5,7 @@ import type { ChunkId } from '../vault.ts'
 export const PROBLEM_CODES = {
   'chunk-corrupt': 'a chunk is gone, or does not hold what its name says',
   'index-damaged': 'the index of a disk cannot be read, or is not the one its manifest names',
+  'index-unfit': 'the index of a disk says that chunks have another length than they have',
   'manifest-unreadable': 'a manifest cannot be read: damaged, or of a newer Lifeboat',
   'vault-full': 'there is too little room for new backups',
   'clock-off': 'the clock of a blade and the clock of this vault are far apart',

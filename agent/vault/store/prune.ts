@@ -8,7 +8,7 @@ import { edit } from './damage.ts'
 import { fileError, syncDirectory } from './files.ts'
 import { listPoints } from './listing.ts'
 import { dropPoint } from './problems.ts'
-import { decideRetention, type RetentionPolicy, type RetentionVerdict } from './retention.ts'
+import { decideByWriter, type RetentionPolicy, type RetentionVerdict } from './retention.ts'
 
 export interface PruneOptions {
   readonly dryRun: boolean
@@ -47,12 +47,13 @@ function judge(
   const byPoint = new Map(points.map(point => [point.point, point]))
   const seen = points.map(point => ({
     point: point.point,
+    blade: point.blade,
     readable: point.manifest !== undefined,
     whole: point.state === 'whole',
     verified: point.checkedAt > 0 || point.boot?.ok === true,
     inUse: context.isInUse(point),
   }))
-  return decideRetention(seen, policy).flatMap(verdict => {
+  return decideByWriter(seen, policy).flatMap(verdict => {
     const point = byPoint.get(verdict.point)
     return point === undefined ? [] : [{ ...verdict, vmId: point.vmId, vm: point.vm, at: point.at }]
   })

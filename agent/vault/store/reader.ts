@@ -24,6 +24,8 @@ export interface PointReader {
   manifest(ref: PointRef): Promise<Manifest>
   index(ref: PointRef, target: string): Promise<Buffer>
   chunks(ref: PointRef, ids: readonly ChunkId[]): Promise<readonly Chunk[]>
+  /** It is being read: so a check says, which takes hours. */
+  touch(ref: PointRef): void
   isInUse(ref: PointRef): boolean
 }
 
@@ -38,7 +40,9 @@ export function createPointReader(layout: VaultLayout, clock: Clock): PointReade
 
   const manifest = async (ref: PointRef): Promise<Manifest> => {
     checkRef(ref)
-    return await readManifest(layout, ref)
+    const found = await readManifest(layout, ref)
+    touch(ref)
+    return found
   }
   const index = async (ref: PointRef, target: string): Promise<Buffer> => {
     const { disks } = await manifest(ref)
@@ -46,7 +50,6 @@ export function createPointReader(layout: VaultLayout, clock: Clock): PointReade
     if (disk === undefined) {
       throw new LifeboatError('not-found', `restore point ${ref.point} has no disk '${target}'`)
     }
-    touch(ref)
     const bytes = await readIfThere(join(layout.point(ref), indexFile(target)))
     if (bytes === undefined || hash('sha256', bytes, 'hex') !== disk.indexSha256) {
       throw new LifeboatError(
@@ -74,6 +77,7 @@ export function createPointReader(layout: VaultLayout, clock: Clock): PointReade
   return {
     manifest,
     index,
+    touch,
     chunks: async (ref, ids) => {
       checkRef(ref)
       const own = await idsOf(ref)

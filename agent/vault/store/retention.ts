@@ -78,6 +78,26 @@ export function decideRetention(
   })
 }
 
+/**
+ * Which restore points of one VM stay when several blades wrote them; the newest first. Pure. Each blade's are judged by
+ * themselves: a blade may name its restore points for any VM, and must not be able to push out with them what another
+ * one wrote. So a blade the VM has left keeps what the policy gives it.
+ */
+export function decideByWriter(
+  points: readonly (RetainedPoint & { readonly readable: boolean; readonly blade: string })[],
+  policy: RetentionPolicy,
+): readonly RetentionVerdict[] {
+  const byWriter = Map.groupBy(points, point => point.blade)
+  const verdicts = [...byWriter].flatMap(([blade, own]) => {
+    const decided = decideRetention(own, policy)
+    const writer = blade === '' ? 'written by hand' : `written by ${blade}`
+    return byWriter.size === 1
+      ? decided
+      : decided.map(({ reasons, ...verdict }) => ({ ...verdict, reasons: [...reasons, writer] }))
+  })
+  return verdicts.sort((a, b) => (a.point < b.point ? 1 : -1))
+}
+
 function isUnlimited(policy: RetentionPolicy): boolean {
   return policy.keepLast + policy.keepDaily + policy.keepWeekly + policy.keepMonthly === 0
 }

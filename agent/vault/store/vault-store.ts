@@ -19,7 +19,7 @@ import { checkPoint } from './check.ts'
 import { createClaims } from './claims.ts'
 import { type CollectReport, collect } from './collect.ts'
 import type { StoreContext } from './context.ts'
-import { endIndexProblems, quarantine, raiseIndexProblem } from './damage.ts'
+import { endIndexProblems, quarantine, raiseIndexProblem, raiseUnfitProblem } from './damage.ts'
 import { checkVault, clearTemporary, makeVault } from './directory.ts'
 import { createIntake, type Intake } from './intake.ts'
 import { vaultLayout } from './layout.ts'
@@ -52,6 +52,8 @@ export interface VaultStoreOptions {
   readonly maxSessions?: number
   /** New backups are refused when less of the file system than this is free; default 5. */
   readonly reservePercent?: number
+  /** Has somebody leave to read it? A restore has begun then, and it is not dropped. Default: nobody. */
+  readonly isGranted?: (ref: PointRef) => boolean
   /** Room of the file system of the vault; tests say what they like. */
   readonly space?: (path: string) => Promise<Space>
 }
@@ -108,7 +110,7 @@ export function openVaultStore(options: VaultStoreOptions): VaultStore {
     frames: createFrameChecker(CHECKS_AT_ONCE),
     listing: createQueue(),
     records: openRecords(layout, { log: options.log, writable: lock !== undefined }),
-    isInUse: reader.isInUse,
+    isInUse: ref => reader.isInUse(ref) || (options.isGranted?.(ref) ?? false),
   }
   const needLock = (): void => {
     if (lock === undefined) throw new LifeboatError('refused', 'this vault is open for reading only')
@@ -127,7 +129,14 @@ export function openVaultStore(options: VaultStoreOptions): VaultStore {
     manifest: reader.manifest,
     index: reader.index,
     chunks: reader.chunks,
-    check: (ref, progress) => check(context, ref, { ...progress, isNoted: lock !== undefined }),
+    check: async (ref, { signal, onProgress }) => {
+      const onChecked = (done: number, total: number): void => {
+        reader.touch(ref)
+        onProgress?.(done, total)
+      }
+      reader.touch(ref)
+      return await check(context, ref, { signal, onProgress: onChecked, isNoted: lock !== undefined })
+    },
     status: () => readStatus(context, intake),
     retention: () => context.records.retention.value(),
     ...createPowers(context, needLock),
@@ -176,7 +185,7 @@ async function readSummary(context: StoreContext, ref: PointRef): Promise<PointS
 }
 
 async function readStatus(context: StoreContext, intake: Intake): Promise<StoreStatus> {
-  const space = await intake.lookAtRoom()
+  const space = await intake.lookAround()
   const collected = context.records.collect.value()
   const problems = context.records.problems.value()
   return {
@@ -226,8 +235,9 @@ async function noteCheck(
   found: Awaited<ReturnType<typeof checkPoint>>,
 ): Promise<void> {
   for (const item of found.unreadable) raiseIndexProblem(context, item)
+  for (const target of found.unfit) raiseUnfitProblem(context, ref, target)
   await quarantine(context, new Set(found.bad))
   if (found.unreadable.length > 0) return
   endIndexProblems(context, ref)
-  if (found.bad.length === 0) recordChecked(context.layout, ref, context.clock.now())
+  if (found.bad.length + found.unfit.length === 0) recordChecked(context.layout, ref, context.clock.now())
 }

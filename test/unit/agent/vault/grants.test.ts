@@ -34,8 +34,11 @@ test('a grant is for one blade and one restore point, until it ends', async () =
   assert.equal(book.holds('blade02', REF), true)
   assert.equal(book.holds('blade03', REF), false)
   assert.equal(book.holds('blade02', { ...REF, point: '20261127T020512Z' }), false)
+  assert.equal(book.isGranted(REF), true)
+  assert.equal(book.isGranted({ ...REF, point: '20261127T020512Z' }), false)
   await clock.advance(HOUR)
   assert.equal(book.holds('blade02', REF), false)
+  assert.equal(book.isGranted(REF), false)
 })
 
 test('grants outlive the process, as the restores they are for do; nobody else reads the file', () => {

@@ -17,7 +17,7 @@ import { formatErrorChain, LifeboatError } from '../../../../../shared/errors.ts
 import type { CommandRunner } from '../../../../../shared/exec.ts'
 import { silentLogger } from '../../../../../shared/log.ts'
 import { createManualClock, type ManualClock } from '../../../../fakes/manual-clock.ts'
-import { idleRunner, spoilChunk, VAULT_NOW } from '../../../../fakes/vault-dir.ts'
+import { FIRST_NIGHT, idleRunner, spoilChunk } from '../../../../fakes/vault-dir.ts'
 
 const WEB01 = '5d1f3a60-1111-4a4a-8a8a-000000000001'
 const CHUNK_BYTES = 512 * 1024
@@ -40,7 +40,7 @@ beforeEach(() => {
   bench = {
     folder,
     vault: join(folder, 'vault'),
-    clock: createManualClock(VAULT_NOW),
+    clock: createManualClock(FIRST_NIGHT),
     domains: new Map(),
     defined: [],
     started: [],

@@ -7,6 +7,7 @@ import type { VaultStore } from '../../../../../agent/vault/store/vault-store.ts
 import { createHastyClock } from '../../../../fakes/manual-clock.ts'
 import {
   backUp,
+  FIRST_NIGHT,
   makeChunk,
   makeVaultDir,
   spoilChunk,
@@ -52,7 +53,7 @@ test('a scrub without a fault checks every restore point that was there when it 
 
 test('a flipped byte: the chunk leaves the store, its problem names every restore point it touches, a backup heals it', async () => {
   await backUp(store, { seeds: [1, 2] })
-  await backUp(store, { seeds: [2, 3], at: VAULT_NOW + DAY_MS })
+  await backUp(store, { seeds: [2, 3], at: FIRST_NIGHT + DAY_MS })
   await backUp(store, { vm: 2, seeds: [4] })
   const { id } = makeChunk(2)
   spoilChunk(place.dir, id)
@@ -76,7 +77,7 @@ test('a flipped byte: the chunk leaves the store, its problem names every restor
   await store.close()
   store = place.open()
   assert.equal((await problems()).length, 1)
-  await backUp(store, { vm: 2, seeds: [2], at: VAULT_NOW + DAY_MS })
+  await backUp(store, { vm: 2, seeds: [2], at: FIRST_NIGHT + DAY_MS })
   assert.deepEqual(await problems(), [])
   assert.ok(!existsSync(join(place.dir, 'quarantine', id)))
   assert.ok((await store.points()).every(({ state }) => state === 'whole'))
@@ -95,7 +96,7 @@ test('a chunk that is gone is found too', async () => {
 
 test('a corrupt chunk nobody names is garbage, not a problem', async () => {
   await backUp(store, { seeds: [1] })
-  await backUp(store, { seeds: [2], at: VAULT_NOW + DAY_MS })
+  await backUp(store, { seeds: [2], at: FIRST_NIGHT + DAY_MS })
   const policy = { keepLast: 1, keepDaily: 0, keepWeekly: 0, keepMonthly: 0 }
   await store.prune({ dryRun: false, policy })
   spoilChunk(place.dir, makeChunk(1).id)
@@ -105,7 +106,7 @@ test('a corrupt chunk nobody names is garbage, not a problem', async () => {
 
 test('dropping the last restore point a problem touches ends it', async () => {
   await backUp(store, { seeds: [1] })
-  await backUp(store, { seeds: [2], at: VAULT_NOW + DAY_MS })
+  await backUp(store, { seeds: [2], at: FIRST_NIGHT + DAY_MS })
   spoilChunk(place.dir, makeChunk(1).id)
   await scrub()
   assert.equal((await problems()).length, 1)

@@ -1,14 +1,19 @@
 import assert from 'node:assert/strict'
+import { hash } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
+import { createIndexBuilder } from '../../../../../agent/vault/format/index.ts'
 import type { Space } from '../../../../../agent/vault/store/space.ts'
 import type { VaultStore } from '../../../../../agent/vault/store/vault-store.ts'
 import { errorCode, LifeboatError } from '../../../../../shared/errors.ts'
+import { until } from '../../../../fakes/until.ts'
 import {
   backUp,
   beginBackup,
+  CHUNK_BYTES,
   draftOf,
+  FIRST_NIGHT,
   idleRunner,
   makeChunk,
   makeVaultDir,
@@ -134,7 +139,7 @@ test('a full vault takes no new backup and says so; pruning and collecting make 
   const space: { now: Space } = { now: { sizeBytes: 100 * GIB, freeBytes: 50 * GIB } }
   const store = open({ space: async () => space.now })
   await backUp(store, { seeds: [1] })
-  await backUp(store, { seeds: [2], at: VAULT_NOW + DAY_MS })
+  await backUp(store, { seeds: [2], at: FIRST_NIGHT + DAY_MS })
   space.now = { ...space.now, freeBytes: 4 * GIB }
   await assert.rejects(
     beginBackup(store, { seeds: [3] }),
@@ -154,7 +159,7 @@ test('a full vault takes no new backup and says so; pruning and collecting make 
   assert.equal((await store.collect({ dryRun: false, signal: never })).chunks, 1)
   space.now = { ...space.now, freeBytes: 60 * GIB }
   assert.deepEqual((await store.status()).problems, [])
-  await backUp(store, { seeds: [3], at: VAULT_NOW + 2 * DAY_MS })
+  await backUp(store, { seeds: [3], at: FIRST_NIGHT + 2 * DAY_MS })
 })
 
 test('a vault that fills while a backup comes in fails that backup and lists nothing half', async () => {
@@ -188,22 +193,138 @@ test('a restore point is not listed when the file system cannot be made durable'
   assert.ok(!existsSync(join(place.dir, 'points', vmId(1))))
 })
 
-test('a clock an hour off is a problem that names the blade, until that blade comes with the right time', async () => {
+test('a clock that is behind is told of; one that is ahead is refused, and both clocks are named', async () => {
   const store = open()
   const { vm, point } = draftOf({ seeds: [1] })
   const beginAt = async (nowAt: number) =>
     await (await store.beginAs({ vm, point, nowAt }, 'blade03')).abort()
-  await beginAt(VAULT_NOW + HOUR_MS)
-  const [problem] = (await store.status()).problems
-  assert.equal(problem?.code, 'clock-off')
-  assert.match(problem?.text ?? '', /clock of blade03 is 60 min ahead of the clock of this vault/)
+  const problem = async () =>
+    (await store.status()).problems.map(({ code, text }) => `${code}: ${text}`).join()
+
+  await beginAt(VAULT_NOW - HOUR_MS)
+  assert.match(await problem(), /^clock-off: the clock of blade03 is 60 min behind the clock of this vault/)
+  await assert.rejects(beginAt(VAULT_NOW + HOUR_MS), (error: Error) => {
+    assert.equal(errorCode(error), 'refused')
+    assert.match(error.message, /the clock of blade03 says 2026-12-05 03:05:12 UTC/)
+    assert.match(error.message, /the clock of this vault 2026-12-05 02:05:12 UTC/)
+    return true
+  })
+  assert.match(await problem(), /^clock-off: .* 60 min ahead of .*: its backups are refused meanwhile/)
   await beginAt(VAULT_NOW + 4 * 60_000)
-  assert.deepEqual((await store.status()).problems, [])
+  assert.equal(await problem(), '')
+})
+
+test('no restore point of the future comes in: not by its name, not by what its manifest says', async () => {
+  const store = open()
+  const future = draftOf({ seeds: [1], at: Date.UTC(2031, 0, 1) })
+  const begin = (point: string) => store.beginAs({ vm: future.vm, point, nowAt: VAULT_NOW }, 'blade03')
+  await assert.rejects(begin(future.point), /20310101T000000Z would lie .* in the future/)
+  // Later than any night, and no moment at all.
+  await assert.rejects(begin('20261128T999999Z'), has('bad-input'))
+  const session = await beginBackup(store, { seeds: [1] })
+  await sendChunks(session, [1])
+  await assert.rejects(
+    session.publish({ ...draftOf({ seeds: [1] }), at: future.at }),
+    /says another moment than its name/,
+  )
+  await session.abort()
+  assert.deepEqual(await store.points(), [])
+})
+
+test('a blade cannot push out with its own restore points what another one wrote of that VM', async () => {
+  const store = open()
+  const mine = store.visibleTo('blade03', () => false)
+  await backUp(mine, { seeds: [1] })
+  await backUp(mine, { seeds: [2], at: FIRST_NIGHT + DAY_MS })
+  const forger = store.visibleTo('blade07', () => false)
+  for (const hour of [1, 2, 3]) {
+    await backUp(forger, { seeds: [7], at: FIRST_NIGHT + 2 * DAY_MS + hour * HOUR_MS })
+  }
+  const policy = { keepLast: 1, keepDaily: 1, keepWeekly: 0, keepMonthly: 0 }
+  await store.prune({ dryRun: false, policy })
+  assert.deepEqual(
+    (await store.points()).map(({ blade, point }) => `${blade} ${point}`),
+    ['blade07 20261130T050512Z', 'blade03 20261129T020512Z'],
+  )
+})
+
+test('one blade has two places, so that others come in beside it; a writer on this host is not counted', async () => {
+  const store = open()
+  const begin = (vm: number, blade: string) =>
+    store.beginAs({ ...draftOf({ vm, seeds: [] }), nowAt: VAULT_NOW }, blade)
+  const first = await begin(1, 'blade03')
+  await begin(2, 'blade03')
+  await assert.rejects(begin(3, 'blade03'), /2 backups of blade03 come in already/)
+  await begin(4, 'blade07')
+  await first.abort()
+  await begin(3, 'blade03')
+  await store.close()
+
+  const byHand = open()
+  for (const vm of [1, 2, 3, 4]) await beginBackup(byHand, { vm, seeds: [] })
+})
+
+test('a backup nobody works on gives up its place; one that is only slow says so and keeps it', async () => {
+  const store = open({ maxSessions: 2 })
+  const begin = (vm: number, blade: string) =>
+    store.beginAs({ ...draftOf({ vm, seeds: [] }), nowAt: place.clock.now() }, blade)
+  const slow = await begin(1, 'blade03')
+  const dead = await begin(2, 'blade04')
+  for (let minute = 0; minute < 12; minute += 2) {
+    assert.deepEqual(await slow.missing([]), [])
+    await place.clock.advance(2 * 60_000)
+  }
+  await until('the dead one is ended', async () => (await store.status()).sessions === 1)
+  await assert.rejects(dead.put([makeChunk(1)]), has('aborted'))
+  await slow.put([makeChunk(1)])
+  await begin(3, 'blade07')
+})
+
+test('an index that lies about the length of a chunk harms no other restore point', async () => {
+  const store = open()
+  await backUp(
+    store.visibleTo('blade03', () => false),
+    { seeds: [1] },
+  )
+  const liar = store.visibleTo('blade07', () => false)
+  const builder = createIndexBuilder(CHUNK_BYTES, CHUNK_BYTES + 100)
+  for (const [position, seed] of [9, 1].entries()) builder.set(position, makeChunk(seed).id)
+  const index = builder.finish()
+  const honest = draftOf({ vm: 2, seeds: [9, 1] })
+  const disks = honest.disks.map(disk => ({
+    ...disk,
+    sizeBytes: CHUNK_BYTES + 100,
+    indexSha256: hash('sha256', index, 'hex'),
+  }))
+  const session = await beginBackup(liar, { vm: 2, seeds: [9, 1] })
+  await session.put([makeChunk(9)])
+  await session.putIndex('vda', index)
+  await session.publish({ ...honest, disks })
+
+  const report = await liar.check({ vmId: vmId(2), point: honest.point }, { signal: never })
+  assert.deepEqual(report.bad, [])
+  assert.match(report.problems.join(), /the index of vda asks for chunks in another length/)
+  const states = async () => (await store.points()).map(({ vm, state, checkedAt }) => [vm, state, checkedAt])
+  assert.deepEqual(await states(), [
+    ['vm1', 'whole', 0],
+    ['vm2', 'damaged', 0],
+  ])
+  assert.deepEqual(readdirSync(join(place.dir, 'quarantine')), [])
+  // A scrub does not know better, and the restore point stays the only one that is wrong.
+  await store.scrub({ signal: never, rateBytes: 0 })
+  assert.deepEqual(await states(), [
+    ['vm1', 'whole', VAULT_NOW],
+    ['vm2', 'damaged', 0],
+  ])
+  assert.deepEqual(
+    (await store.status()).problems.map(({ code, points }) => [code, points]),
+    [['index-unfit', [{ vmId: vmId(2), point: honest.point }]]],
+  )
 })
 
 test('the outcome of a boot test is kept with the restore point, and counts as verified', async () => {
   const store = open()
-  for (const day of [0, 1, 2]) await backUp(store, { seeds: [day], at: VAULT_NOW + day * DAY_MS })
+  for (const day of [0, 1, 2]) await backUp(store, { seeds: [day], at: FIRST_NIGHT + day * DAY_MS })
   const ref = { vmId: vmId(1), point: '20261128T020512Z' }
   const record = { at: VAULT_NOW, ok: true, recoveryMs: 42_000, error: '' }
   assert.deepEqual((await store.recordBoot(ref, record)).boot, record)
@@ -221,7 +342,7 @@ test('the outcome of a boot test is kept with the restore point, and counts as v
 
 test('a restore point that is being read is not dropped from under its reader', async () => {
   const store = open()
-  for (const day of [0, 1]) await backUp(store, { seeds: [day], at: VAULT_NOW + day * DAY_MS })
+  for (const day of [0, 1]) await backUp(store, { seeds: [day], at: FIRST_NIGHT + day * DAY_MS })
   const ref = { vmId: vmId(1), point: '20261128T020512Z' }
   await store.index(ref, 'vda')
   assert.deepEqual((await store.prune({ dryRun: false, policy: KEEP_ONE })).at(-1)?.reasons, ['being read'])
@@ -230,10 +351,27 @@ test('a restore point that is being read is not dropped from under its reader', 
   await assert.rejects(store.manifest(ref), has('not-found'))
 })
 
+test('what somebody has leave to read is not dropped, nor what is checked, or whose manifest was just read', async () => {
+  const granted = new Set<string>()
+  const store = open({ isGranted: ({ point }) => granted.has(point) })
+  for (const day of [0, 1]) await backUp(store, { seeds: [day], at: FIRST_NIGHT + day * DAY_MS })
+  const ref = { vmId: vmId(1), point: '20261128T020512Z' }
+  const verdict = async () => (await store.prune({ dryRun: true, policy: KEEP_ONE })).at(-1)?.reasons.join()
+  assert.equal(await verdict(), 'no rule keeps it')
+  granted.add(ref.point)
+  assert.equal(await verdict(), 'being read')
+  granted.clear()
+  for (const read of [() => store.manifest(ref), () => store.check(ref, { signal: never })]) {
+    await read()
+    assert.match((await verdict()) ?? '', /being read/)
+    await place.clock.advance(11 * 60_000)
+  }
+})
+
 test('policies are kept by the vault, for each VM or for all', async () => {
   const store = open()
   for (const vm of [1, 2]) {
-    for (const day of [0, 1]) await backUp(store, { vm, seeds: [vm], at: VAULT_NOW + day * DAY_MS })
+    for (const day of [0, 1]) await backUp(store, { vm, seeds: [vm], at: FIRST_NIGHT + day * DAY_MS })
   }
   assert.ok((await store.prune({ dryRun: false })).every(({ keep }) => keep))
   store.setRetention({ byDefault: KEEP_ONE, byVmId: { [vmId(2)]: { ...KEEP_ONE, keepLast: 5 } } })
@@ -268,7 +406,7 @@ test('chunks of a backup that ended early are there for the next attempt, and ar
 
 test('one restore point whose manifest cannot be read hides no other', async () => {
   const store = open()
-  for (const day of [0, 1]) await backUp(store, { seeds: [day], at: VAULT_NOW + day * DAY_MS })
+  for (const day of [0, 1]) await backUp(store, { seeds: [day], at: FIRST_NIGHT + day * DAY_MS })
   const path = join(place.dir, 'points', vmId(1), '20261128T020512Z', 'manifest.json')
   // A folder in its place answers with an error as a bad sector does.
   rmSync(path)
