@@ -30,7 +30,8 @@ export const bootTest: SagaDefinition<BootTestParams, OperationServices> = {
   parseParams: parseBootTestParams,
   steps: [
     { name: 'check', probe: 'repeat', do: check },
-    createVolumes(params => params.volumes),
+    // A trial is no reason to take from a VM that moved its way back (rule 3).
+    createVolumes(params => params.volumes, { sparesKept: true }),
     writeVolumes(params => params.volumes),
     { name: 'define', probe: 'repeat', do: define, undo: eraseVm },
     { name: 'boot', probe: 'repeat', do: boot, undo: stopVm },

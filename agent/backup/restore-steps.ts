@@ -4,6 +4,7 @@ import { LifeboatError } from '../../shared/errors.ts'
 import type { Json, SagaStep, StepContext } from '../../shared/saga/definition.ts'
 import type { PointParams } from '../operations/params.ts'
 import type { OperationServices } from '../operations/services.ts'
+import type { CreateOptions } from '../storage/volumes.ts'
 import type { Manifest } from '../vault/format/manifest.ts'
 import { requireWhole } from './require-whole.ts'
 import { unfitness } from './restore-fit.ts'
@@ -54,13 +55,16 @@ export async function requireFree(services: OperationServices, params: PointPara
 }
 
 /** Empty volumes that bear the mark of the restore. Only what bears it is ever removed again. */
-export function createVolumes<P extends PointParams>(volumesOf: (params: P) => readonly Volume[]): Step<P> {
+export function createVolumes<P extends PointParams>(
+  volumesOf: (params: P) => readonly Volume[],
+  how: CreateOptions = {},
+): Step<P> {
   return {
     name: 'create-volumes',
     probe: 'repeat',
     do: async ({ params, services }) => {
       for (const volume of volumesOf(params)) {
-        for (const path of await services.volumes.create(volume, params.restoreId, services.run)) {
+        for (const path of await services.volumes.create(volume, params.restoreId, services.run, how)) {
           services.kept.remove(path)
           const why = `${params.vmName} needed its room`
           services.tell('volume-dropped', '', `${path} was dropped before its time: ${why}`)

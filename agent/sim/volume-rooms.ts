@@ -1,4 +1,5 @@
 import type { StoragePool } from '../../shared/domain/fleet.ts'
+import type { CreateOptions } from '../storage/volumes.ts'
 import type { SimPool } from './disks.ts'
 import type { VolumeRecord } from './volume-records.ts'
 
@@ -33,8 +34,9 @@ export function chooseDrops(
   room: StoragePool,
   records: readonly VolumeRecord[],
   neededBytes: number,
+  how: CreateOptions = {},
 ): readonly VolumeRecord[] | undefined {
-  const kept = records
+  const kept = (how.sparesKept === true ? [] : records)
     .filter(record => record.kept && record.pool === room.name && record.storage === room.storage)
     .sort((a, b) => (a.kept?.order ?? 0) - (b.kept?.order ?? 0))
   const drops: VolumeRecord[] = []

@@ -4,7 +4,7 @@ import { posix } from 'node:path'
 import { formatBytes } from '../../shared/domain/units.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { CommandRunner } from '../../shared/exec.ts'
-import type { KeptVolume, VolumeInfo, Volumes } from '../storage/volumes.ts'
+import type { CreateOptions, KeptVolume, VolumeInfo, Volumes } from '../storage/volumes.ts'
 import { directoryOf, type SimDisks } from './disks.ts'
 import { readExtents, writeExtents } from './extents.ts'
 import type { VolumeRecord, VolumeRecords } from './volume-records.ts'
@@ -39,7 +39,13 @@ function inspectOne(disks: SimDisks, records: VolumeRecords, path: string) {
 }
 
 /** Makes room by dropping kept volumes, checks the place, and writes record and image. */
-function createVolume(disks: SimDisks, records: VolumeRecords, volume: VolumeInfo, moveId: string): string[] {
+function createVolume(
+  disks: SimDisks,
+  records: VolumeRecords,
+  volume: VolumeInfo,
+  moveId: string,
+  how?: CreateOptions,
+): string[] {
   disks.hostPath(volume.path)
   const room = poolRooms(disks.pools, records.all()).find(
     pool => pool.name === volume.pool && pool.storage === volume.storage,
@@ -50,7 +56,7 @@ function createVolume(disks: SimDisks, records: VolumeRecords, volume: VolumeInf
       `this blade has no ${volume.storage} pool ${volume.pool} for ${volume.path}`,
     )
   }
-  const drops = chooseDrops(room, records.all(), volume.sizeBytes)
+  const drops = chooseDrops(room, records.all(), volume.sizeBytes, how)
   if (drops === undefined) {
     throw new LifeboatError(
       'refused',
@@ -84,7 +90,7 @@ export function createSimVolumes(disks: SimDisks, records: VolumeRecords): Volum
   return {
     pools: async () => poolRooms(disks.pools, records.all()),
     inspect: async paths => new Map(paths.map(path => [path, inspectOne(disks, records, path)])),
-    async create(volume, moveId, run) {
+    async create(volume, moveId, run, how) {
       const known = records.get(volume.path)
       if (known?.incomingMove === moveId && known.sizeBytes === volume.sizeBytes) {
         if (disks.image(volume.path) === undefined) disks.makeImage(volume.path, volume.sizeBytes)
@@ -94,7 +100,7 @@ export function createSimVolumes(disks: SimDisks, records: VolumeRecords): Volum
         throw new LifeboatError('already-exists', `${volume.path} is there and belongs to another VM or move`)
       }
       await announce(run, 'sim-lvcreate', '--size', `${volume.sizeBytes}b`, volume.path)
-      return createVolume(disks, records, volume, moveId)
+      return createVolume(disks, records, volume, moveId, how)
     },
     async adopt(path, moveId, run) {
       const record = ofMove(path, moveId)

@@ -18,7 +18,7 @@ import { describeImage, readImageDirectory } from './image-files.ts'
 import { checkMoveId } from './kept-names.ts'
 import { planDrops, toPool } from './room.ts'
 import { told, type VolumeStore } from './volume-store.ts'
-import type { VolumeInfo } from './volumes.ts'
+import type { CreateOptions, VolumeInfo } from './volumes.ts'
 
 /** An image in the making; linked to its name when it is whole, so that a crash leaves no half image there. */
 const draftOf = (path: string) => `${path}.lifeboat-draft`
@@ -35,7 +35,7 @@ export function createFileStore(options: { directories: () => readonly string[] 
     },
     inspect: async paths =>
       new Map(await Promise.all(paths.map(async path => [path, await describeImage(path)] as const))),
-    create: (volume, moveId, run) => create(volume, moveId, run, options.directories()),
+    create: (volume, moveId, run, how) => create(volume, moveId, run, options.directories(), how),
     async adopt(path, moveId) {
       await existingFile(path)
       const owner = await readMarker(path)
@@ -96,6 +96,7 @@ async function create(
   moveId: string,
   run: CommandRunner,
   directories: readonly string[],
+  how?: CreateOptions,
 ): Promise<string[]> {
   const { path } = volume
   checkMoveId(moveId)
@@ -106,7 +107,7 @@ async function create(
   if (there !== undefined || (owner !== undefined && owner !== moveId)) {
     throw new LifeboatError('already-exists', `${path} is there and belongs to another VM or move`)
   }
-  const dropped = await makeRoom(volume)
+  const dropped = await makeRoom(volume, how)
   await writeMarker(path, moveId)
   await makeDraft(volume, run)
   // link(2), unlike rename(2), never replaces a file that somebody put there in the meantime.
@@ -123,10 +124,10 @@ function checkPlace(volume: VolumeInfo, directories: readonly string[]): void {
   throw new LifeboatError('refused', `this blade has no ${storage} pool ${pool} for ${path}`)
 }
 
-async function makeRoom(volume: VolumeInfo): Promise<string[]> {
+async function makeRoom(volume: VolumeInfo, how?: CreateOptions): Promise<string[]> {
   const directory = await readImageDirectory(volume.pool)
   if (directory === undefined) throw new LifeboatError('refused', `there is no directory ${volume.pool}`)
-  const plan = planDrops(directory.room, volume.sizeBytes)
+  const plan = planDrops(directory.room, volume.sizeBytes, how)
   if (!('drop' in plan)) {
     throw new LifeboatError(
       'refused',

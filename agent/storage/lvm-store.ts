@@ -13,7 +13,7 @@ import { lvmPools, thickRoom, thinRoom, writtenBytes } from './lvm-room.ts'
 import { isActive, isThinPool, type LogicalVolume, lvStorage, zeroesNewChunks } from './lvm-text.ts'
 import { planDrops, type Room } from './room.ts'
 import type { DiskProblem, VolumeStore } from './volume-store.ts'
-import type { VolumeInfo } from './volumes.ts'
+import type { CreateOptions, VolumeInfo } from './volumes.ts'
 
 /**
  * Volumes that are LVs. What belongs to whom is written in LVM's own tags, set in the same command that makes the LV:
@@ -31,7 +31,7 @@ export function createLvmStore(options: { run: CommandRunner; clock: Clock }): V
       const answers = paths.map(async path => [path, await describe(report, path)] as const)
       return new Map(await Promise.all(answers))
     },
-    create: (volume, moveId, run) => create(lvm, volume, moveId, run),
+    create: (volume, moveId, run, how) => create(lvm, volume, moveId, run, how),
     async adopt(path, moveId, run) {
       const volume = await existing(lvm, path)
       const { arrivingBy } = readMarks(volume.name, volume.tags)
@@ -145,7 +145,13 @@ async function explainMissing(
   return { code: 'disk-not-local', error }
 }
 
-async function create(lvm: Lvm, volume: VolumeInfo, moveId: string, run: CommandRunner): Promise<string[]> {
+async function create(
+  lvm: Lvm,
+  volume: VolumeInfo,
+  moveId: string,
+  run: CommandRunner,
+  how?: CreateOptions,
+): Promise<string[]> {
   const name = lvOfPathOrRefuse(volume.path)
   const tag = moveTag(moveId)
   const report = await lvm.report('fresh')
@@ -155,7 +161,7 @@ async function create(lvm: Lvm, volume: VolumeInfo, moveId: string, run: Command
     throw new LifeboatError('already-exists', `${volume.path} is there and belongs to another VM or move`)
   }
   const { room, thinPool } = placeFor(report, volume, name)
-  const plan = planDrops(room, volume.sizeBytes)
+  const plan = planDrops(room, volume.sizeBytes, how)
   if (!('drop' in plan)) {
     throw new LifeboatError(
       'refused',

@@ -1,4 +1,5 @@
 import type { StorageKind, StoragePool } from '../../shared/domain/fleet.ts'
+import type { CreateOptions } from './volumes.ts'
 
 /**
  * Room of one pool (pure). Two limits, and the smaller one counts: what is physically free, and what is left once
@@ -51,8 +52,9 @@ export type RoomPlan = { readonly drop: readonly string[] } | { readonly availab
  * Only physical room refuses here. That a pool promises more than it has is the placement gate's to refuse, where an
  * administrator can override it (rule 5); a copy that fills a thin pool to the last chunk would stop its other VMs.
  */
-export function planDrops(room: Room, neededBytes: number): RoomPlan {
-  const oldestFirst = [...room.kept].sort((a, b) => a.keptAt - b.keptAt || (a.path < b.path ? -1 : 1))
+export function planDrops(room: Room, neededBytes: number, how: CreateOptions = {}): RoomPlan {
+  const droppable = how.sparesKept === true ? [] : room.kept
+  const oldestFirst = droppable.toSorted((a, b) => a.keptAt - b.keptAt || (a.path < b.path ? -1 : 1))
   const everything = afterDrops(room, oldestFirst)
   if (everything.physicalFreeBytes < neededBytes) {
     return { availableBytes: Math.max(0, everything.physicalFreeBytes) }

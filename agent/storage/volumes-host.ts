@@ -29,9 +29,9 @@ export function createHostVolumes(options: HostVolumesOptions): Volumes {
       const [onLvm, onFiles] = [paths.filter(isDevice), paths.filter(path => !isDevice(path))]
       return new Map([...(await lvm.inspect(onLvm)), ...(await files.inspect(onFiles))])
     },
-    create: (volume, moveId, run) =>
+    create: (volume, moveId, run, how) =>
       oneAtATime(async () => {
-        const dropped = await storeOf(volume.path).create(volume, moveId, run)
+        const dropped = await storeOf(volume.path).create(volume, moveId, run, how)
         for (const path of dropped) log.info(`volume ${path}: kept => dropped (room for ${volume.path})`)
         log.info(`volume ${volume.path}: absent => arriving (${describe(volume)}, move ${moveId})`)
         return dropped

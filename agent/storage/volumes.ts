@@ -37,7 +37,12 @@ export interface Volumes {
    * already made for this move is left as it is; one that belongs to anybody else is `already-exists`.
    * When the pool is short, kept volumes are dropped first, oldest first; returns the paths dropped.
    */
-  create(volume: VolumeInfo, moveId: string, run: CommandRunner): Promise<readonly string[]>
+  create(
+    volume: VolumeInfo,
+    moveId: string,
+    run: CommandRunner,
+    options?: CreateOptions,
+  ): Promise<readonly string[]>
   /** Removes the mark: the volume is its VM's from now on. Idempotent. */
   adopt(path: string, moveId: string, run: CommandRunner): Promise<void>
   /** Removes a volume that still bears the mark of `moveId`; never any other. Idempotent. */
@@ -61,6 +66,11 @@ export interface Volumes {
    * this host it is. Refuses (`refused`) any other volume. An image file is emptied: what is written is the whole of it.
    */
   directAccess(path: string, moveId: string): Promise<DirectAccess>
+}
+
+export interface CreateOptions {
+  /** No kept volume goes, whatever the pool lacks: for a volume that nobody needs for long. Default false. */
+  readonly sparesKept?: boolean
 }
 
 export interface DirectAccess {

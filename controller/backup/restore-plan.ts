@@ -4,7 +4,7 @@ import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import type { Purpose } from '../placement/filters.ts'
 import { bladeReasons } from '../placement/gate.ts'
 import type { BladeScore } from '../placement/plan.ts'
-import { type Room, type Rooms, roomsOf, withArrival } from '../placement/room.ts'
+import { type Room, type Rooms, roomsOf, sparingKept, withArrival } from '../placement/room.ts'
 import { compareScores, scoreRoom } from '../placement/score.ts'
 import { nPlusOneOf } from '../placement/survives.ts'
 import { mapVolumes, type VolumeWish } from './volumes.ts'
@@ -26,6 +26,8 @@ export interface RestoreWish extends VolumeWish {
   /** Before better ones, if it will do; empty: none. */
   readonly prefer: string
   readonly override: boolean
+  /** Only into room that is free, without dropping what was kept after a move (boot tests; rule 3). */
+  readonly sparesKept: boolean
   /** Only where every blade could still be emptied onto the others beside it (boot tests). */
   readonly besideNPlusOne: boolean
 }
@@ -68,11 +70,12 @@ export function planRestore(snapshot: FleetSnapshot, wish: RestoreWish): Restore
 }
 
 function candidateOf(room: Room, wish: RestoreWish, snapshot: FleetSnapshot, rooms: Rooms): Candidate {
-  const { volumes, reasons: missing } = mapVolumes(wish, room)
+  const counted = wish.sparesKept ? sparingKept(room) : room
+  const { volumes, reasons: missing } = mapVolumes(wish, counted)
   const vm = vmToBe(wish, volumes, snapshot.takenAt)
   // Nobody passes over a rule for a blade that he did not name.
   const override = wish.override && wish.to !== ''
-  const reasons = [...missing, ...bladeReasons(room, vm, wish.purpose, override)]
+  const reasons = [...missing, ...bladeReasons(counted, vm, wish.purpose, override)]
   if (reasons.length === 0 && wish.besideNPlusOne) reasons.push(...lostNPlusOne(room, vm, snapshot, rooms))
   return {
     blade: room.blade.name,

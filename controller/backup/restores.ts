@@ -55,7 +55,7 @@ export function createRestores(options: RestoresOptions): Restores {
   const { store, fleet, vaults, operations, clock, ids, config } = options
 
   const readPoint = async (wish: PointWish): Promise<{ point: PointRecord; saved: SavedVm }> => {
-    const known = findPoint(store.points.list(), fleet.snapshot(clock.now()).vms, wish)
+    const known = findPoint(store.points.list(), fleet.snapshot(clock.now()).vms, wish, store.vms.bladesOf)
     const ref = { vmId: known.vmId, point: known.point }
     const detail = await vaults.ask(known.vault, 'getPoint', ref, { timeoutMs: LIMIT_MS })
     const point = { ...known, ...detail.summary }
@@ -78,6 +78,7 @@ export function createRestores(options: RestoresOptions): Restores {
       to: request.to,
       prefer: isVolume ? (snapshot.vms.find(vm => vm.id === point.vmId)?.blade ?? '') : '',
       override: request.override,
+      sparesKept: false,
       besideNPlusOne: false,
     })
     const what = isVolume ? `disk ${request.onlyDisk} of ${point.vm}` : point.vm
@@ -114,6 +115,7 @@ export function createRestores(options: RestoresOptions): Restores {
           to: request.to,
           prefer: '',
           override: false,
+          sparesKept: true,
           // Who names the blade has looked; by itself nothing is put where it would be in the way of an evacuation.
           besideNPlusOne: request.to === '',
         })
@@ -144,7 +146,7 @@ function refuseEvacuating(store: Store): void {
   )
 }
 
-type WishOfVm = Omit<RestoreWish, 'to' | 'prefer' | 'override' | 'besideNPlusOne'>
+type WishOfVm = Omit<RestoreWish, 'to' | 'prefer' | 'override' | 'sparesKept' | 'besideNPlusOne'>
 
 function vmWish(
   request: Pick<RestoreRequest, 'newName' | 'start'>,

@@ -45,6 +45,7 @@ export const bootTestSaga: SagaDefinition<BootTestParams, OperationServices> = {
     admitStep(
       () => 'restore',
       () => MARKS,
+      { sparesKept: true },
     ),
     grantStep(),
     { name: 'boot-test', probe: 'repeat', do: test },

@@ -7,7 +7,7 @@ import type { Json, SagaStep, StepContext } from '../../shared/saga/definition.t
 import { agentsAddress } from '../backup/known.ts'
 import type { Reservation, VmView } from '../fleet/snapshot.ts'
 import type { Purpose } from '../placement/filters.ts'
-import { admit } from '../placement/gate.ts'
+import { type AdmitOptions, admit } from '../placement/gate.ts'
 import { volumeNeeds } from '../placement/room.ts'
 import type { OperationServices } from './services.ts'
 
@@ -55,6 +55,7 @@ export function vmForOrder(params: PointParams, epoch: number): Vm {
 export function admitStep<Params extends PointParams>(
   purposeOf: (params: Params) => Purpose,
   marks: (context: PointContext<Params>) => { epoch: number; generation: number },
+  how: Pick<AdmitOptions, 'sparesKept'> = {},
 ): SagaStep<Params, OperationServices> {
   return {
     name: 'admit',
@@ -67,6 +68,7 @@ export function admitStep<Params extends PointParams>(
         purpose: purposeOf(params),
         override: params.override,
         operation: sagaId,
+        ...how,
       })
       if (reasons.length > 0) {
         throw new LifeboatError('refused', `${params.vm} cannot be restored to ${params.to} now`, {

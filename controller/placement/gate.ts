@@ -4,7 +4,7 @@ import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import { FILTERS, type Purpose } from './filters.ts'
 import { methodOf, vmObstacles } from './movable.ts'
 import type { BladeScore, PlannedMove } from './plan.ts'
-import { type Room, roomsOf } from './room.ts'
+import { type Room, roomsOf, sparingKept } from './room.ts'
 import { scoreRoom } from './score.ts'
 
 export interface AdmitOptions {
@@ -12,6 +12,8 @@ export interface AdmitOptions {
   readonly purpose?: Purpose
   /** A person passes over rules 5 and 6 for this one command; what cannot work stays refused. Default false. */
   readonly override?: boolean
+  /** Volumes kept after a move are not counted as room. Default false. */
+  readonly sparesKept?: boolean
   /** The operation that asks: being its own VM's operation, it is not in its own way. Default none. */
   readonly operation?: string
 }
@@ -39,7 +41,8 @@ function admitTo(
   const own = vmObstacles(vm, purpose, options.operation)
   if (room === undefined)
     return [...own, { code: 'blade-unknown', blade: bladeName, text: `there is no blade ${bladeName}` }]
-  return [...own, ...bladeReasons(room, vm, purpose, options.override ?? false)]
+  const counted = options.sparesKept === true ? sparingKept(room) : room
+  return [...own, ...bladeReasons(counted, vm, purpose, options.override ?? false)]
 }
 
 /**

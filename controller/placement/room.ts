@@ -116,6 +116,16 @@ export function volumeNeeds(vm: VmView): VolumeNeed[] {
   )
 }
 
+/** The room as it is if no volume that was kept after a move is dropped for more of it (rule 3). */
+export function sparingKept(room: Room): Room {
+  const pools = room.pools.map(pool => ({
+    ...pool,
+    reclaimableBytes: 0,
+    availableBytes: pool.availableBytes - pool.reclaimableBytes,
+  }))
+  return { ...room, pools }
+}
+
 /** The pool of that name and kind. */
 export function findPool(room: Room, need: VolumeNeed): PoolRoom | undefined {
   return room.pools.find(pool => pool.name === need.pool && pool.storage === need.storage)

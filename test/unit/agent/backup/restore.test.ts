@@ -44,6 +44,24 @@ function nothingOfIt(world: TwoBlades): void {
   assert.equal(world.vault.open, 0)
 }
 
+test('a boot test drops no volume that was kept after a move (rule 3); a restore may', async () => {
+  for (const [kind, sparesKept] of [
+    ['boot-test', true],
+    ['restore-vm', false],
+  ] as const) {
+    const world = restoreWorld()
+    const { volumes } = world.source.services
+    const { create } = volumes
+    const asked: unknown[] = []
+    volumes.create = async (volume, moveId, by, how) => {
+      asked.push(how?.sparesKept ?? false)
+      return await create(volume, moveId, by, how)
+    }
+    await run(world, kind)
+    assert.deepEqual(asked, [sparesKept], kind)
+  }
+})
+
 test('damaged data is refused before the target is touched', async () => {
   const world = restoreWorld()
   world.vault.damaged = ['ab'.repeat(32)]

@@ -68,5 +68,7 @@ it('room is made by dropping kept volumes, oldest first and no more than needed'
     format: 'raw',
     allocatedBytes: 0,
   } as const
-  assert.deepEqual(await volumes.create({ ...wanted, sizeBytes: 3 * MIB }, 'm1', run), kept.slice(0, 2))
+  const large = { ...wanted, sizeBytes: 3 * MIB }
+  await assert.rejects(volumes.create(large, 'm1', run, { sparesKept: true }), { code: 'refused' })
+  assert.deepEqual(await volumes.create(large, 'm1', run), kept.slice(0, 2))
 })

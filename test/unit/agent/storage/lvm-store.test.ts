@@ -125,6 +125,9 @@ describe('LVs of a blade', () => {
       const tags = [`lifeboat.kept.${name}`, `lifeboat.kept-since.${since}`]
       lvm.add({ name: `lifeboat-kept.0.${name}`, tags, sizeBytes: 3 * EXTENT_BYTES })
     }
+    // For what is only tried, none goes.
+    const sparing = volumes.create(thick('db01', 6), MOVE, lvm.run, { sparesKept: true })
+    assert.equal(await codeOf(sparing), 'refused')
     const dropped = await volumes.create(thick('db01', 6), MOVE, lvm.run)
     assert.deepEqual(dropped, ['/dev/vg0/lifeboat-kept.0.a', '/dev/vg0/lifeboat-kept.0.b'])
     assert.deepEqual(

@@ -31,6 +31,7 @@ function wish(change: Partial<RestoreWish> = {}): RestoreWish {
     to: '',
     prefer: '',
     override: false,
+    sparesKept: false,
     besideNPlusOne: false,
     ...change,
   }
@@ -180,4 +181,16 @@ test('the best blade takes it, and a boot test only beside N+1', () => {
     why,
     /with web02 on blade02 the fleet could not be emptied onto the others: blade01 \(no place for db01\)/,
   )
+})
+
+test('a boot test takes no room that volumes kept after a move hold (rule 3); a restore may', () => {
+  const kept = withPools({ name: 'vg0', storage: 'thick', gib: 100, freeGib: 15, reclaimableGib: 30 })
+  assert.deepEqual(refused(kept), [])
+  assert.match(refused(kept, { sparesKept: true }).join(), /needs 20 GiB in vg0, blade01 has 15 GiB there/)
+  const other = withPools(
+    { name: 'vg0', storage: 'thick', gib: 100, freeGib: 15, reclaimableGib: 30 },
+    { name: 'vg1', storage: 'thick', gib: 100, freeGib: 25 },
+  )
+  assert.deepEqual(placesOf(other), ['thick vg0 /dev/vg0/web02'])
+  assert.deepEqual(placesOf(other, { sparesKept: true }), ['thick vg1 /dev/vg1/web02'])
 })

@@ -3,6 +3,8 @@ import { test } from 'node:test'
 import { backupSaga } from '../../../../controller/operations/backup-saga.ts'
 import { bootTestSaga } from '../../../../controller/operations/boot-test-saga.ts'
 import { restoreSaga } from '../../../../controller/operations/restore-saga.ts'
+import { GIB } from '../../../../shared/domain/units.ts'
+import { errorCode } from '../../../../shared/errors.ts'
 import type { Json } from '../../../../shared/saga/definition.ts'
 import { runSagaBattery } from '../../../crash/saga-battery.ts'
 import { createHastyClock } from '../../../fakes/manual-clock.ts'
@@ -74,6 +76,23 @@ test('a boot test likewise; what it found is kept once, however often it is told
     },
   })
   assert.ok(report.runs.length > 25, `${report.runs.length} runs`)
+})
+
+test('right before it begins, the room of kept volumes still is none for a boot test', async () => {
+  const outcomes = []
+  for (const saga of [restoreSaga, bootTestSaga]) {
+    const { services, store } = createPointWorld('boot-test', 'o1', clock())
+    const report = store.blades.get('blade02')?.report ?? assert.fail('no report')
+    const pools = report.capacity?.pools.map(pool => ({ ...pool, freeBytes: 0, reclaimableBytes: 80 * GIB }))
+    const capacity = { ...(report.capacity ?? assert.fail()), pools: pools ?? [] }
+    services.fleet.accept('blade02', { ...report, capacity }, 1_000_000)
+    const [admit] = saga.steps
+    const params = { ...fromPoint('web02'), newIdentity: true, start: true, onlyDisk: '' }
+    const context = { params, services, sagaId: 'o1', results: {}, progress: () => {} }
+    const begun = admit?.do({ ...context, signal: new AbortController().signal } as never)
+    outcomes.push(await begun?.then(() => 'admitted', errorCode))
+  }
+  assert.deepEqual(outcomes, ['admitted', 'refused'])
 })
 
 test('a backup likewise: one order, one outcome', async () => {
