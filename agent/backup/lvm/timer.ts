@@ -51,7 +51,8 @@ export async function armTimer(
   const retry = ['Restart=on-failure', 'RestartSec=1s', 'StartLimitIntervalSec=0', 'TimeoutStartSec=60s']
   const properties = ['Type=oneshot', ...retry].map(property => `--property=${property}`)
   const argv = ['systemd-run', '--quiet', '--collect', `--unit=${unitsOf(backupId).name}`]
-  await run.run([...argv, ...timer, ...properties, 'sh', '-c', LET_GO, 'sh', uri, vmId, how], LIMIT)
+  const words = [`--description=Lifeboat: lets VM ${vmId} go`]
+  await run.run([...argv, ...words, ...timer, ...properties, 'sh', '-c', LET_GO, 'sh', uri, vmId, how], LIMIT)
 }
 
 /** Is the timer still to strike, or has it struck and not succeeded yet? Then the guest may be held by this backup. */
