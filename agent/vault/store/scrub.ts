@@ -13,7 +13,7 @@ import { fileExists } from './files.ts'
 import { CHUNK_FOLDER, chunkOfFile } from './layout.ts'
 import { listRefs, readPoint } from './listing.ts'
 import { isUnreadable, readIndexes } from './marks.ts'
-import { endProblems, raiseProblem } from './problems.ts'
+import { dropPoint, endProblems, raiseProblem } from './problems.ts'
 import type { ScrubState } from './records.ts'
 import { recordChecked } from './verdicts.ts'
 
@@ -156,6 +156,7 @@ async function scrubPoints(context: StoreContext, round: ScrubState): Promise<re
     good.push(ref)
   }
   await quarantine(context, missing)
+  forgetRemoved(context)
   for (const ref of good) {
     const point = await readPoint(context.layout, context.records.problems.value(), ref)
     // The chunks of those listed since may lie in folders that were done before.
@@ -164,6 +165,14 @@ async function scrubPoints(context: StoreContext, round: ScrubState): Promise<re
     }
   }
   return [...missing]
+}
+
+/** A person may remove the folder of a restore point; what was wrong with it is over then. */
+function forgetRemoved(context: StoreContext): void {
+  const listed = new Set(listRefs(context.layout).map(nameOf))
+  const touched = context.records.problems.value().flatMap(problem => problem.points)
+  const gone = touched.filter(ref => !listed.has(nameOf(ref)))
+  if (gone.length > 0) edit(context, problems => gone.reduce(dropPoint, problems))
 }
 
 /** False when it cannot be read; the problem is raised or ended. */

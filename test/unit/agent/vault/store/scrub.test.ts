@@ -114,6 +114,18 @@ test('dropping the last restore point a problem touches ends it', async () => {
   assert.deepEqual(await problems(), [])
 })
 
+test('a person removes the folder of a damaged restore point: the next scrub forgets what was wrong with it', async () => {
+  await backUp(store, { seeds: [1, 2] })
+  spoilChunk(place.dir, makeChunk(1).id)
+  await scrub()
+  truncateSync(pathOf(1, '20261128T020512Z', 'vda.caibx'), 60)
+  await scrub()
+  assert.deepEqual((await problems()).map(({ code }) => code).sort(), ['chunk-corrupt', 'index-damaged'])
+  rmSync(join(place.dir, 'points', vmId(1), '20261128T020512Z'), { recursive: true })
+  await scrub()
+  assert.deepEqual(await problems(), [])
+})
+
 test('a truncated index, a flipped byte of one, a manifest of a newer Lifeboat: each its own problem, healed by its return', async () => {
   for (const vm of [1, 2, 3]) await backUp(store, { vm, seeds: [vm, 9] })
   const point = '20261128T020512Z'
