@@ -64,7 +64,12 @@ export function pointHandlers(
 ): Pick<AsyncAdminHandlers, 'getBackup' | 'checkBackup' | 'testBackup' | 'restoreBackup' | 'pruneBackups'> {
   const { store, clients, restores, vaults } = context
   const find = (backup: { vm: string; point: string } | undefined) =>
-    findPoint(store.points.list(), context.fleet.snapshot(context.clock.now()).vms, named(backup))
+    findPoint(
+      store.points.list(),
+      context.fleet.snapshot(context.clock.now()).vms,
+      named(backup),
+      store.vms.bladesOf,
+    )
   return {
     getBackup: async backup => await getBackup(context, find(backup)),
     checkBackup: async (backup, caller) => {

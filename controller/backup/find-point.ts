@@ -41,21 +41,50 @@ export function pointsOfVm(
   )
 }
 
-/** The one that is meant. Throws `not-found`, or `refused` when the newest whole one is wanted and none is whole. */
+/**
+ * Is it by a blade where that VM was, as far as this controller knows, or put in by hand on the vault's host? A blade may
+ * name its restore points for any VM: one that says it is of web01 may hold anything.
+ */
+export function isBySeenWriter(
+  point: Pick<PointRecord, 'blade' | 'vmId'>,
+  bladesOf: (vmId: string) => ReadonlySet<string>,
+): boolean {
+  return point.blade === '' || bladesOf(point.vmId).has(point.blade)
+}
+
+/**
+ * The one that is meant. With none named, the newest whole one by a blade where the VM was: another must be named, by a
+ * person who looked who wrote it. Throws `not-found`, and `refused` when there is none of that kind.
+ */
 export function findPoint(
   points: readonly PointRecord[],
   fleet: readonly { readonly id: string; readonly name: string }[],
   wish: PointWish,
+  bladesOf: (vmId: string) => ReadonlySet<string>,
 ): PointRecord {
   const own = pointsOfVm(points, fleet, wish.vm)
+  const whole = own.filter(point => point.state === 'whole')
   const found =
     wish.point === ''
-      ? own.find(point => point.state === 'whole')
+      ? whole.find(point => isBySeenWriter(point, bladesOf))
       : own.find(point => point.point === wish.point)
   if (found !== undefined) return found
   const list = `lifeboat backup list ${wish.vm}`
   if (wish.point !== '') {
     throw new LifeboatError('not-found', `${wish.vm} has no restore point ${wish.point}; ${list}`)
+  }
+  const [newest] = whole
+  if (newest !== undefined) {
+    throw new LifeboatError(
+      'refused',
+      `the newest restore point of ${wish.vm} was written by ${newest.blade}, where this controller has never seen that VM`,
+      {
+        details: [
+          `if it is the right one, name it: ${wish.vm}@${newest.point}`,
+          `${list} shows all, and who wrote them`,
+        ],
+      },
+    )
   }
   throw new LifeboatError('refused', `no restore point of ${wish.vm} is whole; ${list} says what is wrong`)
 }

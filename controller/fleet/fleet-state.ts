@@ -40,7 +40,11 @@ export function createFleetState({ store, log, limits }: FleetStateOptions): Fle
       const merged = mergeReport(blade.report, report)
       store.transaction(() => {
         store.blades.update(name, { report: merged, reportAt: now })
-        for (const vm of merged.vms) if (!isTestVm(vm.name)) store.vms.seen(vm, now)
+        for (const vm of merged.vms) {
+          if (isTestVm(vm.name)) continue
+          store.vms.seen(vm, now)
+          store.vms.seenOn(vm.id, name, now)
+        }
         const baseline = baselineAfter(blade, report, now)
         if (baseline !== undefined) {
           const words = describeBaseline(baseline)

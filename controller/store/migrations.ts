@@ -128,4 +128,19 @@ CREATE TABLE boot_tests (
 CREATE INDEX boot_tests_vm ON boot_tests(vm_id, at);
 `,
   },
+  {
+    version: 3,
+    name: 'where a VM was seen',
+    sql: `
+CREATE TABLE vm_blades (
+  vm_id TEXT NOT NULL, blade TEXT NOT NULL, first_seen_at INTEGER NOT NULL, PRIMARY KEY (vm_id, blade)
+) STRICT;
+INSERT OR IGNORE INTO vm_blades SELECT id, placed_on, placed_at FROM vms WHERE placed_on <> '';
+INSERT OR IGNORE INTO vm_blades
+  SELECT vm_id, source, started_at FROM operations WHERE kind = 'move' AND vm_id <> '' AND source <> '';
+INSERT OR IGNORE INTO vm_blades
+  SELECT json_extract(vm.value, '$.id'), blades.name, blades.report_at
+  FROM blades, json_each(CASE blades.report WHEN '' THEN '{}' ELSE blades.report END, '$.vms') AS vm;
+`,
+  },
 ]

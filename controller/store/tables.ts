@@ -15,6 +15,7 @@ export interface Tables {
   backup_outcomes: BackupOutcomeTable
   boot_tests: BootTestTable
   vms: VmTable
+  vm_blades: { vm_id: string; blade: string; first_seen_at: number }
   cases: { id: string; key: string; json: string; opened_at: number; closed_at: number }
   alerts: AlertTable
   outbox: OutboxTable

@@ -28,13 +28,25 @@ export interface VmStore {
   /** A new intention; with `newEpoch` also the right to start somewhere new. Returns what the orders must carry. */
   raise(id: string, newEpoch: boolean): { epoch: number; generation: number }
   place(id: string, blade: string, at: number, vm: Vm): void
+  /** A blade has it, by its own report. Remembered for good: also when the blade is removed from the fleet. */
+  seenOn(id: string, blade: string, at: number): void
+  /** Every blade that ever reported it, or where it was put. */
+  bladesOf(id: string): ReadonlySet<string>
 }
 
-/** Over the table `vms`. */
+/** Over the tables `vms` and `vm_blades`. */
 export function createVmStore(sql: Sql): VmStore {
   const get = (id: string) => {
     const row = sql.first(sql.build.selectFrom('vms').selectAll().where('id', '=', id))
     return row && fromRow(row)
+  }
+  const seenOn = (vmId: string, blade: string, at: number): void => {
+    sql.run(
+      sql.build
+        .insertInto('vm_blades')
+        .values({ vm_id: vmId, blade, first_seen_at: at })
+        .onConflict(conflict => conflict.doNothing()),
+    )
   }
   return {
     list: () => sql.all(sql.build.selectFrom('vms').selectAll()).map(fromRow),
@@ -69,7 +81,15 @@ export function createVmStore(sql: Sql): VmStore {
           .set({ placed_on: blade, placed_at: at, placed_vm: JSON.stringify(vm) })
           .where('id', '=', id),
       )
+      seenOn(id, blade, at)
     },
+    seenOn,
+    bladesOf: id =>
+      new Set(
+        sql
+          .all(sql.build.selectFrom('vm_blades').select('blade').where('vm_id', '=', id))
+          .map(row => row.blade),
+      ),
   }
 }
 

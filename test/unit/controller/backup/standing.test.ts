@@ -4,6 +4,7 @@ import { findPoint } from '../../../../controller/backup/find-point.ts'
 import { planNights } from '../../../../controller/backup/plan-nights.ts'
 import { defaultControllerConfig } from '../../../../controller/config.ts'
 import { HOUR_MS } from '../../../../shared/domain/units.ts'
+import type { LifeboatError } from '../../../../shared/errors.ts'
 import { type BackupSketch, backups, bootTest, point } from '../../../fakes/backup-sketch.ts'
 import { fleet, NIGHT, vmNamed } from '../../../fakes/fleet-builder.ts'
 
@@ -14,6 +15,7 @@ const WORLD = fleet({
     { name: 'db01', blade: 'blade01' },
   ],
 })
+const onBlade01 = () => new Set(['blade01'])
 const standing = (sketch: BackupSketch) => backups(sketch).standingOf(vmNamed(WORLD, 'web01'), NIGHT)
 
 const CASES: readonly { name: string; sketch: BackupSketch; overdue: boolean; text: string }[] = [
@@ -78,7 +80,7 @@ test('the point that is meant: the newest whole one, of the VM that has the name
     point('old01', 100, { vmId: 'id-a' }),
     point('old01', 90, { vmId: 'id-b' }),
   ]
-  const find = (vm: string, name = '') => findPoint(points, WORLD.vms, { vm, point: name })
+  const find = (vm: string, name = '') => findPoint(points, WORLD.vms, { vm, point: name }, onBlade01)
   assert.equal(find('web01').at, NIGHT - 28 * HOUR_MS)
   assert.equal(find('id-gone').vmId, 'id-gone')
   assert.throws(() => find('old01'), /2 VMs were called old01/)
@@ -86,8 +88,28 @@ test('the point that is meant: the newest whole one, of the VM that has the name
   assert.throws(() => find('new01'), { code: 'not-found' })
   assert.throws(() => find('web01', '20200101T000000Z'), /has no restore point 20200101T000000Z/)
   assert.throws(
-    () => findPoint(points.slice(0, 1), [], { vm: 'web01', point: '' }),
+    () => findPoint(points.slice(0, 1), [], { vm: 'web01', point: '' }, onBlade01),
     /no restore point of web01 is whole/,
+  )
+})
+
+test('with none named, only a blade where the VM was seen is believed; another is named in the refusal', () => {
+  const forged = point('web01', 1, { blade: 'blade09' })
+  const points = [forged, point('web01', 28), point('web01', 40, { blade: '' })]
+  const find = (of: typeof points, name: string, blades: readonly string[]) =>
+    findPoint(of, WORLD.vms, { vm: 'web01', point: name }, () => new Set(blades))
+  assert.equal(find(points, '', ['blade01']).at, NIGHT - 28 * HOUR_MS)
+  assert.equal(find(points, '', ['blade01', 'blade09']), forged, 'it was moved there')
+  assert.equal(find(points, '', []).at, NIGHT - 40 * HOUR_MS, 'put in by hand on the host of the vault')
+  assert.equal(find(points, forged.point, []), forged, 'a person names it')
+  assert.throws(
+    () => find(points.slice(0, 1), '', ['blade01']),
+    (error: LifeboatError) => {
+      assert.equal(error.code, 'refused')
+      assert.match(error.message, /written by blade09, where this controller has never seen that VM/)
+      assert.match(error.details.join(), new RegExp(`name it: web01@${forged.point}`))
+      return true
+    },
   )
 })
 

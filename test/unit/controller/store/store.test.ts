@@ -3,9 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { MIGRATIONS } from '../../../../controller/store/migrations.ts'
 import { EMPTY_OPERATION, type OperationRecord } from '../../../../controller/store/operations.ts'
 import { openStore, type Store } from '../../../../controller/store/store.ts'
 import { OrderStatus } from '../../../../proto/gen/lifeboat/v1/intake.ts'
+import { openDatabase } from '../../../../shared/sqlite.ts'
 import { vm } from '../../../fakes/agent-reports.ts'
 
 function withStore(act: (store: Store) => void): void {
@@ -83,6 +85,38 @@ test('the epoch of a VM never falls, and each intention has a higher generation'
     assert.equal(vms.seen({ ...web, epoch: 5, name: 'renamed' }, 9), true)
     assert.equal(vms.get(web.id)?.name, 'renamed')
   }))
+
+test('where a VM was seen or put is remembered, also of a blade that is gone', () =>
+  withStore(({ vms }) => {
+    const web = vm('web01', 1)
+    vms.seen(web, 7)
+    vms.seenOn(web.id, 'blade01', 7)
+    vms.seenOn(web.id, 'blade01', 8)
+    vms.place(web.id, 'blade02', 9, web)
+    assert.deepEqual([...vms.bladesOf(web.id)].sort(), ['blade01', 'blade02'])
+    assert.deepEqual([...vms.bladesOf('nobody')], [])
+  }))
+
+test('a database of before learns where its VMs were from what it has', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'lbs-'))
+  const path = join(dir, 'controller.db')
+  try {
+    const before = openDatabase(path, MIGRATIONS.slice(0, 2))
+    const blade = before.prepare(
+      "INSERT INTO blades VALUES (?, '', 1, '', '', 4, '', '', 0, 0, '', '', '', '', ?, 5)",
+    )
+    blade.run('blade01', JSON.stringify({ vms: [{ id: 'vm-1' }, { id: 'vm-2' }] }))
+    blade.run('blade02', '')
+    before.exec("INSERT INTO vms VALUES ('vm-2', 'db01', 1, 1, 'blade03', 4, '', 0)")
+    before.close()
+    const store = openStore(path)
+    assert.deepEqual([...store.vms.bladesOf('vm-1')], ['blade01'])
+    assert.deepEqual([...store.vms.bladesOf('vm-2')].sort(), ['blade01', 'blade03'])
+    store.close()
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
+  }
+})
 
 test('the database itself refuses a second operation on a VM', () =>
   withStore(({ operations }) => {
