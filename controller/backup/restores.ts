@@ -1,14 +1,14 @@
 import type { Clock, IdSource } from '../../shared/clock.ts'
-import { isTestVm, parseVmName, TEST_VM_PREFIX } from '../../shared/domain/ids.ts'
+import { TEST_VM_PREFIX } from '../../shared/domain/ids.ts'
 import { SECOND_MS } from '../../shared/domain/units.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { FleetState } from '../fleet/fleet-state.ts'
-import type { FleetSnapshot } from '../fleet/snapshot.ts'
 import type { Operations } from '../operations/operations.ts'
 import type { OperationRecord } from '../store/operations.ts'
 import type { PointRecord } from '../store/points.ts'
 import type { Store } from '../store/store.ts'
 import { findPoint, type PointWish } from './find-point.ts'
+import { checkName, checkNewName } from './restore-name.ts'
 import { planRestore, type RestoreWish } from './restore-plan.ts'
 import { readSavedVm, type SavedVm } from './saved-vm.ts'
 import type { BackupConfig } from './settings.ts'
@@ -72,7 +72,10 @@ export function createRestores(options: RestoresOptions): Restores {
     const snapshot = fleet.snapshot(clock.now())
     const isVolume = request.onlyDisk !== ''
     const newIdentity = request.newName !== '' && request.newName !== saved.name
-    if (!isVolume) checkName(request, point, saved, snapshot)
+    if (!isVolume) {
+      needDefinition(point, saved)
+      checkName(request, point, saved, { snapshot, store })
+    }
     const plan = planRestore(snapshot, {
       ...(isVolume ? volumeWish(request, point, saved, ids) : vmWish(request, saved, newIdentity, ids)),
       to: request.to,
@@ -191,58 +194,6 @@ function volumeWish(request: RestoreRequest, point: PointRecord, saved: SavedVm,
     disks: [{ ...disk, path: `/${saved.name}` }],
     networks: [],
   }
-}
-
-/** Throws `bad-input`. */
-function checkNewName({ newName }: RestoreRequest): void {
-  parseVmName(newName)
-  if (isTestVm(newName)) {
-    throw new LifeboatError('bad-input', `names that begin with ${TEST_VM_PREFIX} are for boot tests`)
-  }
-}
-
-/**
- * Rule 1: under its own name and id it comes back only when no blade knows that VM, running or not; a second copy
- * would be the same machine twice.
- */
-function checkName(
-  request: RestoreRequest,
-  point: PointRecord,
-  saved: SavedVm,
-  snapshot: FleetSnapshot,
-): void {
-  needDefinition(point, saved)
-  const name = request.newName === '' ? saved.name : request.newName
-  const isSame = name === saved.name
-  if (isSame) refuseUnheard(saved, snapshot)
-  const there = snapshot.vms.find(vm => (isSame && vm.id === saved.id) || vm.name === name)
-  if (there === undefined) return
-  const beside = `restore it beside that one: \`lifeboat backup restore ${point.vm}@${point.point} --name NAME\``
-  if (there.state === 'lost') {
-    throw new LifeboatError(
-      'refused',
-      `${there.name} was last seen on ${there.blade}, which does not report: it may run there`,
-      {
-        details: [
-          beside,
-          `\`lifeboat blade remove ${there.blade}\` says that it is gone for good, with its VMs`,
-        ],
-      },
-    )
-  }
-  throw new LifeboatError('refused', `${there.name} is on ${there.blade} (${there.state})`, {
-    details: [beside, `or remove that one first: stop it, then \`virsh undefine\` on ${there.blade}`],
-  })
-}
-
-/** A blade that has joined and never said what it has may have this VM (after the loss of the controller's database). */
-function refuseUnheard(saved: SavedVm, snapshot: FleetSnapshot): void {
-  const unheard = snapshot.blades.filter(blade => blade.lastReportAt === 0).map(blade => blade.name)
-  if (unheard.length === 0) return
-  throw new LifeboatError(
-    'refused',
-    `${unheard.join(', ')} has not reported yet, and may have ${saved.name}; wait for it, or \`lifeboat blade remove\` it if it is gone`,
-  )
 }
 
 function needDefinition(point: PointRecord, saved: SavedVm): void {

@@ -3,6 +3,7 @@ import type { Order } from '../../proto/gen/lifeboat/v1/intake.ts'
 import type { VmState } from '../../shared/domain/fleet.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { Json, SagaDefinition } from '../../shared/saga/definition.ts'
+import { unseenRestore } from '../backup/unseen-restore.ts'
 import type { FleetSnapshot, Reservation, VmView } from '../fleet/snapshot.ts'
 import { admit } from '../placement/gate.ts'
 import { runOrder } from './order-step.ts'
@@ -87,6 +88,7 @@ function checkStart(
   const vm = snapshot.vms.find(each => each.id === params.vmId)
   if (vm === undefined) throw new LifeboatError('not-found', `no blade reports ${params.vm} any more`)
   if (vm.state === 'running') return undefined
+  refuseHalfRestored(snapshot, params, services)
   const unseen = params.force ? unseenEnd(snapshot, params, services) : undefined
   if (unseen !== undefined) {
     throw new LifeboatError(
@@ -99,6 +101,20 @@ function checkStart(
   throw new LifeboatError('refused', `${params.vm} may not start on ${params.blade}`, {
     details: reasons.map(reason => reason.text),
   })
+}
+
+/** With force or without: no agent holds a VM back because it was restored elsewhere (rule 1). */
+function refuseHalfRestored(
+  snapshot: FleetSnapshot,
+  { vmId, vm, blade }: VmActionParams,
+  { store }: OperationServices,
+): void {
+  const unseen = unseenRestore(vmId, snapshot, store)
+  if (unseen === undefined || unseen.to === blade) return
+  throw new LifeboatError(
+    'refused',
+    `${vm} may run on ${unseen.to}, where operation ${unseen.id} may have restored it; bring ${unseen.to} back, or look there and acknowledge the alert of the operation, first`,
+  )
 }
 
 /** The other end of an unsettled move of the VM, when nobody knows what runs there. */

@@ -110,3 +110,16 @@ test('a forced start waits while the other end of a half-way move does not repor
   store.operations.add({ ...move, state: 'needs-admin', endedAt: NOW } as typeof EMPTY_OPERATION)
   await assert.rejects(run('admit', 'o2', WEB, true), { code: 'refused', message: /may run on blade02/ })
 })
+
+test('a start waits while a restore of the VM elsewhere may have ended well unseen (rule 1)', async () => {
+  store.blades.add({ name: 'blade02', chassis: '', slot: 0, feeds: [], switches: [], addedAt: 1 })
+  store.blades.update('blade02', { joinedAt: 1 })
+  const restore = { ...EMPTY_OPERATION, id: 'o1', kind: 'restore' as const, vmId: WEB.id, to: 'blade02' }
+  store.operations.add({ ...restore, state: 'needs-admin', endedAt: NOW })
+  for (const force of [false, true]) {
+    const begun = run('admit', 'o2', WEB, force)
+    await assert.rejects(begun, { code: 'refused', message: /may run on blade02, where operation o1/ })
+  }
+  store.operations.update('o1', { settledAt: NOW + 1 })
+  await run('admit', 'o2', WEB)
+})
