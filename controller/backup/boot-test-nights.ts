@@ -6,6 +6,7 @@ import type { Logger } from '../../shared/log.ts'
 import type { Operations } from '../operations/operations.ts'
 import type { Store } from '../store/store.ts'
 import { type BootTry, chooseBootTest } from './choose-boot-test.ts'
+import { isBySeenWriter } from './find-point.ts'
 import type { Restores } from './restores.ts'
 import type { BackupConfig } from './settings.ts'
 
@@ -62,7 +63,9 @@ export function createBootTestNights(options: BootTestNightsOptions): BootTestNi
       .list({ all: true, limit: 1000 })
       .filter(operation => operation.kind === 'boot-test')
       .map(({ vmId, point, startedAt }) => ({ vmId, point, at: startedAt }))
-    return chooseBootTest(store.points.list(), [...tests, ...operated, ...refused], at)
+    // Only those a recovery would take.
+    const points = store.points.list().filter(point => isBySeenWriter(point, store.vms.bladesOf))
+    return chooseBootTest(points, [...tests, ...operated, ...refused], at)
   }
 
   const begin = async () => {

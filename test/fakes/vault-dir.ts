@@ -84,6 +84,8 @@ export function vmId(number: number): string {
 export interface BackupOfSeeds {
   readonly vm?: number
   readonly at?: number
+  /** The clock of the writer, when that of the vault is not the one of `makeVaultDir`. */
+  readonly nowAt?: number
   /** Chunk by chunk. */
   readonly seeds: readonly number[]
 }
@@ -127,7 +129,7 @@ export function draftOf(backup: BackupOfSeeds): Omit<Manifest, 'format' | 'versi
 
 export async function beginBackup(vault: Vault, backup: BackupOfSeeds): Promise<BackupSession> {
   const { vm, point } = draftOf(backup)
-  return await vault.begin({ vm, point, nowAt: VAULT_NOW })
+  return await vault.begin({ vm, point, nowAt: backup.nowAt ?? VAULT_NOW })
 }
 
 /** All a backup sends before it publishes. */

@@ -114,7 +114,7 @@ function vaultOf(blade: string): Vault {
 }
 
 const now = systemClock.now()
-const WEB: Parameters<typeof backUp>[1] = { vm: 1, at: now, seeds: [1, 2, 3] }
+const WEB: Parameters<typeof backUp>[1] = { vm: 1, at: now, nowAt: now, seeds: [1, 2, 3] }
 const REF = { vmId: draftOf(WEB).vm.id, point: draftOf(WEB).point }
 
 test('the control door is for the controller and administrators; a blade and a stranger are refused', async () => {
@@ -168,6 +168,11 @@ test('another blade does not see it until the controller grants it, and only tha
   // The restore it was given for outlives a restart of the vault.
   await service.close()
   service = await createVault(config, seams)
+  // Nor is it pruned meanwhile, though nobody has read of it in this life of the vault.
+  const keepOne = { keepLast: 1, keepDaily: 0, keepWeekly: 0, keepMonthly: 0 }
+  await ask('controller', 'setRetention', { defaultPolicy: keepOne, byVmId: {} })
+  const { verdicts } = await ask('controller', 'prune', { dryRun: false, vmId: '' })
+  assert.deepEqual(verdicts.at(-1)?.reasons, ['being read'])
   assert.equal((await vaultOf('blade02').manifest(REF)).vm.name, 'vm1')
 })
 

@@ -26,10 +26,12 @@ beforeEach(() => {
   aborted = []
   unwilling = undefined
   store.vaults.add({ name: 'depot', address: 'depot:7423', addedAt: 1 })
-  store.points.replace(
-    'depot',
-    ['app01', 'db01', 'web01'].map(name => point(name, 5)),
-  )
+  // The newest of app01 says it is, and is by a blade where app01 never was.
+  store.points.replace('depot', [
+    ...['app01', 'db01', 'web01'].map(name => point(name, 5)),
+    point('app01', 1, { blade: 'blade09' }),
+  ])
+  for (const name of ['app01', 'db01', 'web01']) store.vms.seenOn(`id-${name}`, 'blade01', 1)
   nights = restarted()
 })
 afterEach(() => store.close())
@@ -76,6 +78,7 @@ test('as many a night as are set, one after the other, each of another VM; a res
   await pass(FIVE)
   await pass(FIVE + 1000)
   assert.deepEqual(begun, ['id-app01'], 'one at a time')
+  assert.equal(store.operations.get('o1')?.point, point('app01', 5).point, 'of a blade where it was')
   end()
   nights = restarted()
   await pass(FIVE + 2000)
