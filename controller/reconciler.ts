@@ -173,16 +173,12 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   /** Rule 10 holds for boot tests too, and an evacuation goes before them. */
   const bootTests = (now: number) => {
-    const automation = automationOf(store, config)
-    const evacuating = store.evacuations.active()
-    if (evacuating.length > 0) options.bootTests.standAside()
-    const heldBack =
-      evacuating.length > 0
-        ? `${evacuating.map(each => each.blade).join(', ')} is being emptied`
-        : automation.paused
-          ? 'automation is paused'
-          : ''
-    options.bootTests.pass(now, heldBack)
+    if (store.evacuations.active().length > 0) options.bootTests.standAside()
+    options.bootTests.pass(now, () => {
+      const evacuating = store.evacuations.active()
+      if (evacuating.length > 0) return `${evacuating.map(each => each.blade).join(', ')} is being emptied`
+      return automationOf(store, config).paused ? 'automation is paused' : ''
+    })
   }
 
   const prune = (now: number) => {

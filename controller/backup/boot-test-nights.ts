@@ -15,8 +15,8 @@ const NIGHT_MS = 4 * HOUR_MS
 
 /** Each night some restore points are restored, booted and removed again. Driven by the reconciler, one at a time. */
 export interface BootTestNights {
-  /** `heldBack`: why nothing may be begun now; empty: it may. */
-  pass(now: number, heldBack: string): void
+  /** `heldBack`: why nothing may be begun at this moment; empty: it may. Asked again when the vault has answered. */
+  pass(now: number, heldBack: () => string): void
   /** An evacuation has begun: it needs the room. */
   standAside(): void
   /** Resolves when nothing is about to begin; for the end of the process. */
@@ -68,7 +68,7 @@ export function createBootTestNights(options: BootTestNightsOptions): BootTestNi
     return chooseBootTest(points, [...tests, ...operated, ...refused], at)
   }
 
-  const begin = async () => {
+  const begin = async (heldBack: () => string) => {
     const chosen = next()
     const night = store.settings.bootTests()
     if (chosen === undefined) {
@@ -84,9 +84,15 @@ export function createBootTestNights(options: BootTestNightsOptions): BootTestNi
         to: '',
         requestedBy: 'automation',
         cause: 'the boot test of this night',
+        heldBack,
       })
       store.settings.setBootTests({ ...night, left: night.left - 1 })
     } catch (error) {
+      // Its turn is not over: it begins when nothing holds it back any more.
+      if (heldBack() !== '') {
+        refused = refused.slice(0, -1)
+        return
+      }
       const line = `boot test of ${chosen.vm} ${point} cannot begin: ${formatErrorChain(error)}`
       log.warn(line)
       store.stories.tell('vm', vmId, clock.now(), line)
@@ -100,12 +106,12 @@ export function createBootTestNights(options: BootTestNightsOptions): BootTestNi
       const { at, left } = store.settings.bootTests()
       if (left === 0 || beginning !== undefined || active().length > 0) return
       if (now - at > NIGHT_MS) {
-        log.warn(`${left} boot tests of this night were not made: ${heldBack || 'there was no time'}`)
+        log.warn(`${left} boot tests of this night were not made: ${heldBack() || 'there was no time'}`)
         store.settings.setBootTests({ at, left: 0 })
         return
       }
-      if (heldBack !== '') return
-      beginning = begin().finally(() => {
+      if (heldBack() !== '') return
+      beginning = begin(heldBack).finally(() => {
         beginning = undefined
       })
     },

@@ -30,6 +30,8 @@ export interface BootTestRequest extends PointWish {
   readonly to: string
   readonly requestedBy: string
   readonly cause: string
+  /** Asked once the vault has answered: why it may not begin after all; empty: it may. Default: it may. */
+  readonly heldBack?: () => string
 }
 
 /** From a restore point to an operation: which point, may it be, where to. What is refused is told at once. */
@@ -112,6 +114,9 @@ export function createRestores(options: RestoresOptions): Restores {
       needDefinition(point, saved)
       const name = `${TEST_VM_PREFIX}${ids.next().replaceAll('-', '').slice(0, 8)}`
       return store.transaction(() => {
+        refuseEvacuating(store)
+        const heldBack = request.heldBack?.() ?? ''
+        if (heldBack !== '') throw new LifeboatError('refused', heldBack)
         const plan = planRestore(fleet.snapshot(clock.now()), {
           ...vmWish({ newName: name, start: true }, saved, true, ids),
           networks: [],

@@ -18,6 +18,7 @@ let store: Store
 let begun: string[]
 let aborted: string[]
 let unwilling: string | undefined
+let vaultAnswers: Promise<void>
 let nights: ReturnType<typeof createBootTestNights>
 
 beforeEach(() => {
@@ -25,6 +26,7 @@ beforeEach(() => {
   begun = []
   aborted = []
   unwilling = undefined
+  vaultAnswers = Promise.resolve()
   store.vaults.add({ name: 'depot', address: 'depot:7423', addedAt: 1 })
   // The newest of app01 says it is, and is by a blade where app01 never was.
   store.points.replace('depot', [
@@ -41,7 +43,10 @@ function restarted(perNight = 2) {
   return createBootTestNights({
     store,
     restores: {
-      bootTest: async ({ vm, point: name }): Promise<OperationRecord> => {
+      bootTest: async ({ vm, point: name, heldBack }): Promise<OperationRecord> => {
+        await vaultAnswers
+        const why = heldBack?.() ?? ''
+        if (why !== '') throw new LifeboatError('refused', why)
         if (vm === unwilling) throw new LifeboatError('refused', 'it finds no place on any blade')
         const id = `o${begun.length + 1}`
         begun.push(vm)
@@ -68,7 +73,7 @@ const end = () => {
     store.operations.update(id, { state: 'done', endedAt: FIVE + 2 })
 }
 const pass = async (now: number, heldBack = '') => {
-  nights.pass(now, heldBack)
+  nights.pass(now, () => heldBack)
   await settle()
 }
 
@@ -99,6 +104,21 @@ test('while something holds it back it waits, and the morning ends the night', a
   end()
   await pass(FIVE + 5 * HOUR_MS)
   assert.equal(begun.length, 1, 'by day the room belongs to people')
+})
+
+test('one for which automation was paused while it waited for the vault does not begin, and has its turn later', async () => {
+  await pass(EVENING)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  vaultAnswers = promise
+  let why = ''
+  nights.pass(FIVE, () => why)
+  why = 'automation is paused'
+  resolve()
+  await nights.idle()
+  assert.deepEqual(begun, [])
+  assert.deepEqual(store.stories.read('vm', 'id-app01', 5), [])
+  await pass(FIVE + MINUTE_MS)
+  assert.deepEqual(begun, ['id-app01'])
 })
 
 test('a controller that was off through the night begins none at noon', async () => {
