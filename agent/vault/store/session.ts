@@ -4,6 +4,7 @@ import type { Logger } from '../../../shared/log.ts'
 import type { FrameChecker } from '../format/frame-checker.ts'
 import { MAX_CHUNK_BYTES, parseChunkId, parseIndex } from '../format/index.ts'
 import { formatManifest, type Manifest, parseManifest, TARGET } from '../format/manifest.ts'
+import { momentOfPoint } from '../format/point.ts'
 import type { BackupSession, BeginBackup, ChunkId } from '../vault.ts'
 import { eachBounded, type Queue } from './bounded.ts'
 import type { Claims } from './claims.ts'
@@ -62,6 +63,10 @@ export function createSession(
   const publish = async (draft: Omit<Manifest, 'format' | 'version' | 'blade'>): Promise<Manifest> => {
     if (draft.vm.id !== request.vm.id || draft.point !== request.point) {
       throw new LifeboatError('bad-input', 'the manifest is not of the backup that was begun')
+    }
+    // What sorts by the one must not be led astray by the other.
+    if (Math.floor(draft.at / 1000) * 1000 !== momentOfPoint(draft.point)) {
+      throw new LifeboatError('bad-input', `the manifest of ${draft.point} says another moment than its name`)
     }
     await staging.settle()
     const figures = { ...draft.figures, storedBytes: staging.putBytes }
