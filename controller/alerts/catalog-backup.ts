@@ -76,4 +76,12 @@ export const BACKUP_ALERTS = {
     nextCommand: list,
     dependsOn: [],
   },
+  'boot-test-left': {
+    title: each => `${each.scopeName}: the VM of a boot test is left there`,
+    vms: () => 'No other VM is touched; the test VM takes memory and room, and is without network.',
+    next: ({ scopeName, subject }) =>
+      `On ${scopeName}: \`virsh domblklist ${subject}\` names its disks; \`virsh destroy ${subject}\` and \`virsh undefine --nvram ${subject}\`, then remove those disks (\`lvremove\`, \`rm\`).`,
+    nextCommand: each => `lifeboat blade show ${each.scopeName}`,
+    dependsOn: [{ code: 'blade-silent' }],
+  },
 } as const satisfies Record<string, AlertEntry>

@@ -7,6 +7,7 @@ import type { BackupOutcome } from '../store/backups.ts'
 import type { PointRecord } from '../store/points.ts'
 import type { VaultRecord } from '../store/vaults.ts'
 import type { KnownBackups } from './known.ts'
+import { leftBootTests } from './left-boot-tests.ts'
 import type { Standing } from './standing.ts'
 
 export interface BackupFindingSources {
@@ -38,6 +39,7 @@ export function backupFindings(sources: BackupFindingSources): Finding[] {
     ...sources.known.vaults.flatMap(vault => vaultFindings(vault, sources)),
     ...damagedPoints(sources),
     ...failedBootTests(sources),
+    ...leftBootTests(sources.snapshot, sources.now),
   ]
 }
 

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { BACKUP_ALERTS } from '../../../../controller/alerts/catalog-backup.ts'
 import { alertEdits } from '../../../../controller/alerts/visible.ts'
 import { type BackupFindingSources, backupFindings } from '../../../../controller/backup/backup-findings.ts'
-import type { Case, Finding } from '../../../../controller/diagnosis/case.ts'
+import { type Case, DEFAULT_HOLDS, type Finding } from '../../../../controller/diagnosis/case.ts'
+import { updateCases } from '../../../../controller/diagnosis/update-cases.ts'
 import type { BackupOutcome } from '../../../../controller/store/backups.ts'
 import { HOUR_MS, MINUTE_MS } from '../../../../shared/domain/units.ts'
 import { type BackupSketch, backups, bootTest, point, vaultRecord } from '../../../fakes/backup-sketch.ts'
@@ -120,6 +122,31 @@ const CASES: readonly { name: string; sketch: BackupSketch; expect: readonly str
 
 for (const { name, sketch, expect } of CASES)
   test(`${name}: ${expect.join(', ') || 'nothing'}`, () => assert.deepEqual(keys(sketch), expect))
+
+test('the VM of a boot test that no operation works on is told once it is there for longer than any test', () => {
+  const left = (operation: string, liveness: 'up' | 'silent' = 'up') => {
+    const vmName = 'lifeboat-test-01234567'
+    const reservation = { operation, vmId: 'id-t', vmName, memoryBytes: 1, volumes: [] }
+    const [blade, ...others] = WORLD.blades
+    const blades = [{ ...(blade ?? assert.fail()), liveness, reservations: [reservation] }, ...others]
+    return find({}, { snapshot: { ...WORLD, blades } })
+  }
+  assert.deepEqual(left('o7'), [])
+  assert.deepEqual(left('', 'silent'), [], 'what a silent blade has is not known')
+  const found = left('')
+  assert.deepEqual(
+    found.map(({ key, severity }) => `${key} ${severity}`),
+    ['boot-test-left/blade01/lifeboat-test-01234567 info'],
+  )
+  const at = (now: number, pending: ReadonlyMap<string, number>) =>
+    updateCases([], found, now, DEFAULT_HOLDS, () => 'c1', pending)
+  const { pending, opened } = at(NIGHT, new Map())
+  assert.deepEqual(opened, [])
+  assert.deepEqual(at(NIGHT + 5 * HOUR_MS, pending).opened, [])
+  const [told] = at(NIGHT + 6 * HOUR_MS, pending).opened
+  const next = BACKUP_ALERTS['boot-test-left'].next(told ?? assert.fail('nothing is told'))
+  assert.match(next, /On blade01: .*virsh undefine --nvram lifeboat-test-01234567/)
+})
 
 test('a corrupt chunk is named with the restore points it touches, which are no cases of their own', () => {
   const bad = point('web01', 10, { state: 'damaged', stateText: 'chunk ab12 is corrupt' })
