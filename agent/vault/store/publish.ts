@@ -7,12 +7,10 @@ import { parseIndex } from '../format/index.ts'
 import { formatManifest, type Manifest, type ManifestDisk, parseManifest } from '../format/manifest.ts'
 import type { PointRef } from '../format/point.ts'
 import type { ChunkId } from '../vault.ts'
-import { eachBounded } from './bounded.ts'
 import { fileError, fileExists, readIfThere, syncDirectory, writeWhole } from './files.ts'
 import { DEFINITION_FILE, indexFile, MANIFEST_FILE, type VaultLayout } from './layout.ts'
 import { readManifest } from './listing.ts'
-
-const LOOKS_AT_ONCE = 16
+import { eachAbsent } from './presence.ts'
 
 /** Refuses (`bad-input`) an index that is not the one its manifest names: it would be written over a disk one day. */
 export function checkIndex(disk: ManifestDisk, bytes: Buffer | undefined): void {
@@ -94,10 +92,8 @@ async function findChunks(layout: VaultLayout, folder: string, manifest: Manifes
     const bytes = await readIfThere(join(folder, indexFile(disk.target)))
     checkIndex(disk, bytes)
     const index = parseIndex(bytes ?? Buffer.alloc(0))
-    await eachBounded(distinctPositions(index), LOOKS_AT_ONCE, async position => {
-      const id = index.idAt(position)
-      if (!(await fileExists(layout.chunk(id)))) missing.push(id)
-    })
+    const pathAt = (position: number): string => layout.chunk(index.idAt(position))
+    await eachAbsent(distinctPositions(index), pathAt, position => missing.push(index.idAt(position)))
   }
   if (missing.length === 0) return
   throw new LifeboatError(

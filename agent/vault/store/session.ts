@@ -8,12 +8,12 @@ import { momentOfPoint } from '../format/point.ts'
 import type { BackupSession, BeginBackup, ChunkId } from '../vault.ts'
 import { eachBounded, type Queue } from './bounded.ts'
 import type { Claims } from './claims.ts'
-import { fileExists, readIfThere, writeWhole } from './files.ts'
+import { readIfThere, writeWhole } from './files.ts'
 import { indexFile, type VaultLayout } from './layout.ts'
+import { eachAbsent } from './presence.ts'
 import { alreadyListed, checkIndex, listPoint } from './publish.ts'
 import { createStaging, type StagingDeps } from './staging.ts'
 
-const LOOKS_AT_ONCE = 16
 const PUTS_AT_ONCE = 4
 
 export interface SessionDeps extends StagingDeps {
@@ -100,11 +100,13 @@ export function createSession(
       checkOpen()
       for (const id of ids) parseChunkId(id)
       deps.claims.claim(name, ids)
-      const isThere = new Uint8Array(ids.length)
-      await eachBounded(ids.entries(), LOOKS_AT_ONCE, async ([position, id]) => {
-        if (staging.has(id) || (await fileExists(deps.layout.chunk(id)))) isThere[position] = 1
-      })
-      return ids.filter((_, position) => isThere[position] === 0)
+      const absent = new Set<ChunkId>()
+      await eachAbsent(
+        ids.filter(id => !staging.has(id)),
+        deps.layout.chunk,
+        id => absent.add(id),
+      )
+      return ids.filter(id => absent.has(id))
     },
     put: async chunks => {
       checkOpen()
