@@ -12,11 +12,21 @@ password_file = "/etc/lifeboat/bmc.password"
 cipher_suite = 3
 `
 
+/** A schedule whose next night is far away: stories that want one set their own. */
+export const NO_NIGHTS = '0 12 1 1 *'
+
 /** Configuration of the controller, written before `lifeboat-controller init`, which keeps an existing file. */
 export const CONTROLLER_TOML = `[evacuation]
 hold_s = 5
 # A copy takes seconds here, and the small commands around it as long: all of a blade at once keep the blades busy.
 concurrent_per_source = 4
+
+[backup]
+schedule = "${NO_NIGHTS}"
+jitter_min = 0
+
+[backup.boot_test]
+per_night = 0
 `
 
 /** Name of the vault on the depot. */

@@ -9,7 +9,14 @@ import { ensureImage, imageDir } from './image/build.ts'
 import { ensureNetwork } from './network.ts'
 import { eraseDisks, readLabRecord, SHARE_DIR, writeLabRecord } from './place.ts'
 import { ensurePrerequisites } from './prerequisites.ts'
-import { buildPackage, enrol, installPackage, startController, waitFleetHealthy } from './product.ts'
+import {
+  buildPackage,
+  enrol,
+  enrolVault,
+  installPackage,
+  startController,
+  waitFleetHealthy,
+} from './product.ts'
 import { phase, say } from './say.ts'
 import { isPowered } from './uml/uml.ts'
 
@@ -86,6 +93,7 @@ async function setUpProduct(hosts: readonly Host[], blades: readonly Host[], deb
   await phase('install', () => installPackage(hosts, deb))
   await phase('controller', startController)
   await phase('enrolment', () => each(blades, enrol))
+  await phase('vault', enrolVault)
   await phase('healthy', () => waitFleetHealthy(blades))
 }
 
