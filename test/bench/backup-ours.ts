@@ -88,7 +88,8 @@ export async function startOurs(folder: string, programs: Programs): Promise<Our
   const identity = await createIdentity(authority, { name: 'blade01', role: 'blade' }, now, 2)
   const identityFile = join(folder, 'identity.json')
   writeFileSync(identityFile, JSON.stringify(vaultIdentity), { mode: 0o600 })
-  const argv = ['-n', '10', process.execPath, programs.vault, join(folder, 'vault'), identityFile]
+  const flags = ['--max-semi-space-size=2', '--single-threaded-gc']
+  const argv = ['-n', '10', process.execPath, ...flags, programs.vault, join(folder, 'vault'), identityFile]
   const vault = spawn('nice', argv, { stdio: ['pipe', 'pipe', 'inherit'] })
   const [address] = (await once(createInterface({ input: vault.stdout }), 'line')) as [string]
   const access: VaultAccess = { kind: 'network', name: 'depot', address, identity }

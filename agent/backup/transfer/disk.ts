@@ -1,52 +1,86 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { LifeboatError } from '../../../shared/errors.ts'
+import { isAligned } from './aligned.ts'
 
-/** Errors: `unavailable`. */
-export async function openToRead(path: string): Promise<FileHandle> {
-  return await told(`cannot open ${path}`, () => open(path, constants.O_RDONLY))
+/**
+ * A volume, or an image file. Whole blocks go past the page cache: what is read once a night would push out what the
+ * blade needs, what is read back shall come from the disk, and copying through the cache costs three times the CPU.
+ * Buffers must come from `createAlignedBuffers`. Errors: `unavailable`.
+ */
+export interface Disk {
+  /** Fills the buffer; also an error when the disk ends before. */
+  read(into: Buffer, at: number): Promise<void>
+  write(bytes: Buffer, at: number): Promise<void>
+  /** A file that is shorter than the image grows to it; a device is as large as it is. */
+  makeRoom(sizeBytes: number): Promise<void>
+  makeDurable(): Promise<void>
+  close(): Promise<void>
 }
 
-/** It must exist. Errors: `unavailable`. */
-export async function openToWrite(path: string): Promise<FileHandle> {
-  return await told(`cannot open ${path} for writing`, () => open(path, constants.O_RDWR))
+export async function openToRead(path: string): Promise<Disk> {
+  return await openDisk(path, constants.O_RDONLY, `cannot open ${path}`)
 }
 
-/** Fills the buffer. Errors: `unavailable`, also when the disk ends before. */
-export async function readFully(handle: FileHandle, path: string, into: Buffer, at: number): Promise<void> {
-  for (let filled = 0; filled < into.length; ) {
-    const { bytesRead } = await told(`cannot read ${path} at byte ${at + filled}`, () =>
-      handle.read(into, filled, into.length - filled, at + filled),
-    )
-    if (bytesRead === 0) {
-      const message = `${path} ends at byte ${at + filled}, ${into.length - filled} bytes or more too early`
-      throw new LifeboatError('unavailable', message)
+/** It must exist. */
+export async function openToWrite(path: string): Promise<Disk> {
+  return await openDisk(path, constants.O_RDWR, `cannot open ${path} for writing`)
+}
+
+async function openDisk(path: string, flags: number, failure: string): Promise<Disk> {
+  const plain = await told(failure, () => open(path, flags))
+  // Not every file system has it.
+  let direct = await open(path, flags | constants.O_DIRECT).catch(() => undefined)
+  const opened = [plain, ...(direct === undefined ? [] : [direct])]
+  /** The first time a file system says that it cannot, it is believed. */
+  const viaBest = async <Value>(
+    bytes: Buffer,
+    at: number,
+    act: (handle: FileHandle) => Promise<Value>,
+  ): Promise<Value> => {
+    if (direct !== undefined && isAligned(bytes, at)) {
+      try {
+        return await act(direct)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error
+        direct = undefined
+      }
     }
-    filled += bytesRead
+    return await act(plain)
   }
-}
-
-/** Errors: `unavailable`. */
-export async function writeFully(handle: FileHandle, path: string, bytes: Buffer, at: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await told(`cannot write ${path} at byte ${at + done}`, () =>
-      handle.write(bytes, done, bytes.length - done, at + done),
-    )
-    done += bytesWritten
+  return {
+    read: async (into, at) => {
+      for (let filled = 0; filled < into.length; ) {
+        const [rest, from] = [into.subarray(filled), at + filled]
+        const { bytesRead } = await told(`cannot read ${path} at byte ${from}`, () =>
+          viaBest(rest, from, handle => handle.read(rest, 0, rest.length, from)),
+        )
+        if (bytesRead === 0) {
+          const message = `${path} ends at byte ${from}, ${rest.length} bytes or more too early`
+          throw new LifeboatError('unavailable', message)
+        }
+        filled += bytesRead
+      }
+    },
+    write: async (bytes, at) => {
+      for (let done = 0; done < bytes.length; ) {
+        const [rest, from] = [bytes.subarray(done), at + done]
+        const { bytesWritten } = await told(`cannot write ${path} at byte ${from}`, () =>
+          viaBest(rest, from, handle => handle.write(rest, 0, rest.length, from)),
+        )
+        done += bytesWritten
+      }
+    },
+    makeRoom: sizeBytes =>
+      told(`cannot extend ${path}`, async () => {
+        const found = await plain.stat()
+        if (found.isFile() && found.size < sizeBytes) await plain.truncate(sizeBytes)
+      }),
+    makeDurable: () => told(`cannot make ${path} durable`, () => plain.sync()),
+    close: async () => {
+      for (const handle of opened) await handle.close()
+    },
   }
-}
-
-/** A file that is shorter than the image grows to it; a device is as large as it is. Errors: `unavailable`. */
-export async function makeRoom(handle: FileHandle, path: string, sizeBytes: number): Promise<void> {
-  await told(`cannot extend ${path}`, async () => {
-    const found = await handle.stat()
-    if (found.isFile() && found.size < sizeBytes) await handle.truncate(sizeBytes)
-  })
-}
-
-/** Errors: `unavailable`. */
-export async function makeDurable(handle: FileHandle, path: string): Promise<void> {
-  await told(`cannot make ${path} durable`, () => handle.sync())
 }
 
 async function told<Value>(what: string, work: () => Promise<Value>): Promise<Value> {

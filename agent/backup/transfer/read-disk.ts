@@ -1,11 +1,11 @@
 import { hash } from 'node:crypto'
-import type { FileHandle } from 'node:fs/promises'
 import { createIndexBuilder, type IndexBuilder } from '../../vault/format/index.ts'
 import type { BackupSession, ChunkId } from '../../vault/vault.ts'
 import type { ReadJob } from '../transfer.ts'
+import { createAlignedBuffers } from './aligned.ts'
 import { chunkCount, chunkLength } from './changed.ts'
 import type { Crew } from './crew.ts'
-import { openToRead, readFully } from './disk.ts'
+import { type Disk, openToRead } from './disk.ts'
 import { createPool, type Pool } from './pool.ts'
 import { ASK_CHUNKS, type Sender } from './sender.ts'
 
@@ -43,13 +43,13 @@ export async function readDisk(reading: DiskReading): Promise<Buffer | undefined
   const { job, unread, crew } = reading
   const index = createIndexBuilder(job.chunkBytes, job.sizeBytes)
   const expected = unread === undefined ? new Map() : await takeFromBase(reading, unread, index)
-  const handle = await openToRead(job.path)
+  const disk = await openToRead(job.path)
   try {
     const positions = toRead(chunkCount(job), unread, expected)
     const buffers = createBuffers(job.chunkBytes, crew.signal)
     const lanes = {
       reading,
-      handle,
+      disk,
       index,
       positions,
       buffers,
@@ -59,7 +59,7 @@ export async function readDisk(reading: DiskReading): Promise<Buffer | undefined
     const ends = await Promise.all(Array.from({ length: READERS }, () => readChunks(lanes)))
     return ends.includes('differs') ? undefined : index.finish()
   } finally {
-    await handle.close()
+    await disk.close()
   }
 }
 
@@ -104,7 +104,7 @@ function* toRead(
 
 interface Lanes {
   readonly reading: DiskReading
-  readonly handle: FileHandle
+  readonly disk: Disk
   readonly index: IndexBuilder
   readonly positions: Generator<number, undefined>
   readonly buffers: Pool<Buffer>
@@ -115,13 +115,13 @@ interface Lanes {
 
 /** One of several lanes that share the positions. */
 async function readChunks(lanes: Lanes): Promise<'read' | 'differs'> {
-  const { reading, handle, index, buffers, expected, zeroes } = lanes
+  const { reading, disk, index, buffers, expected, zeroes } = lanes
   const { job, crew, sender, onDone, spend } = reading
   for (const position of lanes.positions) {
     const buffer = await buffers.take()
     const bytes = buffer.subarray(0, chunkLength(job, position))
     await spend(bytes.length)
-    await readFully(handle, job.path, bytes, position * job.chunkBytes)
+    await disk.read(bytes, position * job.chunkBytes)
     crew.signal.throwIfAborted()
     const zeroId = zeroes.idOf(bytes)
     const id = zeroId ?? hash('sha256', bytes, 'hex')
@@ -139,10 +139,7 @@ async function readChunks(lanes: Lanes): Promise<'read' | 'differs'> {
 
 function createBuffers(chunkBytes: number, signal: AbortSignal): Pool<Buffer> {
   const count = Math.max(2 * ASK_CHUNKS, Math.floor(BUFFERS_BYTES / chunkBytes))
-  return createPool(
-    Array.from({ length: Math.min(count, 256) }, () => Buffer.allocUnsafeSlow(chunkBytes)),
-    signal,
-  )
+  return createPool(createAlignedBuffers(chunkBytes, Math.min(count, 256)), signal)
 }
 
 interface Zeroes {

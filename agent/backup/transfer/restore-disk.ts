@@ -1,21 +1,23 @@
 import { hash } from 'node:crypto'
-import type { FileHandle } from 'node:fs/promises'
 import { LifeboatError } from '../../../shared/errors.ts'
 import { createUnpacker, type FrameLane } from '../../vault/format/frames.ts'
 import type { ChunkIndex } from '../../vault/format/index.ts'
 import type { PointRef } from '../../vault/format/point.ts'
 import type { Chunk, ChunkId, Vault } from '../../vault/vault.ts'
 import type { WriteJob } from '../transfer.ts'
+import { createAlignedBuffers } from './aligned.ts'
 import type { Crew } from './crew.ts'
-import { makeDurable, makeRoom, openToWrite, readFully, writeFully } from './disk.ts'
+import { type Disk, openToWrite } from './disk.ts'
 import { createPool, type Pool } from './pool.ts'
 
 /** Unpacked bytes of the chunks fetched by one request. */
-const FETCH_BYTES = 8 * 1024 * 1024
+const FETCH_BYTES = 4 * 1024 * 1024
 const FETCH_CHUNKS = 256
 /** Requests under way: one comes while the one before is written. */
 const FETCHES_UNDER_WAY = 2
 const READERS = 3
+/** Chunks that are unpacked and wait for the disk, beside those that are being unpacked. */
+const WRITES_WAITING = 2
 
 export interface DiskWriting {
   readonly job: WriteJob
@@ -38,22 +40,31 @@ export interface DiskWriting {
  */
 export async function restoreDisk(writing: DiskWriting): Promise<void> {
   const { job, index } = writing
-  const handle = await openToWrite(job.path)
+  const disk = await openToWrite(job.path)
   try {
-    await makeRoom(handle, job.path, index.sizeBytes)
-    await writeAll(writing, handle)
+    await disk.makeRoom(index.sizeBytes)
+    await writeAll(writing, disk)
     // At once: what the disk still has to write takes no CPU, and the hashing takes little else.
-    await Promise.all([makeDurable(handle, job.path), readBack(writing, handle)])
+    await Promise.all([disk.makeDurable(), readBack(writing, disk)])
   } finally {
-    await handle.close()
+    await disk.close()
   }
 }
 
-async function writeAll(writing: DiskWriting, handle: FileHandle): Promise<void> {
+/** A place to unpack in, and memory to write from. */
+interface Place {
+  readonly lane: FrameLane
+  readonly buffer: Buffer
+}
+
+async function writeAll(writing: DiskWriting, disk: Disk): Promise<void> {
   const { job, index, crew, onWritten } = writing
   const zeroes = createZeroes(index)
-  const lanes = Array.from({ length: writing.threads }, () => createUnpacker(index.maxChunkBytes))
-  const unpackers = createPool<FrameLane>(lanes, crew.signal)
+  const places = createAlignedBuffers(index.maxChunkBytes, writing.threads + WRITES_WAITING).map(buffer => ({
+    lane: createUnpacker(index.maxChunkBytes),
+    buffer,
+  }))
+  const free = createPool<Place>(places, crew.signal)
   const permits: Pool<true> = createPool(Array(FETCHES_UNDER_WAY).fill(true), crew.signal)
   let batch = new Map<ChunkId, number[]>()
   let batchBytes = 0
@@ -64,7 +75,7 @@ async function writeAll(writing: DiskWriting, handle: FileHandle): Promise<void>
     if (positions.size === 0) return
     const permit = await permits.take()
     crew.run(async () => {
-      await fetchAndWrite(writing, handle, positions, unpackers)
+      await fetchAndWrite(writing, disk, positions, free)
       permits.give(permit)
     })
   }
@@ -75,7 +86,7 @@ async function writeAll(writing: DiskWriting, handle: FileHandle): Promise<void>
       const start = index.startAt(position)
       const length = index.endAt(position) - start
       if (zeroes.isZero(id, length)) {
-        if (!job.readsZero) await writeFully(handle, job.path, zeroes.bytes(length), start)
+        if (!job.readsZero) await disk.write(zeroes.bytes(length), start)
         onWritten(length)
         continue
       }
@@ -89,54 +100,53 @@ async function writeAll(writing: DiskWriting, handle: FileHandle): Promise<void>
     // Once more all permits: what is under way has ended.
     for (let count = 0; count < FETCHES_UNDER_WAY; count++) await permits.take()
   } finally {
-    for (const lane of lanes) lane.close()
+    for (const { lane } of places) lane.close()
   }
 }
 
 async function fetchAndWrite(
   writing: DiskWriting,
-  handle: FileHandle,
+  disk: Disk,
   positions: ReadonlyMap<ChunkId, readonly number[]>,
-  unpackers: Pool<FrameLane>,
+  free: Pool<Place>,
 ): Promise<void> {
   const chunks = await writing.vault.chunks(writing.ref, [...positions.keys()])
   await Promise.all(
-    chunks.map(chunk => writeChunk(writing, handle, chunk, positions.get(chunk.id) ?? [], unpackers)),
+    chunks.map(chunk => writeChunk(writing, disk, chunk, positions.get(chunk.id) ?? [], free)),
   )
 }
 
 async function writeChunk(
-  { index, job, onReceived, onWritten }: DiskWriting,
-  handle: FileHandle,
+  { index, onReceived, onWritten }: DiskWriting,
+  disk: Disk,
   { id, frame }: Chunk,
   positions: readonly number[],
-  unpackers: Pool<FrameLane>,
+  free: Pool<Place>,
 ): Promise<void> {
-  const lane = await unpackers.take()
-  const bytes = await lane.turn(frame)
+  const place = await free.take()
+  const unpacked = await place.lane.turn(frame)
+  const bytes = place.buffer.subarray(0, unpacked.copy(place.buffer))
   onReceived(frame.length)
   for (const position of positions) {
     const start = index.startAt(position)
     if (bytes.length !== index.endAt(position) - start) {
       throw new LifeboatError('refused', `chunk ${id} has ${bytes.length} bytes, its index says otherwise`)
     }
-    await writeFully(handle, job.path, bytes, start)
+    await disk.write(bytes, start)
     onWritten(bytes.length)
   }
-  // What it unpacked lies in the lane: it is free when that is written.
-  unpackers.give(lane)
+  free.give(place)
 }
 
-async function readBack({ job, index, crew, onChecked }: DiskWriting, handle: FileHandle): Promise<void> {
+async function readBack({ job, index, crew, onChecked }: DiskWriting, disk: Disk): Promise<void> {
   const positions = Array(index.count).keys()
   const zeroes = createZeroes(index)
-  const lane = async (): Promise<void> => {
-    const buffer = Buffer.allocUnsafeSlow(index.maxChunkBytes)
+  const lane = async (buffer: Buffer): Promise<void> => {
     for (const position of positions) {
       crew.signal.throwIfAborted()
       const start = index.startAt(position)
       const bytes = buffer.subarray(0, index.endAt(position) - start)
-      await readFully(handle, job.path, bytes, start)
+      await disk.read(bytes, start)
       const id = index.idAt(position)
       const isRight = zeroes.isZero(id, bytes.length)
         ? bytes.equals(zeroes.bytes(bytes.length))
@@ -148,12 +158,12 @@ async function readBack({ job, index, crew, onChecked }: DiskWriting, handle: Fi
       onChecked(bytes.length)
     }
   }
-  await Promise.all(Array.from({ length: READERS }, lane))
+  await Promise.all(createAlignedBuffers(index.maxChunkBytes, READERS).map(lane))
 }
 
 /** Chunks of zeroes are known by their id, without a look at their bytes: those of the largest and the last length. */
 function createZeroes(index: ChunkIndex) {
-  const zeroes = Buffer.alloc(index.maxChunkBytes)
+  const [zeroes = Buffer.alloc(0)] = createAlignedBuffers(index.maxChunkBytes, 1)
   const lengths = [index.maxChunkBytes]
   if (index.count > 0) lengths.push(index.sizeBytes - index.startAt(index.count - 1))
   const ids = new Map(lengths.map(length => [length, hash(index.digest, zeroes.subarray(0, length), 'hex')]))

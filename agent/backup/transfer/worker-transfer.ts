@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { Clock } from '../../../shared/clock.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
@@ -7,9 +6,8 @@ import type { Logger } from '../../../shared/log.ts'
 import type { Manifest } from '../../vault/format/manifest.ts'
 import type { BackupJob, RestoreFigures, RestoreJob, Transfer, TransferOptions } from '../transfer.ts'
 import { type FromWorker, formatMessage, parseError, parseMessage, type ToWorker } from './messages.ts'
+import { poolThreads } from './threads.ts'
 
-/** More threads than cores cost a quarter more CPU; more than these would take the blade from its VMs. */
-const MAX_THREADS = 4
 const ERROR_LINES = 20
 /** For a worker that was told to stop to say goodbye to the vault; then it is killed. */
 const STOP_LIMIT_MS = 10_000
@@ -71,8 +69,8 @@ async function follow(
     else if ('error' in message) end.reject(parseError(message.error))
     else end.resolve(message)
   }
-  const worker = run.follow(argv(program ?? workerPath()), {
-    env: { UV_THREADPOOL_SIZE: String(threads()), MALLOC_ARENA_MAX: '2' },
+  const worker = run.follow(argv(job.kind, program ?? workerPath()), {
+    env: { UV_THREADPOOL_SIZE: String(poolThreads()), MALLOC_ARENA_MAX: '2' },
     onLine: line => {
       try {
         onMessage(parseMessage<FromWorker>(line))
@@ -104,13 +102,13 @@ async function follow(
   }
 }
 
-/** Its young generation is small: it allocates little, and buffers that wait for a collection are not small. */
-function argv(program: string): string[] {
-  return [process.execPath, '--max-semi-space-size=1', program]
-}
-
-function threads(): number {
-  return Math.max(2, Math.min(MAX_THREADS, availableParallelism()))
+/**
+ * Its young generation is small: it allocates little, and buffers that wait for a collection are not small. A restore
+ * leaves more of them behind; there the helpers of the collector cost a seventh of all CPU, and it has memory to spare.
+ */
+function argv(kind: (BackupJob | RestoreJob)['kind'], program: string): string[] {
+  const collector = kind === 'restore' ? ['--single-threaded-gc'] : []
+  return [process.execPath, '--max-semi-space-size=1', ...collector, program]
 }
 
 function endedEarly(exitCode: number, errorLines: readonly string[]): LifeboatError {

@@ -9,6 +9,7 @@ import type { BackupJob, RestoreJob, TransferOptions } from '../transfer.ts'
 import { createInlineTransfer } from './inline-transfer.ts'
 import { type FromWorker, formatError, formatMessage, parseMessage, type ToWorker } from './messages.ts'
 import { openVault } from './open-vault.ts'
+import { packingThreads } from './threads.ts'
 
 /** Twice a second: the controller is told no more often either. */
 const PROGRESS_EVERY_MS = 500
@@ -45,7 +46,7 @@ async function work(job: BackupJob | RestoreJob): Promise<FromWorker> {
   const transfer = createInlineTransfer({
     openVault: one => openVault(one, systemClock, createLogger({ level: 'warn', format: 'console' })),
     clock: systemClock,
-    threads: Number(process.env.UV_THREADPOOL_SIZE ?? 2),
+    threads: packingThreads(),
     warn: warning => tell({ warning }),
   })
   const options = { signal: stop.signal, onProgress: rarely() }

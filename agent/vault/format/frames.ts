@@ -1,6 +1,6 @@
 import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib'
 import { LifeboatError } from '../../../shared/errors.ts'
-import { contentBytes, frameEnd } from './chunk.ts'
+import { contentBytes, frameEnd, unpackChunk } from './chunk.ts'
 
 /**
  * One zstd context and one output buffer that live on: a context made anew for each chunk, and half a megabyte of
@@ -33,15 +33,19 @@ export function createPacker(maxBytes: number): FrameLane {
   return createLane(() => createZstdCompress(options), 'cannot be packed')
 }
 
-/** Frames of at most `maxBytes` unpacked; refuses those that do not say how much they hold, or are not just one. */
+/**
+ * Frames of at most `maxBytes` unpacked, each just one. Those that do not say how much they hold, as casync's, get a
+ * context of their own: it could not be told whether they left something in the lane.
+ */
 export function createUnpacker(maxBytes: number): FrameLane {
   const lane = createLane(() => createZstdDecompress(keeping(maxBytes)), 'does not unpack')
   return {
     turn: async frame => {
       const size = contentBytes(frame)
+      if (size === undefined) return await unpackChunk(frame, maxBytes)
       // Half a frame would stay in the context and spoil the next one.
-      if (size === undefined || size > maxBytes || frameEnd(frame) !== frame.length) {
-        throw new LifeboatError('bad-input', 'a chunk that is no single frame of a known size')
+      if (size > maxBytes || frameEnd(frame) !== frame.length) {
+        throw new LifeboatError('bad-input', 'a chunk that is no single whole frame of its size')
       }
       return await lane.turn(frame)
     },
