@@ -92,6 +92,8 @@ const DECIDING = [
   /^agent\/backup\/lvm\/(room|known-bad-kernels|names|own)\.ts$/,
   /^shared\/cron\.ts$/,
   /^agent\/vault\/store\/(retention|claims|id-filter|problems)\.ts$/,
+  /^agent\/vault\/door\/protocol\.ts$/,
+  /^agent\/backup\/transfer\/(changed|recent-ids|slabs|aligned|messages)\.ts$/,
   /^agent\/vault\/(format\/index|commands\/(find-point|restore-plan))\.ts$/,
   /^shared\/saga\/(replay|next-action)\.ts$/,
   /-text\.ts$/,
