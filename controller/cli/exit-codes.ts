@@ -15,7 +15,7 @@ export const EXIT_CODES_HELP = `Exit codes:
   1  refused, or the operation failed and was undone
   2  wrong usage or bad input
   3  no such blade, VM, vault, restore point, plan, operation or alert
-  4  the controller cannot be reached
+  4  the controller or a vault cannot be reached
   5  the operation ended half way and needs an administrator`
 
 const BY_CODE: Partial<Record<ErrorCode, number>> = {
