@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
+import { createCipheriv, hash } from 'node:crypto'
 import { connect as connectHttp2 } from 'node:http2'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { afterEach, beforeEach, test } from 'node:test'
+import { zstdCompressSync } from 'node:zlib'
 import { createVaultClient } from '../../agent/vault/client/vault-client.ts'
 import type { VaultStore } from '../../agent/vault/store/vault-store.ts'
+import type { Chunk } from '../../agent/vault/vault.ts'
 import { systemClock } from '../../shared/clock.ts'
 import { createAuthority, createIdentity } from '../../shared/rpc/certificates.ts'
 import { createManualClock } from '../fakes/manual-clock.ts'
@@ -156,6 +159,20 @@ test('what the vault throws comes out at the other end with code, message and de
   assert.deepEqual(await session.missing([makeChunk(1).id]), [])
 })
 
+test('many questions beside large bodies: every answer comes whole', async () => {
+  const door = await open()
+  const vault = createVaultClient(await door.clientOptions('blade03'))
+  const session = await beginBackup(vault, BACKUP)
+  const chunks = Array.from({ length: 24 }, (_, seed) => makeNoise(seed))
+  const bodies = [chunks.slice(0, 8), chunks.slice(8, 16), chunks.slice(16)].map(part => session.put(part))
+  const unknown = Array.from({ length: 16 }, (_, seed) => makeChunk(1000 + seed).id)
+  const asking = Array.from({ length: 30 }, async () => {
+    for (let times = 0; times < 8; times++) assert.deepEqual(await session.missing(unknown), unknown)
+  })
+  await Promise.all([...bodies, ...asking])
+  assert.deepEqual(await session.missing(chunks.map(({ id }) => id)), [])
+})
+
 test('a request of a later Lifeboat is told so', async () => {
   const door = await open()
   const identity = await door.identity('blade03')
@@ -205,6 +222,16 @@ test('a network that was cut is noticed at both ends within fifteen seconds', as
   await until('the vault has ended the backup', async () => (await store.status()).sessions === 0)
   wire.close()
 })
+
+/** Half a megabyte that does not pack. */
+function makeNoise(seed: number): Chunk {
+  const cipher = createCipheriv('aes-256-ctr', Buffer.alloc(32, seed), Buffer.alloc(16))
+  const bytes = cipher.update(Buffer.alloc(512 * 1024))
+  return {
+    id: hash('sha256', bytes, 'hex'),
+    frame: zstdCompressSync(bytes, { pledgedSrcSize: bytes.length }),
+  }
+}
 
 /** A wire between two ends that can be cut without either being told. */
 async function openWire(port: number) {

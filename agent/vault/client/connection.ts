@@ -169,9 +169,11 @@ async function readAnswer(
     stream.once('response', (answer: IncomingHttpHeaders & IncomingHttpStatusHeader) => {
       status = answer[':status']
       const isLines = onLine !== undefined && status === 200
-      pieces = isLines ? collectLines(onLine) : collectBytes(Number(answer['content-length'] ?? 0))
+      const collector = isLines ? collectLines(onLine) : collectBytes(Number(answer['content-length'] ?? 0))
+      pieces = collector
+      // Only now: data that came together with the head is told before the head is.
+      stream.on('data', (piece: Buffer) => collector.add(piece))
     })
-    stream.on('data', (piece: Buffer) => pieces?.add(piece))
     stream.once('error', reject)
     // 'end' comes for a stream that was cut off too; only 'close' knows how it ended.
     stream.once('close', () => {
