@@ -1,5 +1,7 @@
 /** Things lent one at a time: buffers, compressors, permits. What is not there is waited for, first come first served. */
 export interface Pool<Item> {
+  /** The next to take one would wait. */
+  readonly isEmpty: boolean
   /** Rejects with the reason of the signal. */
   take(): Promise<Item>
   give(item: Item): void
@@ -13,6 +15,9 @@ export function createPool<Item>(items: readonly Item[], signal: AbortSignal): P
     waiting = []
   })
   return {
+    get isEmpty() {
+      return free.length === 0
+    },
     take: async () => {
       signal.throwIfAborted()
       const item = free.pop()

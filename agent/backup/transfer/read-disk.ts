@@ -7,10 +7,12 @@ import { chunkCount, chunkLength } from './changed.ts'
 import type { Crew } from './crew.ts'
 import { type Disk, openToRead } from './disk.ts'
 import { createPool, type Pool } from './pool.ts'
-import { ASK_CHUNKS, type Sender } from './sender.ts'
+import type { Sender } from './sender.ts'
 
-/** Of the chunks under way: read, asked about, being packed. At least twice a batch of questions. */
-const BUFFERS_BYTES = 24 * 1024 * 1024
+/** Read at once: each read is a trip through the thread pool, which costs as much as hashing 50 KB. */
+const BLOCK_BYTES = 2 * 1024 * 1024
+/** Of all blocks: being read, asked about, being packed. */
+const BLOCKS_BYTES = 32 * 1024 * 1024
 /** Enough that the next read is under way while one chunk is hashed; more only shuffles the disk's readahead. */
 const READERS = 3
 /** Ids of chunks that are not read are asked about in larger batches: no buffer waits for the answer. */
@@ -45,18 +47,21 @@ export async function readDisk(reading: DiskReading): Promise<Buffer | undefined
   const expected = unread === undefined ? new Map() : await takeFromBase(reading, unread, index)
   const disk = await openToRead(job.path)
   try {
-    const positions = toRead(chunkCount(job), unread, expected)
-    const buffers = createBuffers(job.chunkBytes, crew.signal)
+    const isWanted = (position: number): boolean =>
+      unread === undefined || unread.touched[position] === 1 || expected.has(position)
+    const most = Math.max(1, Math.floor(BLOCK_BYTES / job.chunkBytes))
+    const blockBytes = most * job.chunkBytes
+    const blockCount = Math.max(READERS + 1, Math.floor(BLOCKS_BYTES / blockBytes))
     const lanes = {
       reading,
       disk,
       index,
-      positions,
-      buffers,
+      runs: toRead(chunkCount(job), most, isWanted),
+      blocks: createPool(createAlignedBuffers(blockBytes, blockCount), crew.signal),
       expected,
       zeroes: createZeroes(job.chunkBytes),
     }
-    const ends = await Promise.all(Array.from({ length: READERS }, () => readChunks(lanes)))
+    const ends = await Promise.all(Array.from({ length: READERS }, () => readRuns(lanes)))
     return ends.includes('differs') ? undefined : index.finish()
   } finally {
     await disk.close()
@@ -92,13 +97,18 @@ async function takeFromBase(
   return lost
 }
 
-function* toRead(
-  count: number,
-  unread: Unread | undefined,
-  lost: ReadonlyMap<number, ChunkId>,
-): Generator<number, undefined> {
-  for (let position = 0; position < count; position++) {
-    if (unread === undefined || unread.touched[position] === 1 || lost.has(position)) yield position
+/** Chunks that lie one after the other and are read together. */
+interface Run {
+  readonly from: number
+  readonly count: number
+}
+
+function* toRead(count: number, most: number, isWanted: (position: number) => boolean): Generator<Run> {
+  for (let from = 0; from < count; ) {
+    let end = from
+    while (end < count && end - from < most && isWanted(end)) end++
+    if (end > from) yield { from, count: end - from }
+    from = Math.max(end, from + 1)
   }
 }
 
@@ -106,40 +116,53 @@ interface Lanes {
   readonly reading: DiskReading
   readonly disk: Disk
   readonly index: IndexBuilder
-  readonly positions: Generator<number, undefined>
-  readonly buffers: Pool<Buffer>
+  readonly runs: Generator<Run>
+  readonly blocks: Pool<Buffer>
   /** Chunks lost by the vault: what they must hash to. */
   readonly expected: ReadonlyMap<number, ChunkId>
   readonly zeroes: Zeroes
 }
 
-/** One of several lanes that share the positions. */
-async function readChunks(lanes: Lanes): Promise<'read' | 'differs'> {
-  const { reading, disk, index, buffers, expected, zeroes } = lanes
-  const { job, crew, sender, onDone, spend } = reading
-  for (const position of lanes.positions) {
-    const buffer = await buffers.take()
-    const bytes = buffer.subarray(0, chunkLength(job, position))
+/** One of several lanes that share the runs. */
+async function readRuns(lanes: Lanes): Promise<'read' | 'differs'> {
+  const { reading, disk, blocks } = lanes
+  const { job, crew, sender, spend } = reading
+  for (const run of lanes.runs) {
+    // What was offered and not asked about yet may hold all blocks.
+    if (blocks.isEmpty) sender.flush()
+    const block = await blocks.take()
+    const start = run.from * job.chunkBytes
+    const bytes = block.subarray(0, Math.min(run.count * job.chunkBytes, job.sizeBytes - start))
     await spend(bytes.length)
-    await disk.read(bytes, position * job.chunkBytes)
+    await disk.read(bytes, start)
     crew.signal.throwIfAborted()
-    const zeroId = zeroes.idOf(bytes)
-    const id = zeroId ?? hash('sha256', bytes, 'hex')
-    const wanted = expected.get(position)
-    if (wanted !== undefined && wanted !== id) return 'differs'
-    index.set(position, id)
-    if (wanted === undefined) onDone(bytes.length, bytes.length)
-    else onDone(0, bytes.length)
-    // Lost chunks are known to the sender, and must be offered nevertheless.
-    if (wanted === undefined && sender.knows(id)) buffers.give(buffer)
-    else sender.offer(id, bytes, () => buffers.give(buffer))
+    let users = 1
+    const release = (): void => {
+      if (--users === 0) blocks.give(block)
+    }
+    for (let number = 0; number < run.count; number++) {
+      const chunk = bytes.subarray(number * job.chunkBytes, (number + 1) * job.chunkBytes)
+      users++
+      if (!takeChunk(lanes, run.from + number, chunk, release)) return 'differs'
+    }
+    release()
   }
   return 'read'
 }
 
-function createBuffers(chunkBytes: number, signal: AbortSignal): Pool<Buffer> {
-  const count = Math.max(2 * ASK_CHUNKS, Math.floor(BUFFERS_BYTES / chunkBytes))
-  return createPool(createAlignedBuffers(chunkBytes, Math.min(count, 256)), signal)
+/** False: the chunk should be as in the base, and is not. */
+function takeChunk(lanes: Lanes, position: number, bytes: Buffer, release: () => void): boolean {
+  const { reading, index, expected, zeroes } = lanes
+  const { sender, onDone } = reading
+  const id = zeroes.idOf(bytes) ?? hash('sha256', bytes, 'hex')
+  const wanted = expected.get(position)
+  if (wanted !== undefined && wanted !== id) return false
+  index.set(position, id)
+  // Lost chunks were counted, and are known to the sender; they must be offered nevertheless.
+  onDone(wanted === undefined ? bytes.length : 0, bytes.length)
+  if (wanted === undefined && sender.knows(id)) release()
+  else sender.offer(id, bytes, release)
+  return true
 }
 
 interface Zeroes {
