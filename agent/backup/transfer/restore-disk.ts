@@ -16,6 +16,8 @@ const FETCH_CHUNKS = 256
 /** Requests under way: one comes while the one before is written. */
 const FETCHES_UNDER_WAY = 2
 const READERS = 3
+/** Read back at once. */
+const BLOCK_BYTES = 2 * 1024 * 1024
 /** Chunks that are unpacked and wait for the disk, beside those that are being unpacked. */
 const WRITES_WAITING = 2
 
@@ -139,26 +141,42 @@ async function writeChunk(
 }
 
 async function readBack({ job, index, crew, onChecked }: DiskWriting, disk: Disk): Promise<void> {
-  const positions = Array(index.count).keys()
   const zeroes = createZeroes(index)
-  const lane = async (buffer: Buffer): Promise<void> => {
-    for (const position of positions) {
+  const blockBytes = Math.max(BLOCK_BYTES, index.maxChunkBytes)
+  const runs = toRuns(index, blockBytes)
+  const isRight = (position: number, bytes: Buffer): boolean => {
+    const id = index.idAt(position)
+    if (zeroes.isZero(id, bytes.length)) return bytes.equals(zeroes.bytes(bytes.length))
+    return hash(index.digest, bytes, 'hex') === id
+  }
+  const lane = async (block: Buffer): Promise<void> => {
+    for (const { from, to } of runs) {
       crew.signal.throwIfAborted()
-      const start = index.startAt(position)
-      const bytes = buffer.subarray(0, index.endAt(position) - start)
+      const start = index.startAt(from)
+      const bytes = block.subarray(0, index.endAt(to - 1) - start)
       await disk.read(bytes, start)
-      const id = index.idAt(position)
-      const isRight = zeroes.isZero(id, bytes.length)
-        ? bytes.equals(zeroes.bytes(bytes.length))
-        : hash(index.digest, bytes, 'hex') === id
-      if (!isRight) {
-        const where = `bytes ${start} to ${start + bytes.length}`
-        throw new LifeboatError('unavailable', `${job.path} reads back other than was written: ${where}`)
+      for (let position = from; position < to; position++) {
+        const [chunkStart, chunkEnd] = [index.startAt(position), index.endAt(position)]
+        const chunk = bytes.subarray(chunkStart - start, chunkEnd - start)
+        if (!isRight(position, chunk)) {
+          const where = `bytes ${chunkStart} to ${chunkEnd}`
+          throw new LifeboatError('unavailable', `${job.path} reads back other than was written: ${where}`)
+        }
+        onChecked(chunk.length)
       }
-      onChecked(bytes.length)
     }
   }
-  await Promise.all(createAlignedBuffers(index.maxChunkBytes, READERS).map(lane))
+  await Promise.all(createAlignedBuffers(blockBytes, READERS).map(lane))
+}
+
+/** Positions that are read together, in order; `to` is not of them. */
+function* toRuns(index: ChunkIndex, blockBytes: number): Generator<{ from: number; to: number }> {
+  for (let from = 0; from < index.count; ) {
+    let to = from + 1
+    while (to < index.count && index.endAt(to) - index.startAt(from) <= blockBytes) to++
+    yield { from, to }
+    from = to
+  }
 }
 
 /** Chunks of zeroes are known by their id, without a look at their bytes: those of the largest and the last length. */
