@@ -10,6 +10,7 @@ import { describeImage } from '../../storage/image-files.ts'
 import { lvOfPath } from '../../storage/lvm-names.ts'
 import type { Manifest, ManifestDraft } from '../format/manifest.ts'
 import { formatPoint } from '../format/point.ts'
+import { fileError } from '../store/files.ts'
 import type { PointSummary } from '../vault.ts'
 import { show, type VaultCommandContext, withVault } from './context.ts'
 
@@ -109,7 +110,7 @@ async function readDefinition(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {
-    throw new LifeboatError('bad-input', `the definition ${path} cannot be read`, { cause: error })
+    throw fileError(`cannot read the definition ${path}`, error)
   }
 }
 
@@ -202,8 +203,7 @@ async function describeDisk(context: VaultCommandContext, given: string): Promis
     const inside = image.format === 'qcow2' ? { virtualBytes: image.sizeBytes } : {}
     return { path, sizeBytes: found.size, ...inside, format: image.format, storage: 'file', pool: image.pool }
   } catch (error) {
-    if (error instanceof LifeboatError) throw error
-    throw new LifeboatError('bad-input', `${given} cannot be read`, { cause: error })
+    throw error instanceof LifeboatError ? error : fileError(`cannot read the disk ${given}`, error)
   }
 }
 

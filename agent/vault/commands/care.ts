@@ -1,12 +1,15 @@
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import { formatBytes, MIB } from '../../../shared/domain/units.ts'
+import { silentLogger } from '../../../shared/log.ts'
 import { renderTable } from '../../../shared/terminal.ts'
 import type { CollectReport } from '../store/collect.ts'
+import { problemsOf, type VaultProblem } from '../store/problems.ts'
 import type { PruneVerdict } from '../store/prune.ts'
+import type { CheckReport, PointSummary } from '../vault.ts'
 import { show, type VaultCommandContext, withVault } from './context.ts'
 import { EXIT_CODES } from './exit-codes.ts'
-import { findPoint, pointsOfVm } from './find-point.ts'
+import { findAnyPoint, pointsOfVm } from './find-point.ts'
 
 interface VaultOption {
   readonly vault: string
@@ -24,30 +27,43 @@ function addVerify(program: Command, context: VaultCommandContext): void {
   program
     .command('verify')
     .description('hash every chunk of a restore point again; ends with 1 when it is damaged')
-    .argument('<vm[@point]>', 'VM by name or id; without a point, its newest whole one')
+    .argument(
+      '<vm[@point]>',
+      'VM by name or id; without a point, its newest whole one, or the newest when none is',
+    )
     .requiredOption('--vault <dir>', 'directory of the vault')
     .addHelpText('after', '\nExample:\n  lifeboat-vault verify web01 --vault /srv/vault')
     .action(async (word: string, { vault }: VaultOption) => {
-      await withVault(context, vault, 'write', async store => {
-        const point = findPoint(await store.points(), word)
+      await withVault(quiet(context), vault, 'write', async store => {
+        const point = findAnyPoint(await store.points(), word, vault)
         const report = await store.check(point, {
           signal: context.interrupted,
           onProgress: (done, total) => context.progress(`${point.vm}: checking`, done, total),
         })
         const isGood = report.bad.length === 0 && report.problems.length === 0
         if (!isGood) context.exitWith(EXIT_CODES.failed)
-        const name = `${point.vm}@${point.point}`
+        const { problems } = await store.status()
         show(context, { ...report, vm: point.vm, point: point.point }, () =>
           isGood
-            ? `${name} is whole: ${report.chunks} chunks hashed`
-            : [
-                `${name} is damaged: ${report.bad.length} of ${report.chunks} chunks`,
-                ...report.problems,
-                ...report.bad.map(id => `  ${id}`),
-              ].join('\n'),
+            ? `${point.vm}@${point.point} is whole: ${report.chunks} chunks hashed`
+            : renderDamaged(point, report, problemsOf(problems, point)),
         )
       })
     })
+}
+
+/** What is wrong, what follows from it, what to do: as a scrub says it. */
+function renderDamaged(point: PointSummary, report: CheckReport, problems: readonly VaultProblem[]): string {
+  return [
+    `${point.vm}@${point.point} is damaged: ${report.bad.length} of ${report.chunks} chunks are missing or corrupt`,
+    ...problems.map(({ code, text }) => `  ${code}: ${text}`),
+  ].join('\n')
+}
+
+/** For what tells in its answer all that the vault would log. */
+function quiet(context: VaultCommandContext): Parameters<typeof withVault>[0] {
+  const { clock, ids, run } = context
+  return { clock, ids, run, log: silentLogger }
 }
 
 function addScrub(program: Command, context: VaultCommandContext): void {
@@ -58,7 +74,7 @@ function addScrub(program: Command, context: VaultCommandContext): void {
     .option('--rate <mib>', 'MiB per second, 0 for no limit', wholeNumber, 0)
     .addHelpText('after', '\nExample:\n  lifeboat-vault scrub --vault /srv/vault --rate 50')
     .action(async ({ vault, rate }: VaultOption & { readonly rate: number }) => {
-      await withVault(context, vault, 'write', async store => {
+      await withVault(quiet(context), vault, 'write', async store => {
         const report = await store.scrub({
           signal: context.interrupted,
           rateBytes: rate * MIB,

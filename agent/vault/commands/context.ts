@@ -39,7 +39,7 @@ export function show<T>(context: VaultCommandContext, answer: T, text: (answer: 
 
 /** Opens the vault of a command and closes it after, whatever happens. */
 export async function withVault<T>(
-  context: VaultCommandContext,
+  context: Pick<VaultCommandContext, 'clock' | 'ids' | 'log' | 'run'>,
   dir: string,
   access: VaultStoreOptions['access'],
   act: (store: VaultStore) => Promise<T>,

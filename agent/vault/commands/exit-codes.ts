@@ -7,7 +7,7 @@ export const EXIT_CODES_HELP = `Exit codes:
   0  done
   1  refused or failed; what was begun was taken back
   2  wrong usage or bad input
-  3  no such vault, VM or restore point
+  3  no such vault, VM, restore point, disk or file
   4  a disk or file cannot be read or written`
 
 const BY_CODE: Partial<Record<ErrorCode, number>> = {

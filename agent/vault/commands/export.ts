@@ -54,7 +54,7 @@ async function exportPoint(
   options: ExportOptions,
 ): Promise<void> {
   const { point, manifest } = await withVault(context, options.vault, 'read', async store => {
-    const found = findPoint(await store.points(), word)
+    const found = findPoint(await store.points(), word, options.vault)
     return { point: found, manifest: await store.manifest(found) }
   })
   const disks = manifest.disks.filter(({ target }) => options.disk === undefined || target === options.disk)

@@ -17,21 +17,32 @@ export function parsePointWord(text: string): PointWord {
 }
 
 /**
- * The restore point a person means. `not-found` says what there is; `bad-input` when two VMs bear the name, which a
- * restore under a new id makes.
+ * The restore point a person means; `dir` is its vault, for the hints. `not-found` says what there is; `bad-input` when
+ * two VMs bear the name, which a restore under a new id makes.
  */
-export function findPoint(points: readonly PointSummary[], text: string): PointSummary {
+export function findPoint(points: readonly PointSummary[], text: string, dir: string): PointSummary {
   const { vm, point } = parsePointWord(text)
   const ofVm = pointsOfVm(points, vm)
   const found = point === undefined ? ofVm.find(isWhole) : ofVm.find(one => one.point === point)
   if (found !== undefined) return found
+  const list = `lifeboat-vault list ${vm} --vault ${dir}`
   if (point === undefined) {
     throw new LifeboatError(
       'not-found',
-      `none of the ${ofVm.length} restore points of ${vm} is whole: lifeboat-vault list ${vm}`,
+      `none of the ${ofVm.length} restore points of ${vm} is whole: ${list}`,
     )
   }
-  throw new LifeboatError('not-found', `${vm} has no restore point ${point}: lifeboat-vault list ${vm}`)
+  throw new LifeboatError('not-found', `${vm} has no restore point ${point}: ${list}`)
+}
+
+/** To look at and to check, not to restore from: the newest of any state when none is whole. Throws as `findPoint`. */
+export function findAnyPoint(points: readonly PointSummary[], text: string, dir: string): PointSummary {
+  const { vm, point } = parsePointWord(text)
+  const ofVm = pointsOfVm(points, vm)
+  const [newest] = ofVm
+  return point === undefined && newest !== undefined && !ofVm.some(isWhole)
+    ? newest
+    : findPoint(points, text, dir)
 }
 
 /** All of one VM, by name or id, the newest first. Throws as `findPoint`. */

@@ -4,7 +4,7 @@ import { renderTable, renderTime } from '../../../shared/terminal.ts'
 import { CONSISTENCIES } from '../format/manifest.ts'
 import type { PointSummary } from '../vault.ts'
 import { show, type VaultCommandContext, withVault } from './context.ts'
-import { findPoint, pointsOfVm } from './find-point.ts'
+import { findAnyPoint, pointsOfVm } from './find-point.ts'
 
 interface VaultOption {
   readonly vault: string
@@ -30,7 +30,10 @@ Examples:
   program
     .command('show')
     .description('one restore point: its disks, its figures, when it was checked and booted')
-    .argument('<vm[@point]>', 'VM by name or id; without a point, its newest whole one')
+    .argument(
+      '<vm[@point]>',
+      'VM by name or id; without a point, its newest whole one, or the newest when none is',
+    )
     .requiredOption('--vault <dir>', 'directory of the vault')
     .addHelpText(
       'after',
@@ -41,7 +44,7 @@ Examples:
     )
     .action(async (word: string, { vault }: VaultOption) => {
       const points = await withVault(context, vault, 'read', store => store.points())
-      show(context, findPoint(points, word), renderPoint)
+      show(context, findAnyPoint(points, word, vault), renderPoint)
     })
 }
 

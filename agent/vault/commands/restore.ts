@@ -90,7 +90,7 @@ async function planRestore(
   options: RestoreOptions,
 ): Promise<Restore> {
   const manifest = await withVault(context, options.vault, 'read', async store =>
-    store.manifest(findPoint(await store.points(), word)),
+    store.manifest(findPoint(await store.points(), word, options.vault)),
   )
   const name = parseVmName(options.name ?? manifest.vm.name)
   const isCopy = name !== manifest.vm.name

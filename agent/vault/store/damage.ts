@@ -4,7 +4,7 @@ import type { PointRef } from '../format/point.ts'
 import type { ChunkId } from '../vault.ts'
 import { describeUnfit } from './check.ts'
 import type { StoreContext } from './context.ts'
-import { renameIfThere } from './files.ts'
+import { fileExists, renameIfThere } from './files.ts'
 import { listRefs, readPoint } from './listing.ts'
 import { describeUnreadable, isUnreadable, readIndexes, type UnreadableIndex } from './marks.ts'
 import { endProblems, raiseProblem, type VaultProblem } from './problems.ts'
@@ -23,8 +23,10 @@ export async function quarantine(context: StoreContext, bad: ReadonlySet<ChunkId
     for (const id of bad) await renameIfThere(context.layout.chunk(id), join(context.layout.quarantine, id))
     const touched = await whoNames(context, bad)
     for (const [id, refs] of touched) {
-      const problem = await corruptProblem(context, id, refs)
-      context.log.error('a chunk of the vault is corrupt', { chunk: id, points: refs.length })
+      const isMissing = !(await fileExists(join(context.layout.quarantine, id)))
+      const problem = await corruptProblem(context, id, refs, isMissing)
+      const state = isMissing ? 'missing' : 'corrupt'
+      context.log.error(`a chunk of the vault is ${state}`, { chunk: id, points: refs.length })
       // Named by nobody, it is garbage and gone: no restore point lacks anything.
       if (refs.length > 0) edit(context, problems => raiseProblem(problems, problem))
     }
@@ -113,6 +115,7 @@ async function corruptProblem(
   context: StoreContext,
   id: ChunkId,
   refs: readonly PointRef[],
+  isMissing: boolean,
 ): Promise<VaultProblem> {
   const names: string[] = []
   for (const ref of refs.slice(-NAMED_POINTS)) {
@@ -123,7 +126,7 @@ async function corruptProblem(
   return {
     code: 'chunk-corrupt',
     about: id,
-    text: `chunk ${id.slice(0, 12)}… does not hold what its name says: ${names.join(', ')}${more} cannot be restored until a backup brings it again; check the disk of the vault`,
+    text: `chunk ${id.slice(0, 12)}… ${isMissing ? 'is missing' : 'does not hold what its name says'}: ${names.join(', ')}${more} cannot be restored until a backup brings it again; check the disk of the vault`,
     chunk: id,
     points: refs,
     since: context.clock.now(),

@@ -102,13 +102,19 @@ test('a person names a restore point by VM and moment, or the newest whole one b
     summary(3, '20261127T020000Z', 'whole', 'twice'),
     summary(4, '20261127T020000Z', 'whole', 'twice'),
   ]
-  assert.equal(findPoint(points, 'vm1').point, '20261128T020000Z')
-  assert.equal(findPoint(points, `${vmId(1)}@20261129T020000Z`).state, 'damaged')
-  assert.throws(() => findPoint(points, 'db01'), /none of the 1 restore points of db01 is whole/)
-  assert.throws(() => findPoint(points, 'vm1@20200101T000000Z'), /has no restore point 20200101T000000Z/)
-  assert.throws(() => findPoint(points, 'nobody'), /no VM 'nobody': it has vm1, db01, twice/)
-  assert.throws(() => findPoint(points, 'twice'), /2 VMs are named 'twice': give the id/)
-  assert.equal(findPoint(points, vmId(4)).vmId, vmId(4))
+  assert.equal(findPoint(points, 'vm1', '/srv/vault').point, '20261128T020000Z')
+  assert.equal(findPoint(points, `${vmId(1)}@20261129T020000Z`, '/srv/vault').state, 'damaged')
+  assert.throws(
+    () => findPoint(points, 'db01', '/srv/vault'),
+    /none of the 1 restore points of db01 is whole/,
+  )
+  assert.throws(
+    () => findPoint(points, 'vm1@20200101T000000Z', '/srv/vault'),
+    /has no restore point 20200101T000000Z/,
+  )
+  assert.throws(() => findPoint(points, 'nobody', '/srv/vault'), /no VM 'nobody': it has vm1, db01, twice/)
+  assert.throws(() => findPoint(points, 'twice', '/srv/vault'), /2 VMs are named 'twice': give the id/)
+  assert.equal(findPoint(points, vmId(4), '/srv/vault').vmId, vmId(4))
 })
 
 test('a qcow2 image is given room for the disk in it', () => {
