@@ -58,8 +58,8 @@ export async function createVault(config: VaultConfig, seams: VaultSeams): Promi
   const grants = openGrantBook(join(config.stateDir, 'grants.json'), clock, error =>
     log.warn('the grants cannot be read and are void; the controller gives new ones', { error }),
   )
-  const { isGranted } = grants
-  const store = openVaultStore({ ...storeOptions(config, seams), access: 'write', isGranted })
+  const { grantOf } = grants
+  const store = openVaultStore({ ...storeOptions(config, seams), access: 'write', grantOf })
   // In the order of opening; closed the other way round, also when the rest cannot be opened.
   const opened: (() => Promise<void>)[] = [() => store.close()]
   const closeAll = async () => {

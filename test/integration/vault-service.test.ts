@@ -172,7 +172,7 @@ test('another blade does not see it until the controller grants it, and only tha
   const keepOne = { keepLast: 1, keepDaily: 0, keepWeekly: 0, keepMonthly: 0 }
   await ask('controller', 'setRetention', { defaultPolicy: keepOne, byVmId: {} })
   const { verdicts } = await ask('controller', 'prune', { dryRun: false, vmId: '' })
-  assert.deepEqual(verdicts.at(-1)?.reasons, ['being read'])
+  assert.match(verdicts.at(-1)?.reasons.join() ?? '', /^granted to blade02 until /)
   assert.equal((await vaultOf('blade02').manifest(REF)).vm.name, 'vm1')
 })
 

@@ -28,7 +28,7 @@ const points: fc.Arbitrary<readonly Point[]> = moments.chain(hours =>
         whole: fc.boolean(),
         verified: fc.boolean(),
         readable: fc.constantFrom(true, true, true, false),
-        inUse: fc.constantFrom(false, false, false, true),
+        inUse: fc.constantFrom('', '', '', 'being read'),
       }),
     ),
   ),
@@ -70,7 +70,7 @@ test('what is being read, and what cannot be read, stays', () => {
   check(
     fc.property(points, policy, (of, by) => {
       const stays = kept(of, by)
-      for (const point of of) if (point.inUse || !point.readable) assert.ok(stays.has(point.point))
+      for (const point of of) if (point.inUse !== '' || !point.readable) assert.ok(stays.has(point.point))
     }),
   )
 })
@@ -99,7 +99,7 @@ test('a newer restore point never brings a dropped one back', () => {
         whole,
         verified,
         readable: true,
-        inUse: false,
+        inUse: '',
       }
       const before = kept(of, by)
       for (const point of kept([...of, next], by)) {
@@ -198,7 +198,7 @@ test('a year of nights under 7 daily, 4 weekly, 12 monthly keeps about two dozen
     whole: true,
     verified: day % 7 === 0,
     readable: true,
-    inUse: false,
+    inUse: '',
   }))
   const verdicts = decideRetention(nights, { keepLast: 3, keepDaily: 7, keepWeekly: 4, keepMonthly: 12 })
   const stays = verdicts.filter(({ keep }) => keep)
@@ -224,13 +224,13 @@ test('a year of nights under 7 daily, 4 weekly, 12 monthly keeps about two dozen
 })
 
 test('a night of damaged backups does not push out the last good one', () => {
-  const good = { point: '20261101T020000Z', whole: true, verified: true, readable: true, inUse: false }
+  const good = { point: '20261101T020000Z', whole: true, verified: true, readable: true, inUse: '' }
   const bad = Array.from({ length: 9 }, (_, day) => ({
     point: formatPoint(Date.UTC(2026, 10, 2 + day, 2)),
     whole: false,
     verified: false,
     readable: true,
-    inUse: false,
+    inUse: '',
   }))
   const verdicts = decideRetention([good, ...bad], {
     keepLast: 2,

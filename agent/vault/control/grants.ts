@@ -29,8 +29,8 @@ export interface GrantBook {
   /** On disk when it returns. The same blade and restore point again: the later end counts. Throws `bad-input`, `unavailable`. */
   add(grant: Grant): void
   holds(blade: string, ref: PointRef): boolean
-  /** Has any blade leave to read it? */
-  isGranted(ref: PointRef): boolean
+  /** Which blade has leave to read it, and until when, in words; empty: none. */
+  grantOf(ref: PointRef): string
 }
 
 /**
@@ -66,9 +66,11 @@ export function openGrantBook(path: string, clock: Clock, onDamaged: (error: unk
       const now = clock.now()
       return grants.some(grant => grant.expiresAt > now && isSame(grant, blade, ref))
     },
-    isGranted: ref => {
+    grantOf: ref => {
       const now = clock.now()
-      return grants.some(grant => grant.expiresAt > now && isSame(grant, grant.blade, ref))
+      const grant = grants.find(each => each.expiresAt > now && isSame(each, each.blade, ref))
+      if (grant === undefined) return ''
+      return `granted to ${grant.blade} until ${new Date(grant.expiresAt).toISOString().slice(0, 16)}Z`
     },
   }
 }

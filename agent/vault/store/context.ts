@@ -17,6 +17,6 @@ export interface StoreContext {
   /** Whoever lists, drops or quarantines waits for the others: see publish.ts, prune.ts, damage.ts. */
   readonly listing: Queue
   readonly records: Records
-  /** Read a moment ago, or somebody has leave to: such a restore point is not dropped under its reader. */
-  isInUse(ref: PointRef): boolean
+  /** Read a moment ago, or somebody has leave to: such a restore point is not dropped under its reader. Empty: neither. */
+  whyInUse(ref: PointRef): string
 }

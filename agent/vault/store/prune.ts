@@ -51,7 +51,7 @@ function judge(
     readable: point.manifest !== undefined,
     whole: point.state === 'whole',
     verified: point.checkedAt > 0 || point.boot?.ok === true,
-    inUse: context.isInUse(point),
+    inUse: context.whyInUse(point),
   }))
   return decideByWriter(seen, policy).flatMap(verdict => {
     const point = byPoint.get(verdict.point)

@@ -24,8 +24,8 @@ export interface RetainedPoint {
   readonly whole: boolean
   /** All its chunks were hashed again and found good, or it was seen to boot. */
   readonly verified: boolean
-  /** Being restored or exported now. */
-  readonly inUse: boolean
+  /** Why it is not to be taken away now: being read, or granted to a restore. Empty: it may be. */
+  readonly inUse: string
 }
 
 export interface RetentionVerdict {
@@ -69,7 +69,7 @@ export function decideRetention(
   keep(whole.find(point => point.verified)?.point, 'newest verified')
   for (const { point, readable, inUse } of sorted) {
     if (!readable) keep(point, 'its manifest cannot be read')
-    if (inUse) keep(point, 'being read')
+    if (inUse !== '') keep(point, inUse)
   }
   return sorted.map(({ point, whole: isWhole }) => {
     const why = reasons.get(point) ?? []

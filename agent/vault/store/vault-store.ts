@@ -52,8 +52,8 @@ export interface VaultStoreOptions {
   readonly maxSessions?: number
   /** New backups are refused when less of the file system than this is free; default 5. */
   readonly reservePercent?: number
-  /** Has somebody leave to read it? A restore has begun then, and it is not dropped. Default: nobody. */
-  readonly isGranted?: (ref: PointRef) => boolean
+  /** Who has leave to read it, in words; empty: nobody. A restore has begun then, and it is not dropped. Default: nobody. */
+  readonly grantOf?: (ref: PointRef) => string
   /** Room of the file system of the vault; tests say what they like. */
   readonly space?: (path: string) => Promise<Space>
 }
@@ -110,7 +110,7 @@ export function openVaultStore(options: VaultStoreOptions): VaultStore {
     frames: createFrameChecker(CHECKS_AT_ONCE),
     listing: createQueue(),
     records: openRecords(layout, { log: options.log, writable: lock !== undefined }),
-    isInUse: ref => reader.isInUse(ref) || (options.isGranted?.(ref) ?? false),
+    whyInUse: ref => options.grantOf?.(ref) || (reader.isInUse(ref) ? 'being read' : ''),
   }
   const needLock = (): void => {
     if (lock === undefined) throw new LifeboatError('refused', 'this vault is open for reading only')

@@ -353,13 +353,13 @@ test('a restore point that is being read is not dropped from under its reader', 
 
 test('what somebody has leave to read is not dropped, nor what is checked, or whose manifest was just read', async () => {
   const granted = new Set<string>()
-  const store = open({ isGranted: ({ point }) => granted.has(point) })
+  const store = open({ grantOf: ({ point }) => (granted.has(point) ? 'granted to blade03' : '') })
   for (const day of [0, 1]) await backUp(store, { seeds: [day], at: FIRST_NIGHT + day * DAY_MS })
   const ref = { vmId: vmId(1), point: '20261128T020512Z' }
   const verdict = async () => (await store.prune({ dryRun: true, policy: KEEP_ONE })).at(-1)?.reasons.join()
   assert.equal(await verdict(), 'no rule keeps it')
   granted.add(ref.point)
-  assert.equal(await verdict(), 'being read')
+  assert.equal(await verdict(), 'granted to blade03')
   granted.clear()
   for (const read of [() => store.manifest(ref), () => store.check(ref, { signal: never })]) {
     await read()
