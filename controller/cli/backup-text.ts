@@ -96,8 +96,14 @@ export function renderBackupPlan(planned: readonly PlannedBackup[], now: number)
     planned,
     'No VMs to back up.',
   )
-  const endsAt = Math.max(0, ...planned.map(each => each.expectedEndAt))
-  return endsAt === 0 ? table : `${table}\n\nThe last of them ends about ${renderTime(endsAt)}.`
+  const scheduled = planned.filter(each => each.nextAt > 0)
+  const unknown = scheduled.filter(each => each.expectedMs === 0).length
+  // A time that leaves out most of them would only mislead.
+  if (scheduled.length === 0 || unknown === scheduled.length) return table
+  const endsAt = renderTime(Math.max(...scheduled.map(each => each.expectedEndAt)))
+  const but =
+    unknown === 0 ? '' : ` How long it takes is not known for ${unknown} of ${scheduled.length} VMs.`
+  return `${table}\n\nThe last of them ends about ${endsAt}.${but}`
 }
 
 /** How the backups of a fleet stand, as a line of `lifeboat status`. */
@@ -142,7 +148,8 @@ export function renderVerdicts(verdicts: readonly PruneVerdict[], dryRun: boolea
     'No restore points.',
   )
   const dropped = verdicts.filter(verdict => !verdict.keep).length
-  if (dropped === 0) return table
+  if (verdicts.length === 0) return table
+  if (dropped === 0) return `${table}\n\n${dryRun ? 'Nothing would be dropped.' : 'Nothing dropped.'}`
   const end = dryRun
     ? `${dropped} would be dropped; nothing was. Do it: lifeboat backup prune`
     : `${dropped} dropped. Their room comes back when chunks are collected: lifeboat vault gc`

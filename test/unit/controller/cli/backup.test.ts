@@ -234,6 +234,9 @@ test('prune --dry-run drops nothing and gives the reason for each; the plan and 
     /keep +daily 1 of 7; newest verified\n.*would be dropped +no rule keeps it/,
   )
   assert.match(dry.printed[0] ?? '', /1 would be dropped; nothing was/)
+  const [kept] = report.verdicts
+  const none = { pruneBackups: PruneReport.fromPartial({ verdicts: kept === undefined ? [] : [kept] }) }
+  assert.match((await runCli(['backup', 'prune'], none)).printed[0] ?? '', /\n\nNothing dropped\.$/)
   const json = await runCli(['backup', 'prune', '--dry-run', '--output', 'json'], { pruneBackups: report })
   assert.deepEqual(JSON.parse(json.printed[0] ?? ''), report.verdicts)
   const plan = BackupPlan.fromPartial({
@@ -254,6 +257,13 @@ test('prune --dry-run drops nothing and gives the reason for each; the plan and 
   const planned = (await runCli(['backup', 'plan'], { planBackups: plan })).printed[0] ?? ''
   assert.match(planned, /^web01 +blade01 +depot +pause +1970-\d\d-\d\d \S+ +4 s +1 h ago +never +-$/m)
   assert.match(planned, /^db01 +blade01 +- +off +never +- +never +never +its backups are off$/m)
+  assert.match(planned, /\n\nThe last of them ends about \S+ \S+\.$/)
+  const unknown = { vm: 'new01', blade: 'blade02', nextAt: NOW + HOUR, expectedEndAt: NOW + HOUR }
+  const mixed = BackupPlan.fromPartial({ backups: [...plan.backups, unknown] })
+  assert.match(
+    (await runCli(['backup', 'plan'], { planBackups: mixed })).printed[0] ?? '',
+    /ends about .*\. How long it takes is not known for 1 of 2 VMs\.$/,
+  )
   const policy = BackupPolicy.fromPartial({
     vm: 'web01',
     mode: 'freeze',
