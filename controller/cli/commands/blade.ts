@@ -144,9 +144,17 @@ function addAdminStates(blade: Command, context: CliContext): void {
       .addHelpText('after', `\nExample:\n  lifeboat blade ${verb} blade03 --reason "${why}"`)
       .action(async (name: string, options: { reason: string }) => {
         const changed = await context.admin().ask('setBladeAdmin', { name, admin, reason: options.reason })
-        show(context, changed, found => `${found.name} is ${found.admin}`)
+        show(context, changed, renderAdmin)
       })
   }
+}
+
+/** Its health is another axis: one that is let in again may still be kept from new VMs by that. */
+function renderAdmin({ name, admin, health, quarantined, reasons }: Blade): string {
+  const line = `${name} is ${admin}`
+  if (admin !== 'in-service' || !quarantined) return line
+  const why = reasons.length === 0 ? '' : `: ${reasons.join('; ')}`
+  return `${line}\nIt takes no VMs yet: its health is ${health} (quarantined)${why}. See: lifeboat blade show ${name}`
 }
 
 function renderBlades(answer: BladeList, now: number): string {

@@ -206,3 +206,15 @@ test('what is not a command, a number or a known format is a usage error', async
     await assert.rejects(runCli(argv, {}), { name: 'CommanderError' }, argv.join(' '))
   }
 })
+
+test('uncordon says when the health of the blade still keeps VMs away', async () => {
+  const sound = Blade.fromPartial({ name: 'blade03', admin: 'in-service', health: 'healthy' })
+  const well = await runCli(['blade', 'uncordon', 'blade03'], { setBladeAdmin: sound })
+  assert.deepEqual(well.printed, ['blade03 is in-service'])
+  const sick = { ...sound, health: 'moderate', quarantined: true, reasons: ['md0 runs on one disk'] }
+  const ill = await runCli(['blade', 'uncordon', 'blade03'], { setBladeAdmin: sick })
+  assert.match(
+    ill.printed[0] ?? '',
+    /\nIt takes no VMs yet: its health is moderate \(quarantined\): md0 runs on one disk\. See: lifeboat blade show blade03$/,
+  )
+})
