@@ -131,10 +131,22 @@ export const ROUTES: Readonly<Record<string, Route>> = {
     maxBytes: 0,
     lines: true,
     handle: async ({ vault, args, signal, tell }) => {
-      const onProgress = (done: number, total: number): void => tell({ done, total })
-      return { lines: true, last: { report: await vault.check(refOf(args), { signal, onProgress }) } }
+      const report = await vault.check(refOf(args), { signal, onProgress: inSteps(tell) })
+      return { lines: true, last: { report } }
     },
   },
+}
+
+/** A line for each chunk would cost as much as unpacking it. */
+const PROGRESS_STEPS = 200
+
+function inSteps(tell: Call['tell']): (done: number, total: number) => void {
+  let toldAt = 0
+  return (done, total) => {
+    if (done < total && done - toldAt < total / PROGRESS_STEPS) return
+    toldAt = done
+    tell({ done, total })
+  }
 }
 
 /** Validated here: what a blade says becomes a file others read. The blade itself is filled in by the vault. */
