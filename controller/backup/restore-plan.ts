@@ -14,6 +14,8 @@ export interface RestoreWish extends VolumeWish {
   readonly purpose: Extract<Purpose, 'restore' | 'volume'>
   /** Of the VM to be. */
   readonly id: string
+  /** What people are told of it; default: its name. */
+  readonly title?: string
   readonly memoryBytes: number
   readonly vcpus: number
   readonly networks: readonly string[]
@@ -45,6 +47,8 @@ interface Candidate {
   readonly vm: VmView
   readonly reasons: readonly Reason[]
   readonly score: BladeScore | undefined
+  /** Nothing but N+1 speaks against it. */
+  readonly couldBeNamed: boolean
 }
 
 /** Where a restore point becomes a VM, through the one gate (rules 5 and 6). Pure. Throws `refused` with all reasons. */
@@ -60,13 +64,27 @@ export function planRestore(snapshot: FleetSnapshot, wish: RestoreWish): Restore
   const preferred = scores.find(score => score.blade === wish.prefer) ?? scores[0]
   const best = candidates.find(each => each.blade === preferred?.blade)
   if (best !== undefined) return { to: best.blade, vm: best.vm, scores }
-  const where = wish.to === '' ? 'on any blade' : `on ${wish.to}`
-  throw new LifeboatError('refused', `${wish.name} finds no place ${where}`, {
-    details:
-      candidates.length === 0
-        ? [wish.to === '' ? 'there is no blade' : `there is no blade ${wish.to}`]
-        : candidates.flatMap(each => each.reasons.map(reason => reason.text)),
+  throw noPlace(wish, candidates)
+}
+
+function noPlace(wish: RestoreWish, candidates: readonly Candidate[]): LifeboatError {
+  const { name, title = name, to } = wish
+  const why =
+    candidates.length === 0
+      ? [to === '' ? 'there is no blade' : `there is no blade ${to}`]
+      : candidates.flatMap(each => each.reasons.map(reason => reason.text.replaceAll(name, title)))
+  const where = to === '' ? 'on any blade' : `on ${to}`
+  return new LifeboatError('refused', `${title} finds no place ${where}`, {
+    details: [...why, ...candidates.flatMap(wayOut)],
   })
+}
+
+/** What a person can do so that this blade takes it; nothing when that does not lie in a word. */
+function wayOut({ blade, reasons, couldBeNamed }: Candidate): string[] {
+  if (couldBeNamed) return [`\`--to ${blade}\` puts it on ${blade} all the same`]
+  return reasons.every(reason => reason.code === 'blade-not-in-service')
+    ? [`\`lifeboat blade uncordon ${blade}\` lets ${blade} take VMs again`]
+    : []
 }
 
 function candidateOf(room: Room, wish: RestoreWish, snapshot: FleetSnapshot, rooms: Rooms): Candidate {
@@ -76,12 +94,14 @@ function candidateOf(room: Room, wish: RestoreWish, snapshot: FleetSnapshot, roo
   // Nobody passes over a rule for a blade that he did not name.
   const override = wish.override && wish.to !== ''
   const reasons = [...missing, ...bladeReasons(counted, vm, wish.purpose, override)]
-  if (reasons.length === 0 && wish.besideNPlusOne) reasons.push(...lostNPlusOne(room, vm, snapshot, rooms))
+  const lost = reasons.length === 0 && wish.besideNPlusOne ? lostNPlusOne(room, vm, snapshot, rooms) : []
+  reasons.push(...lost)
   return {
     blade: room.blade.name,
     vm,
     reasons,
     score: reasons.length === 0 ? scoreRoom(room, vm) : undefined,
+    couldBeNamed: lost.length > 0,
   }
 }
 

@@ -119,6 +119,7 @@ export function createRestores(options: RestoresOptions): Restores {
         if (heldBack !== '') throw new LifeboatError('refused', heldBack)
         const plan = planRestore(fleet.snapshot(clock.now()), {
           ...vmWish({ newName: name, start: true }, saved, true, ids),
+          title: `the boot test of ${point.vm}`,
           networks: [],
           to: request.to,
           prefer: '',

@@ -42,7 +42,8 @@ const CODE_KEY = 'lifeboat-code'
 const DETAIL_KEY = 'lifeboat-detail-bin'
 /** HTTP/2 peers refuse large headers (16 KiB by default); more than these few lines nobody reads anyway. */
 const MAX_DETAILS = 40
-const MAX_TEXT_LENGTH = 200
+const MAX_DETAIL_LENGTH = 1000
+const MAX_DETAILS_LENGTH = 8000
 const MAX_MESSAGE_LENGTH = 2000
 
 /** What goes onto the wire for any thrown value. The chain of causes becomes one line: the cause stays behind. */
@@ -51,8 +52,12 @@ export function toStatus(error: unknown): Partial<StatusObject> & { code: status
   const ours = error instanceof LifeboatError ? error : undefined
   const code = ours?.code ?? 'internal'
   metadata.set(CODE_KEY, code)
+  let room = MAX_DETAILS_LENGTH
   for (const detail of (ours?.details ?? []).slice(0, MAX_DETAILS)) {
-    metadata.add(DETAIL_KEY, Buffer.from(cut(detail, MAX_TEXT_LENGTH), 'utf8'))
+    const text = Buffer.from(cut(detail, MAX_DETAIL_LENGTH), 'utf8')
+    room -= text.length
+    if (room < 0) break
+    metadata.add(DETAIL_KEY, text)
   }
   return { code: STATUS_OF[code], details: cut(messageWithCauses(error), MAX_MESSAGE_LENGTH), metadata }
 }

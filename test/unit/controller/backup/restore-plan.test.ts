@@ -181,6 +181,26 @@ test('the best blade takes it, and a boot test only beside N+1', () => {
     why,
     /with web02 on blade02 the fleet could not be emptied onto the others: blade01 \(no place for db01\)/,
   )
+  assert.match(why, /`--to blade02` puts it on blade02 all the same/)
+})
+
+test('a boot test without a place is called by its VM, with what a person can do', () => {
+  const snapshot = fleet({
+    blades: [
+      { name: 'blade01', admin: 'cordoned' },
+      { name: 'blade02', memoryGib: 1 },
+    ],
+    vms: [],
+  })
+  const change = { name: 'lifeboat-test-63dbddbb', title: 'the boot test of web01' }
+  assert.throws(() => planRestore(snapshot, wish(change)), {
+    message: 'the boot test of web01 finds no place on any blade',
+    details: [
+      'blade01 is cordoned',
+      'the boot test of web01 needs 4 GiB of memory, blade02 has 1 GiB beside the reserve of 4 GiB',
+      '`lifeboat blade uncordon blade01` lets blade01 take VMs again',
+    ],
+  })
 })
 
 test('a boot test takes no room that volumes kept after a move hold (rule 3); a restore may', () => {
