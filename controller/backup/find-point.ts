@@ -37,7 +37,9 @@ export function pointsOfVm(
   if (named.length > 0) return named
   throw new LifeboatError(
     'not-found',
-    `there is no restore point of ${nameOrId}; lifeboat backup list shows all`,
+    current.length === 0
+      ? `there is no restore point of ${nameOrId}; lifeboat backup list shows all`
+      : `there is no restore point of ${nameOrId} yet; make one: lifeboat backup run ${nameOrId}`,
   )
 }
 

@@ -41,6 +41,12 @@ export function checkName(
   }
   const there = snapshot.vms.find(vm => (isSame && vm.id === saved.id) || vm.name === name)
   if (there === undefined) return
+  if (!isSame) {
+    throw new LifeboatError(
+      'refused',
+      `a VM named ${name} is there already, on ${there.blade} (${there.state}): choose another --name`,
+    )
+  }
   const beside = `restore it beside that one: \`lifeboat backup restore ${point.vm}@${point.point} --name NAME\``
   if (there.state === 'lost') {
     throw new LifeboatError(
@@ -54,8 +60,9 @@ export function checkName(
       },
     )
   }
+  const stop = there.state === 'stopped' ? '' : 'stop it, then '
   throw new LifeboatError('refused', `${there.name} is on ${there.blade} (${there.state})`, {
-    details: [beside, `or remove that one first: stop it, then \`virsh undefine\` on ${there.blade}`],
+    details: [beside, `or remove that one first: ${stop}\`virsh undefine\` on ${there.blade}`],
   })
 }
 

@@ -71,3 +71,22 @@ test('nobody waits for a blade that was removed, a restore that a person settled
   assert.equal(why({ half: { kind: 'move' }, blade02: silent }), '', 'its ends are seen by the reports')
   assert.equal(why({ newName: 'web02', blade02: silent }), '', 'a copy is another VM')
 })
+
+test('a name that is taken asks for another one; nobody is told to stop what is stopped', () => {
+  const there = [{ name: 'web01', blade: 'blade01', state: 'stopped' as const }]
+  const snapshot = fleet({ blades: [{ name: 'blade01' }], vms: there })
+  const store = { operations: { unsettled: () => [] }, orders: { get: () => undefined } }
+  const restore = (saved: typeof SAVED, newName: string) => () =>
+    checkName({ newName }, POINT, saved, { snapshot, store })
+  assert.throws(restore({ id: 'id-db01', name: 'db01' }, 'web01'), {
+    message: 'a VM named web01 is there already, on blade01 (stopped): choose another --name',
+    details: [],
+  })
+  assert.throws(restore(SAVED, ''), {
+    message: 'web01 is on blade01 (stopped)',
+    details: [
+      'restore it beside that one: `lifeboat backup restore web01@20261128T020512Z --name NAME`',
+      'or remove that one first: `virsh undefine` on blade01',
+    ],
+  })
+})

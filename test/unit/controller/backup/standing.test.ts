@@ -85,7 +85,8 @@ test('the point that is meant: the newest whole one, of the VM that has the name
   assert.equal(find('id-gone').vmId, 'id-gone')
   assert.throws(() => find('old01'), /2 VMs were called old01/)
   assert.equal(find('id-b').at, NIGHT - 90 * HOUR_MS)
-  assert.throws(() => find('new01'), { code: 'not-found' })
+  assert.throws(() => find('new01'), { code: 'not-found', message: /lifeboat backup list shows all/ })
+  assert.throws(() => find('db01'), { code: 'not-found', message: /make one: lifeboat backup run db01$/ })
   assert.throws(() => find('web01', '20200101T000000Z'), /has no restore point 20200101T000000Z/)
   assert.throws(
     () => findPoint(points.slice(0, 1), [], { vm: 'web01', point: '' }, onBlade01),
