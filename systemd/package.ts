@@ -13,7 +13,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
@@ -120,7 +120,17 @@ function installUnits(): void {
     install(`systemd/${unit}`, `/usr/lib/systemd/system/${unit}`)
   }
   install('systemd/sysusers.conf', '/usr/lib/sysusers.d/lifeboat.conf')
-  install('README.md', '/usr/share/doc/lifeboat/README.md')
+}
+
+/** Every README, where the links of the others look for it. */
+function installDocs(): void {
+  const folders = ['agent', 'controller', 'proto', 'shared', 'test']
+  const paths = folders.flatMap(folder =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter(path => basename(path) === 'README.md')
+      .map(path => join(folder, path)),
+  )
+  for (const path of ['README.md', ...paths]) install(path, `/usr/share/doc/lifeboat/${path}`)
 }
 
 function sizeKib(path: string): number {
@@ -145,6 +155,7 @@ try {
   installRuntime()
   installPrograms()
   installUnits()
+  installDocs()
   writeControl(version)
   // mkdtemp makes its folders private; what is packaged must be readable by all.
   chmodSync(STAGE, 0o755)
