@@ -71,10 +71,10 @@ type Requests = {
   explainBackupPolicy: [wire.VmName, wire.BackupPolicy]
   addVault: [wire.AddVaultRequest, wire.AddVaultResponse]
   removeVault: [wire.VaultName, wire.Empty]
-  listVaults: [wire.Empty, wire.VaultList]
 }
 
 type VaultRequests = {
+  listVaults: [wire.Empty, wire.VaultList]
   getBackup: [wire.BackupName, vault.PointDetail]
   checkBackup: [wire.BackupName, vault.PointSummary]
   testBackup: [wire.TestBackupRequest, wire.Operation]

@@ -12,10 +12,8 @@ import { requireVault, tokenMinutes } from './find.ts'
 const COLLECT_LIMIT_MS = 6 * HOUR_MS
 const ASK_LIMIT_MS = MINUTE_MS
 
-/** Vaults: add and remove, list. Unknown ones are `not-found`. */
-export function vaultHandlers(
-  context: ApiContext,
-): Pick<AdminHandlers, 'addVault' | 'removeVault' | 'listVaults'> {
+/** Vaults: add and remove. Unknown ones are `not-found`. */
+export function vaultHandlers(context: ApiContext): Pick<AdminHandlers, 'addVault' | 'removeVault'> {
   const { store, clock } = context
   return {
     addVault: (request, caller) => addVault(context, request, caller),
@@ -39,16 +37,20 @@ export function vaultHandlers(
       context.nudge()
       return {}
     },
-    listVaults: () => ({ vaults: store.vaults.list().map(vaultToWire) }),
   }
 }
 
 /** What only the vault itself can do; each answers when it has. */
 export function vaultWorkHandlers(
   context: ApiContext,
-): Pick<AsyncAdminHandlers, 'scrubVault' | 'collectVault'> {
+): Pick<AsyncAdminHandlers, 'listVaults' | 'scrubVault' | 'collectVault'> {
   const { store, clients, vaults } = context
   return {
+    // Asked now: that one answered some seconds ago is not what a person who looks wants to know.
+    listVaults: async () => {
+      await Promise.all(store.vaults.list().map(({ name }) => vaults.ping(name)))
+      return { vaults: store.vaults.list().map(vaultToWire) }
+    },
     scrubVault: async ({ name, stop }, caller) => {
       const vault = requireVault(store, name)
       await clients.ask(vault.name, 'scrub', { stop }, { timeoutMs: ASK_LIMIT_MS })

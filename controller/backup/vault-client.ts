@@ -1,5 +1,5 @@
 import { VaultControlClient } from '../../proto/gen/lifeboat/v1/vault.ts'
-import { LifeboatError } from '../../shared/errors.ts'
+import { isRetryable, LifeboatError } from '../../shared/errors.ts'
 import type { Identity } from '../../shared/rpc/certificates.ts'
 import {
   channelOptions,
@@ -72,10 +72,8 @@ export function createVaultClients(store: Store, identity: Identity): VaultClien
       try {
         return await unary(client, method, request, options)
       } catch (error) {
-        const code = error instanceof LifeboatError ? error.code : 'internal'
-        if (code !== 'unavailable' && code !== 'timeout') throw error
-        const at = connections.get(vault)?.address ?? ''
-        throw new LifeboatError(code, `the vault ${vault} does not answer at ${at}`, { cause: error })
+        if (!isRetryable(error)) throw error
+        throw noAnswer(vault, connections.get(vault)?.address ?? '', error as LifeboatError)
       }
     },
     drop,
@@ -83,4 +81,29 @@ export function createVaultClients(store: Store, identity: Identity): VaultClien
       for (const vault of [...connections.keys()]) drop(vault)
     },
   }
+}
+
+/** What the system says of a connection, in words. */
+const SYSTEM_WORDS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  EHOSTUNREACH: 'no route to that host',
+  ENETUNREACH: 'no route to that network',
+  ETIMEDOUT: 'no connection within the time limit',
+  ENOTFOUND: 'no such host',
+  EAI_AGAIN: 'its name cannot be looked up now',
+}
+
+/**
+ * Our words for what grpc-js says at length (pure). What the vault itself said has no cause, and stays. Of the rest, what is
+ * not foreseen here hangs below, since it names ports that change.
+ */
+export function noAnswer(vault: string, address: string, error: LifeboatError): LifeboatError {
+  if (error.cause === undefined)
+    return new LifeboatError(error.code, `the vault ${vault} cannot do that now`, { cause: error })
+  const told = String(error.cause).replace(/\s*Resolution note:.*$/s, '')
+  const system = Object.keys(SYSTEM_WORDS).find(code => told.includes(code))
+  const why = error.code === 'timeout' ? error.message : SYSTEM_WORDS[system ?? '']
+  const message = `the vault ${vault} does not answer at ${address}${why === undefined ? '' : `: ${why}`}; is lifeboat-vault running there? systemctl status lifeboat-vault`
+  return new LifeboatError(error.code, message, why === undefined ? { cause: new Error(told) } : {})
 }

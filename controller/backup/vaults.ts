@@ -22,6 +22,8 @@ export interface Vaults {
   look(): void
   /** One look at one vault, now. Never rejects: that it does not answer is a fact too. */
   lookAt(vault: string): Promise<void>
+  /** Whether a vault answers now, for whoever asks how it is; at most its status is read. Never rejects. */
+  ping(vault: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -113,6 +115,20 @@ export function createVaults(options: VaultsOptions): Vaults {
     if (!stop.signal.aborted) onChange()
   }
 
+  const ping = async (name: string) => {
+    const known = store.vaults.get(name)
+    if (known === undefined || known.joinedAt === 0) return
+    // It is known to be well only when the whole look goes well.
+    if (known.error !== '' || known.seenAt === 0) return await lookAt(name)
+    try {
+      const status = await ask(name, 'getVaultStatus', {}, { timeoutMs: LIMIT_MS })
+      if (store.vaults.get(name) !== undefined) store.vaults.update(name, { status, seenAt: clock.now() })
+    } catch (error) {
+      failed(name, error)
+      if (!stop.signal.aborted) onChange()
+    }
+  }
+
   const loop = async () => {
     while (!stop.signal.aborted) {
       const joined = store.vaults.list().filter(vault => vault.joinedAt > 0)
@@ -130,6 +146,7 @@ export function createVaults(options: VaultsOptions): Vaults {
   return {
     look: () => wake.resolve(),
     lookAt,
+    ping,
     close: async () => {
       stop.abort()
       wake.resolve()
