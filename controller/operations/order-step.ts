@@ -81,6 +81,16 @@ function nextOrderId(services: OperationServices, request: OrderRequest): string
   }
 }
 
+/** What a person reads of a step whose name is no verb as it stands. */
+const VERBS: Readonly<Record<string, string>> = {
+  backup: 'back up',
+  'boot-test': 'make the boot test',
+  'prepare-target': 'prepare for the VM',
+  'discard-target': 'discard what was prepared for the VM',
+  'confirm-target': 'confirm that the VM is there',
+  'release-source': 'release the VM',
+}
+
 function orderError(request: OrderRequest, status: OrderStatus): LifeboatError {
   const told = status.error
   const code: ErrorCode =
@@ -89,5 +99,7 @@ function orderError(request: OrderRequest, status: OrderStatus): LifeboatError {
   // The code of the whole is the agent's: a retry is decided by it. A VM that is busy with another order frees itself.
   const whole =
     status.state === 'needs-admin' ? 'needs-admin' : code === 'busy' && request.again ? 'unavailable' : code
-  return new LifeboatError(whole, `${request.blade} could not ${request.step}`, { cause })
+  return new LifeboatError(whole, `${request.blade} could not ${VERBS[request.step] ?? request.step}`, {
+    cause,
+  })
 }
