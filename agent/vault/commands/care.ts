@@ -52,11 +52,11 @@ function addVerify(program: Command, context: VaultCommandContext): void {
     })
 }
 
-/** What is wrong, what follows from it, what to do: as a scrub says it. */
+/** What is wrong, what follows from it, what to do: as a scrub says it, without its code, which is one for corrupt and missing chunks. */
 function renderDamaged(point: PointSummary, report: CheckReport, problems: readonly VaultProblem[]): string {
   return [
     `${point.vm}@${point.point} is damaged: ${report.bad.length} of ${report.chunks} chunks are missing or corrupt`,
-    ...problems.map(({ code, text }) => `  ${code}: ${text}`),
+    ...problems.map(({ text }) => `  ${text}`),
   ].join('\n')
 }
 

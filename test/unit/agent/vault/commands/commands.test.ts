@@ -289,7 +289,7 @@ test('verify tells a damaged restore point by its exit code, and scrub names it'
   assert.equal(verified.exitCode, 1)
   assert.match(
     verified.out,
-    /is damaged: 1 of 3 chunks are missing or corrupt\n {2}chunk-corrupt: chunk .* does not hold .* cannot be restored until a backup brings it again/,
+    /is damaged: 1 of 3 chunks are missing or corrupt\n {2}chunk .* does not hold .* cannot be restored until a backup brings it again/,
   )
   assert.ok(!existsSync(join(bench.vault, 'store', chunkPath(index.idAt(0)))))
   rmSync(join(bench.vault, 'store', chunkPath(index.idAt(1))))
