@@ -28,13 +28,15 @@ export async function backUp(lab: Lab, vm: string): Promise<Operation> {
 
 /** The disk of a restore point as the vault gives it out, read on the depot by its own program. */
 export async function exportedRing(lab: Lab, ref: string, target: string): Promise<RingReport> {
-  const folder = '/root/export'
-  await lab.mustExec('depot', ['rm', '-rf', folder])
-  const argv = ['lifeboat-vault', 'export', ref, '--format', 'raw', '--to', folder, '--vault', VAULT_DIR]
+  const place = '/root/export'
+  await lab.mustExec('depot', ['rm', '-rf', place])
+  const argv = ['lifeboat-vault', 'export', ref, '--format', 'raw', '--to', place, '--vault', VAULT_DIR]
   await lab.mustExec('depot', argv, { timeoutMs: 120_000 })
-  const name = (await lab.mustExec('depot', ['ls', folder])).split('\n').find(file => file.includes(target))
-  assert.ok(name !== undefined, `the export of ${ref} has no ${target}`)
-  const image = await lab.exec('depot', ['cat', `${folder}/${name}`], { timeoutMs: 120_000 })
+  // One disk becomes that file, several a folder of them.
+  const files = (await lab.mustExec('depot', ['find', place, '-type', 'f'])).split('\n').filter(Boolean)
+  const file = files.find(path => path === place || path.includes(target))
+  assert.ok(file !== undefined, `the export of ${ref} has no ${target}: ${files.join(' ')}`)
+  const image = await lab.exec('depot', ['cat', file], { timeoutMs: 120_000 })
   return checkRing(image.stdout)
 }
 
