@@ -28,14 +28,10 @@ export async function backUp(lab: Lab, vm: string): Promise<Operation> {
 
 /** The disk of a restore point as the vault gives it out, read on the depot by its own program. */
 export async function exportedRing(lab: Lab, ref: string, target: string): Promise<RingReport> {
-  const place = '/root/export'
-  await lab.mustExec('depot', ['rm', '-rf', place])
-  const argv = ['lifeboat-vault', 'export', ref, '--format', 'raw', '--to', place, '--vault', VAULT_DIR]
-  await lab.mustExec('depot', argv, { timeoutMs: 120_000 })
-  // One disk becomes that file, several a folder of them.
-  const files = (await lab.mustExec('depot', ['find', place, '-type', 'f'])).split('\n').filter(Boolean)
-  const file = files.find(path => path === place || path.includes(target))
-  assert.ok(file !== undefined, `the export of ${ref} has no ${target}: ${files.join(' ')}`)
+  const file = '/root/export.raw'
+  await lab.mustExec('depot', ['rm', '-f', file])
+  const what = ['export', ref, '--disk', target, '--format', 'raw', '--to', file, '--vault', VAULT_DIR]
+  await lab.mustExec('depot', ['lifeboat-vault', ...what], { timeoutMs: 120_000 })
   const image = await lab.exec('depot', ['cat', file], { timeoutMs: 120_000 })
   return checkRing(image.stdout)
 }
