@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { LabError } from '../lab/errors.ts'
 import { must } from '../lab/run.ts'
@@ -16,8 +16,8 @@ export async function compareBackups(rounds: number, withLarge: boolean): Promis
   const say = (text: string): void => void process.stdout.write(`${text}\n`)
   const images = await makeImages(say)
   const { peers, resticVersion } = await findPeers(say)
-  const work = join(benchCache(), 'work')
-  rmSync(work, { recursive: true, force: true })
+  // Of its own: what a run left that was killed is not deleted now, see below.
+  const work = join(benchCache(), `work-${process.pid}`)
   mkdirSync(work, { recursive: true })
   const programs = await bundlePrograms(join(work, 'programs'))
   const sums = {
@@ -44,8 +44,10 @@ export async function compareBackups(rounds: number, withLarge: boolean): Promis
   const large = withLarge ? await measureLarge(work, programs, images, say) : []
   printVerdicts(found, `restic ${resticVersion}`, say)
   for (const line of large) say(line)
-  // Only now: a file system that has just deleted thousands of files looks longer for a free inode.
-  rmSync(work, { recursive: true, force: true })
+  // Only now: for six minutes after it deleted thousands of files, ext4 looks longer for each free inode.
+  for (const name of readdirSync(benchCache())) {
+    if (name.startsWith('work-')) rmSync(join(benchCache(), name), { recursive: true, force: true })
+  }
 }
 
 async function runOurs(folder: string, programs: Programs, images: BenchImages, sum: string): Promise<Round> {
