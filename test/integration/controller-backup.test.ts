@@ -246,7 +246,11 @@ describe('a fleet with a vault', () => {
       /is damaged: a chunk is missing/,
     )
     assert.deepEqual([...first.orders, ...second.orders], [], 'nothing was touched')
-    vault.add(WEB, POINT)
+    await keeps([WEB, POINT])
+    await until('it is whole again', async () => {
+      const { points } = await ask(fixture, 'listBackups', { vm: '' })
+      return points.some(each => each.point === POINT && each.state === 'whole')
+    })
     for (const agent of [first, second]) {
       agent.report({ capacity: { ...soundCapacity(), networks: ['bridge:br0'] } })
       agent.answer = order => {
