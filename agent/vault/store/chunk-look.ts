@@ -28,6 +28,8 @@ export interface ChunkVerdict {
 
 /** A sector that cannot be read, or a checksum of the file system that is wrong: that chunk is lost. */
 const MEDIA_ERRORS = new Set(['EIO', 'EBADMSG', 'EUCLEAN', 'ENODATA'])
+/** Room for the frame of a chunk of ours; larger ones get memory of their own. */
+const MEMORY_BYTES = 1024 * 1024
 /** So many at once are not bad sectors but a disk that goes away; it may come back with all of them. */
 const MOST_UNREADABLE = 100
 
@@ -39,6 +41,8 @@ const MOST_UNREADABLE = 100
  */
 export function createChunkLook({ layout, frames }: LookContext) {
   let unreadable = 0
+  /** Used again: a check reads gigabytes, and collecting them would take as long as hashing them. */
+  const memories: Buffer[] = []
   const corrupt = (error: unknown, bytes: number): ChunkVerdict => {
     const isMedia = error instanceof LifeboatError && MEDIA_ERRORS.has(fileErrorCode(error.cause))
     if (errorCode(error) !== 'bad-input' && !isMedia) throw error
@@ -55,8 +59,9 @@ export function createChunkLook({ layout, frames }: LookContext) {
   }
   return async (id: ChunkId, digest: Digest, sizeBytes?: number): Promise<ChunkVerdict> => {
     let bytes = 0
+    const memory = memories.pop() ?? Buffer.allocUnsafeSlow(MEMORY_BYTES)
     try {
-      const frame = await readIfThere(layout.chunk(id))
+      const frame = await readIfThere(layout.chunk(id), memory)
       if (frame === undefined) return { verdict: 'gone', bytes }
       bytes = frame.length
       const found = await frames.check(id, frame, digest, MAX_CHUNK_BYTES)
@@ -64,6 +69,8 @@ export function createChunkLook({ layout, frames }: LookContext) {
       return { verdict: isRight ? 'good' : 'other-length', bytes }
     } catch (error) {
       return corrupt(error, bytes)
+    } finally {
+      memories.push(memory)
     }
   }
 }

@@ -8,6 +8,9 @@ const access = promisify(fs.access)
 const readFile = promisify(fs.readFile)
 const writeFile = promisify(fs.writeFile)
 const rename = promisify(fs.rename)
+const open = promisify(fs.open)
+const read = promisify(fs.read)
+const close = promisify(fs.close)
 
 /** What went wrong with a file, as one of ours; a full file system is `refused`, a missing file `not-found`. */
 export function fileError(what: string, error: unknown): LifeboatError {
@@ -35,13 +38,25 @@ export async function fileExists(path: string): Promise<boolean> {
   }
 }
 
-/** The bytes of a file; undefined when there is none. */
-export async function readIfThere(path: string): Promise<Buffer | undefined> {
+/** The bytes of a file, in `memory` when they fit in there; undefined when there is none. */
+export async function readIfThere(path: string, memory?: Buffer): Promise<Buffer | undefined> {
   try {
-    return await readFile(path)
+    return (memory && (await readInto(path, memory))) ?? (await readFile(path))
   } catch (error) {
     if (fileErrorCode(error) === 'ENOENT') return undefined
     throw fileError(`cannot read ${path}`, error)
+  }
+}
+
+/** Undefined when the file is as long as the memory, or longer. */
+async function readInto(path: string, memory: Buffer): Promise<Buffer | undefined> {
+  const file = await open(path, 'r')
+  try {
+    // A short read is the end of a file that nobody writes to.
+    const { bytesRead } = await read(file, memory, 0, memory.length, 0)
+    return bytesRead < memory.length ? memory.subarray(0, bytesRead) : undefined
+  } finally {
+    await close(file)
   }
 }
 
