@@ -127,11 +127,16 @@ async function isCalm(lab: Lab): Promise<boolean> {
   return true
 }
 
-/** Moves VMs that are not where a story wants them. */
+/** Moves VMs that are not where a story wants them; those whose blade is full wait until others have left it. */
 export async function place(lab: Lab, wanted: Readonly<Record<string, string>>): Promise<void> {
-  for (const found of await vms(lab)) {
-    const to = wanted[found.name]
-    if (to !== undefined && found.blade !== to) await move(lab, found.name, to)
+  for (;;) {
+    const away = (await vms(lab)).filter(({ name, blade: at }) => (wanted[name] ?? at) !== at)
+    if (away.length === 0) return
+    const all = await blades(lab)
+    const hasRoom = (name: string) => all.some(each => each.name === name && each.vms.length < each.maxVms)
+    const next = away.find(({ name }) => hasRoom(wanted[name] ?? ''))
+    assert.ok(next !== undefined, `no place for ${away.map(({ name }) => name).join(', ')}`)
+    await move(lab, next.name, wanted[next.name] ?? '')
   }
 }
 
