@@ -128,8 +128,8 @@ async function readRuns(lanes: Lanes): Promise<'read' | 'differs'> {
   const { reading, disk, blocks } = lanes
   const { job, crew, sender, spend } = reading
   for (const run of lanes.runs) {
-    // What was offered and not asked about yet may hold all blocks.
-    if (blocks.isEmpty) sender.flush()
+    // What was offered and not asked about yet holds all blocks.
+    if (blocks.isEmpty && sender.isIdle) sender.flush()
     const block = await blocks.take()
     const start = run.from * job.chunkBytes
     const bytes = block.subarray(0, Math.min(run.count * job.chunkBytes, job.sizeBytes - start))

@@ -9,14 +9,16 @@ import { createSlab, type Slab } from './slabs.ts'
 const ASK_CHUNKS = 16
 /** Frames sent together. */
 const PUT_BYTES = 4 * 1024 * 1024
-/** One is filled, one received by the vault, and one written there. */
-const SLABS = 3
+/** One is filled, one on its way, and two written by the vault. */
+const SLABS = 4
 /** 10 MB of memory; 16 GiB of disk in chunks of 512 KiB. */
 const RECENT_IDS = 32_768
 
 /** Brings chunks to the vault that it lacks. */
 export interface Sender {
   readonly sentBytes: number
+  /** Nothing is asked about or packed; what was offered since waits for a `flush`. */
+  readonly isIdle: boolean
   /** True when the vault was already asked about that chunk: nothing is to be done. */
   knows(id: ChunkId): boolean
   /** As if nothing had been asked yet. */
@@ -42,7 +44,7 @@ export function createSender(
   crew: Crew,
   { packers, maxBytes }: { readonly packers: number; readonly maxBytes: number },
 ): Sender {
-  const lanes = Array.from({ length: packers }, () => createPacker(maxBytes))
+  const lanes = Array.from({ length: packers + 1 }, () => createPacker(maxBytes))
   const lanePool = createPool<FrameLane>(lanes, crew.signal)
   const slabs = createPool<Slab>(
     Array.from({ length: SLABS }, () => createSlab(PUT_BYTES)),
@@ -53,6 +55,14 @@ export function createSender(
   /** The one that is filled. */
   let slab: Slab | undefined
   let sentBytes = 0
+  /** Offers that were asked about and not released. */
+  let underWay = 0
+
+  /** Whoever waits for the memory of offers that nobody asks about would wait for ever. */
+  function settle(release: () => void): void {
+    release()
+    if (--underWay === 0) flush()
+  }
 
   function put(full: Slab): void {
     crew.run(async () => {
@@ -66,7 +76,7 @@ export function createSender(
   async function pack({ id, bytes, release }: Offer): Promise<void> {
     const lane = await lanePool.take()
     const frame = await lane.turn(bytes)
-    release()
+    settle(release)
     // The lane is given on only when its frame found a place: so a slow vault stops the packing.
     while (slab === undefined || !slab.add(id, frame)) {
       if (slab !== undefined) put(slab)
@@ -83,19 +93,23 @@ export function createSender(
     const missing = new Set(await session.missing(batch.map(({ id }) => id)))
     for (const offer of batch) {
       if (missing.has(offer.id)) crew.run(() => pack(offer))
-      else offer.release()
+      else settle(offer.release)
     }
   }
 
   const flush = (): void => {
     const batch = offers
     offers = []
+    underWay += batch.length
     if (batch.length > 0) crew.run(() => ask(batch))
   }
 
   return {
     get sentBytes() {
       return sentBytes
+    },
+    get isIdle() {
+      return underWay === 0
     },
     knows: id => !recent.add(id),
     forget: () => {
