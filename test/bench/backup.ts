@@ -1,8 +1,9 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { LabError } from '../lab/errors.ts'
 import { must } from '../lab/run.ts'
-import { type BenchImages, benchCache, makeImages } from './backup-images.ts'
+import { prepareGround } from './backup-ground.ts'
+import { type BenchImages, makeImages } from './backup-images.ts'
 import { measureLarge } from './backup-large.ts'
 import type { Measured } from './backup-measure.ts'
 import { bundlePrograms, type MeasuredBackup, type Programs, startOurs } from './backup-ours.ts'
@@ -14,40 +15,47 @@ const POINTS = ['20250101T020512Z', '20250102T020512Z'] as const
 /** `npm run bench -- backup`: our backup and restore against its peers, interleaved, medians of the rounds. */
 export async function compareBackups(rounds: number, withLarge: boolean): Promise<void> {
   const say = (text: string): void => void process.stdout.write(`${text}\n`)
-  const images = await makeImages(say)
+  const cached = await makeImages(say)
   const { peers, resticVersion } = await findPeers(say)
-  // Of its own: what a run left that was killed is not deleted now, see below.
-  const work = join(benchCache(), `work-${process.pid}`)
-  mkdirSync(work, { recursive: true })
-  const programs = await bundlePrograms(join(work, 'programs'))
-  const sums = {
-    night1: await sumOf(images.night1),
-    night2: await sumOf(images.night2),
-  }
-  say(`${rounds} rounds; all of them at nice 10; du counts room on the disk; load of the machine counts too`)
-  const found: Rounds = new Map()
-  for (let round = 0; round < rounds; round++) {
-    const tools = [undefined, ...peers]
-    // Whoever is first in one round is last in the next.
-    const order = tools.map((_, position) => tools[(position + round) % tools.length])
-    for (const peer of order) {
-      const folder = join(work, `${round}-${peer?.name.replaceAll(/\W/g, '') ?? 'ours'}`)
-      const stages =
-        peer === undefined
-          ? await runOurs(folder, programs, images, sums.night2)
-          : await runPeer(peer, folder, images, sums.night2)
-      const name = peer?.name ?? OURS
-      found.set(name, [...(found.get(name) ?? []), stages])
-      say(`round ${round + 1} ${name.padEnd(12)} ${describeStages(stages)}`)
+  const ground = await prepareGround(say)
+  try {
+    const programs = await bundlePrograms(join(ground.folder, 'programs'))
+    const images = await copyImages(cached, ground.folder)
+    const sum = await sumOf(images.night2)
+    say(
+      `${rounds} rounds; all of them at nice 10; du counts room on the disk; load of the machine counts too`,
+    )
+    const found: Rounds = new Map()
+    for (let round = 0; round < rounds; round++) {
+      const tools = [undefined, ...peers]
+      // Whoever is first in one round is last in the next.
+      const order = tools.map((_, position) => tools[(position + round) % tools.length])
+      for (const peer of order) {
+        const name = peer?.name ?? OURS
+        const folder = join(ground.folder, `${round}-${name.replaceAll(/\W/g, '')}`)
+        const stages =
+          peer === undefined
+            ? await runOurs(folder, programs, images, sum)
+            : await runPeer(peer, folder, images, sum)
+        found.set(name, [...(found.get(name) ?? []), stages])
+        say(`round ${round + 1} ${name.padEnd(12)} ${describeStages(stages)}`)
+      }
     }
+    const large = withLarge ? await measureLarge(ground.folder, programs, images, say) : []
+    printVerdicts(found, `restic ${resticVersion}`, say)
+    for (const line of large) say(line)
+  } finally {
+    await ground.remove()
   }
-  const large = withLarge ? await measureLarge(work, programs, images, say) : []
-  printVerdicts(found, `restic ${resticVersion}`, say)
-  for (const line of large) say(line)
-  // Only now: for six minutes after it deleted thousands of files, ext4 looks longer for each free inode.
-  for (const name of readdirSync(benchCache())) {
-    if (name.startsWith('work-')) rmSync(join(benchCache(), name), { recursive: true, force: true })
+}
+
+/** The peers get links to them, which do not reach beyond a file system. */
+async function copyImages(images: BenchImages, folder: string): Promise<BenchImages> {
+  const copies = { night1: join(folder, 'night1.img'), night2: join(folder, 'night2.img') }
+  for (const name of ['night1', 'night2'] as const) {
+    await must(['cp', '--sparse=always', images[name], copies[name]], { timeoutMs: 600_000 })
   }
+  return copies
 }
 
 async function runOurs(folder: string, programs: Programs, images: BenchImages, sum: string): Promise<Round> {
