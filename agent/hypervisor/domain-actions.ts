@@ -8,9 +8,12 @@ import type { CommandRunner } from '../../shared/exec.ts'
 import { readDomainState } from './domain-standing.ts'
 import { parseDomain } from './domain-xml.ts'
 import { ACTION_TIMEOUT_MS, type Virsh, virshError } from './virsh-command.ts'
-import { toVmState } from './virsh-text.ts'
+import { isEnding, toVmState } from './virsh-text.ts'
 
 const SHUTDOWN_POLL_MS = SECOND_MS
+/** libvirt itself gives a QEMU 10 s before it kills it, and 5 s after (virProcessKillPainfully). */
+const ENDING_LIMIT_MS = 20 * SECOND_MS
+const ENDING_POLL_MS = SECOND_MS / 4
 
 /** 'absent' when libvirt has no such VM. */
 export async function readState(virsh: Virsh, id: string): Promise<VmState | 'absent'> {
@@ -98,9 +101,16 @@ export async function undefineVm(virsh: Virsh, id: string, run: CommandRunner): 
   await dropDefinition(virsh, id, run)
 }
 
-/** See Hypervisor.destroyIncoming. */
-export async function destroyIncomingVm(virsh: Virsh, id: string, run: CommandRunner): Promise<void> {
-  const state = await readState(virsh, id)
+/**
+ * See Hypervisor.destroyIncoming. The libvirt of the target ends a VM whose migration broke by itself, and until QEMU
+ * is gone it is `in shutdown` like a guest that switches itself off: neither is to be judged before it is over.
+ */
+export async function destroyIncomingVm(
+  { virsh, clock }: { readonly virsh: Virsh; readonly clock: Clock },
+  id: string,
+  run: CommandRunner,
+): Promise<void> {
+  const state = await stateOnceEnded(virsh, id, clock)
   if (state === 'absent') return
   if (state === 'running') {
     throw new LifeboatError('refused', `VM ${id} runs here: it is no remains of a migration`)
@@ -113,6 +123,17 @@ export async function destroyIncomingVm(virsh: Virsh, id: string, run: CommandRu
     if (!answer.ok && after !== 'stopped') throw virshError(['destroy'], answer.stderr)
   }
   await dropDefinition(virsh, id, run)
+}
+
+/** The state, but not one of a QEMU that is just ending; one that does not end is called running, as it may be. */
+async function stateOnceEnded(virsh: Virsh, id: string, clock: Clock): Promise<VmState | 'absent'> {
+  const startedAt = clock.now()
+  for (;;) {
+    const state = await readDomainState(virsh, id)
+    if (state === 'absent') return state
+    if (!isEnding(state) || clock.now() - startedAt >= ENDING_LIMIT_MS) return toVmState(state)
+    await clock.sleep(ENDING_POLL_MS)
+  }
 }
 
 /** Keeps what a person might still want: the UEFI variables and the TPM state beside the (kept) volumes. */

@@ -55,6 +55,7 @@ const PAUSED_BY_MIGRATION = 2
 const SHUT_OFF_BY_MIGRATION = 4
 
 const STATE_PAUSED = 3
+const STATE_SHUTTING_DOWN = 4
 const STATE_SHUT_OFF = 5
 const SHUT_OFF_BY_CRASH = 3
 const PAUSED_BY_CRASH = 10
@@ -64,7 +65,7 @@ export function toVmState({ state, reason }: DomainState): VmState {
   switch (state) {
     case 1: // running
     case 2: // blocked on a resource
-    case 4: // in shutdown
+    case STATE_SHUTTING_DOWN:
       return 'running'
     case STATE_PAUSED:
       return reason === PAUSED_BY_CRASH ? 'crashed' : 'paused'
@@ -92,6 +93,11 @@ export function isOffForUnknownReason(state: DomainState): boolean {
 /** Paused by libvirt for a migration, not by a person. */
 export function isPausedByMigration(state: DomainState): boolean {
   return state.state === STATE_PAUSED && state.reason === PAUSED_BY_MIGRATION
+}
+
+/** QEMU is on its way out: it said SHUTDOWN, at the guest's wish or because libvirt ends it, and its process is not gone yet. */
+export function isEnding({ state }: DomainState): boolean {
+  return state === STATE_SHUTTING_DOWN
 }
 
 /** Has a QEMU process: its live definition can differ from the one on disk. */

@@ -81,7 +81,7 @@ export function createVirshHypervisor(options: VirshHypervisorOptions): Hypervis
       const words = ['autostart', parseVmId(id), ...(on ? [] : ['--disable'])]
       await virsh.text(words, { run: by, timeoutMs: ACTION_TIMEOUT_MS })
     },
-    destroyIncoming: async (id, by) => await destroyIncomingVm(virsh, parseVmId(id), by),
+    destroyIncoming: async (id, by) => await destroyIncomingVm({ virsh, clock }, parseVmId(id), by),
 
     adaptDefinition: (definition, changes) =>
       adaptDomainXml(definition, changes, consolePath(consoleDir, changes.id)),

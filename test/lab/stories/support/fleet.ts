@@ -17,6 +17,8 @@ import { waitFor } from '../../wait.ts'
 export const LOOK_MS = 1_000
 /** An operation that takes longer hangs: a move alone on a free machine takes 8 s, on a busy one a minute. */
 export const OPERATION_LIMIT_MS = 480_000
+/** A full look of an agent, should its libvirt have told nothing. */
+const REPORT_LIMIT_MS = 60_000
 /** A case closes after its hold of 30 s; a resync and a restart of an agent may come before it. */
 const CALM_LIMIT_MS = 240_000
 
@@ -52,11 +54,19 @@ export function beginMove(lab: Lab, name: string, to: string): Promise<Operation
   return lab.cliJson<Operation>(['vm', 'migrate', name, '--to', to, '--no-wait'])
 }
 
-/** Moves a VM and fails with all that the operation says unless it is done. */
+/**
+ * Moves a VM and fails with all that the operation says unless it is done. Returns when the controller has heard from
+ * the target, too: its report of the VM, first paused and then running, may come a moment after the end of the move.
+ */
 export async function move(lab: Lab, name: string, to: string): Promise<Operation> {
   const begun = await beginMove(lab, name, to)
   const found = await ended(lab, begun.id)
   assert.equal(found.state, 'done', describeOperation(found))
+  const arrived = async () => {
+    const seen = await vm(lab, name)
+    return seen.blade === to && seen.state !== 'paused'
+  }
+  await waitFor(`report of ${name} from ${to}`, arrived, REPORT_LIMIT_MS, LOOK_MS)
   return found
 }
 

@@ -305,6 +305,18 @@ describe('the life of a VM', () => {
     assert.equal(run.calls.filter(call => call.argv.includes('destroy')).length, 1)
   })
 
+  it('remains that libvirt is ending by itself are no running VM: waited for until they are gone', async () => {
+    const run = createScriptedRunner([stateIs(WEB01, 4, 0, 2), stateGone(WEB01)])
+    const clock = createHastyClock(0, Number.POSITIVE_INFINITY)
+    const options = { uri: URI, clock, log: silentLogger, bridges: async () => [] }
+    await createVirshHypervisor({ ...options, run }).destroyIncoming(WEB01, run)
+    const stuck = createScriptedRunner([stateIs(WEB01, 4)])
+    await assert.rejects(
+      createVirshHypervisor({ ...options, run: stuck }).destroyIncoming(WEB01, stuck),
+      error => errorCode(error) === 'refused',
+    )
+  })
+
   it('a definition reaches virsh in a file that only its owner may read and that is gone afterwards', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'define-'))
     const definition = goldenSections('dumpxml-batch.txt')[0] ?? ''
