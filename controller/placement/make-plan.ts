@@ -108,6 +108,7 @@ function assemble(snapshot: FleetSnapshot, blade: string, placed: Placed, head: 
     moves,
     unplaced: placed.unplaced,
     after: [...placed.rooms.values()].map(loadOf).sort((a, b) => (a.blade < b.blade ? -1 : 1)),
+    relief: [],
     nPlusOne: nPlusOneOf(vmsAfter, placed.rooms),
     expectedEndMs: Math.max(0, ...moves.map(move => move.expectedEndMs)),
   }
@@ -120,6 +121,8 @@ function inStartOrder(placements: readonly Placement[]): Placement[] {
 
 function timed(placements: readonly Placement[], rates: PlanRates, limits: PlanLimits): PlannedMove[] {
   const drafts = placements.map(({ vm, to, method, scores, rejected }) => ({
+    role: 'leaves' as const,
+    needs: [],
     vmId: vm.id,
     vm: vm.name,
     from: vm.blade,

@@ -16,11 +16,24 @@ export interface Plan {
   readonly unplaced: readonly UnplacedVm[]
   /** Every blade's load when all moves are done. */
   readonly after: readonly BladeLoad[]
+  /** What would make an infeasible plan possible, the smallest change first; empty when all are placed. */
+  readonly relief: readonly Relief[]
   readonly nPlusOne: NPlusOne
   readonly expectedEndMs: number
 }
 
+/** Why a VM is moved by a plan. */
+export const MOVE_ROLES = {
+  leaves: 'it is on the blade that is emptied, or was asked for by name',
+  'makes-room': 'it steps aside, so that another one fits',
+  balances: 'it evens out the load, or restores N+1',
+} as const
+export type MoveRole = keyof typeof MOVE_ROLES
+
 export interface PlannedMove {
+  readonly role: MoveRole
+  /** Ids of VMs whose moves must be done before: they free the room, or the rule, that this one needs. */
+  readonly needs: readonly string[]
   readonly vmId: string
   readonly vm: string
   readonly from: string
@@ -42,6 +55,17 @@ export interface BladeScore {
   readonly total: number
   /** By name of the part; the sum is the total. */
   readonly parts: Readonly<Record<string, number>>
+}
+
+/** One change that would make the plan possible. */
+export interface Relief {
+  readonly kind: 'memory' | 'storage' | 'vcpus' | 'vm-limit' | 'blade' | 'rule' | 'uncordon'
+  /** One line: '1.5 GiB more memory on any of blade04, blade05, blade06'. */
+  readonly text: string
+  /** Any one of these; empty where no blade is named. */
+  readonly blades: readonly string[]
+  /** Bytes, vCPUs, or VM places; 0 where it is no amount. */
+  readonly amount: number
 }
 
 export interface UnplacedVm {
