@@ -2,7 +2,7 @@ import type * as wire from '../../proto/gen/lifeboat/v1/admin.ts'
 import type { Reason as WireReason } from '../../proto/gen/lifeboat/v1/types.ts'
 import type { Reason } from '../../shared/domain/reason.ts'
 import { reasonToWire } from '../../shared/wire/convert.ts'
-import type { BladeScore, NPlusOne, Plan, PlannedMove } from '../placement/plan.ts'
+import type { BladeScore, NPlusOne, Plan, PlannedMove, Relief } from '../placement/plan.ts'
 import type { EvacuationRecord } from '../store/evacuations.ts'
 import type { OperationRecord } from '../store/operations.ts'
 
@@ -23,6 +23,7 @@ export function planToWire(
     after: plan.after.map(load => ({ ...load, pools: load.pools.map(pool => ({ ...pool })) })),
     nPlusOne: nPlusOneToWire(plan.nPlusOne),
     expectedEndMs: plan.expectedEndMs,
+    relief: plan.relief.map(reliefToWire),
   }
 }
 
@@ -46,7 +47,15 @@ function moveToWire(
     rejected: reasonsToWire(move.rejected),
     state: carried?.state ?? (operation === undefined ? 'planned' : moveState(operation)),
     operation: carried?.operation ?? operation?.id ?? '',
+    role: move.role,
+    needs: [...move.needs],
+    memoryBytes: move.memoryBytes,
   }
+}
+
+/** One change that would make the plan possible. */
+export function reliefToWire(relief: Relief): wire.Relief {
+  return { ...relief, blades: [...relief.blades] }
 }
 
 function moveState(operation: OperationRecord): string {

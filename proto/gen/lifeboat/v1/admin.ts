@@ -274,6 +274,19 @@ export interface Plan {
     | undefined;
   /** from its start */
   expectedEndMs: number;
+  /** what would make it possible, the smallest change first; empty when all are placed */
+  relief: Relief[];
+}
+
+export interface Relief {
+  /** memory | storage | vcpus | vm-limit | blade | rule | uncordon */
+  kind: string;
+  /** 1.5 GiB more memory on any of blade04, blade05, blade06 */
+  text: string;
+  /** any one of these; empty where none is named */
+  blades: string[];
+  /** bytes, vCPUs or VM places; 0 where it is no amount */
+  amount: number;
 }
 
 export interface Move {
@@ -294,6 +307,11 @@ export interface Move {
   /** planned | running | done | failed | skipped */
   state: string;
   operation: string;
+  /** leaves | makes-room | balances */
+  role: string;
+  /** ids of VMs whose moves must be done before */
+  needs: string[];
+  memoryBytes: number;
 }
 
 export interface Score {
@@ -320,6 +338,147 @@ export interface BladeLoad {
   memoryUsedBytes: number;
   memoryTotalBytes: number;
   pools: StoragePool[];
+}
+
+export interface CapacityRequest {
+  /** empty: all */
+  blade: string;
+}
+
+/** What the fleet has left, and what would happen if a part of it died now. */
+export interface CapacityReport {
+  nowAt: number;
+  room: FleetRoom | undefined;
+  nPlusOne:
+    | NPlusOne
+    | undefined;
+  /** blades first, then chassis, feeds, switches; each kind by name */
+  losses: Loss[];
+  /** as it is now, by name */
+  loads: BladeLoad[];
+}
+
+export interface FleetRoom {
+  blades: number;
+  /** that take VMs: up, healthy, in service */
+  bladesOpen: number;
+  /** Of the blades that take VMs: */
+  vms: number;
+  maxVms: number;
+  memoryUsedBytes: number;
+  /** beside the reserve */
+  memoryTotalBytes: number;
+  /** added up by kind and name */
+  pools: StoragePool[];
+  /** takes the largest VM; absent: none takes any */
+  roomiest: BladeLoad | undefined;
+}
+
+export interface Loss {
+  /** blade | chassis | feed | switch */
+  kind: string;
+  name: string;
+  /** that die with it */
+  blades: string[];
+  /** every VM finds a place on the others */
+  survivable: boolean;
+  /** one sentence */
+  text: string;
+  returns: Return[];
+  unplaced: Unplaced[];
+  /** names of VMs that have no verified restore point to come back from */
+  withoutPoint: string[];
+  /** until the last of `returns` is back; 0: none comes back */
+  allBackMs: number;
+  /** of the restore points that would be used; 0: none */
+  oldestPointAt: number;
+  relief: Relief[];
+}
+
+/** One VM that comes back on another blade. */
+export interface Return {
+  vm: string;
+  vmId: string;
+  from: string;
+  to: string;
+  /** empty: it has none, the place is there all the same */
+  point: string;
+  pointAt: number;
+  /** to be read from the vault */
+  bytes: number;
+  /** from the start; 0: it has no restore point */
+  backAfterMs: number;
+}
+
+export interface WhatIfRequest {
+  /** blades */
+  remove: string[];
+  addVms: NewVm[];
+  addBlades: NewBlade[];
+}
+
+export interface NewVm {
+  /** empty: new-vm */
+  name: string;
+  /** 0: 1 */
+  count: number;
+  memoryBytes: number;
+  vcpus: number;
+  disksBytes: number[];
+  /** empty: the pool that most volumes of the fleet are in */
+  pool: string;
+  networks: string[];
+}
+
+export interface NewBlade {
+  /** a blade of the fleet */
+  like: string;
+  /** empty: new-blade */
+  name: string;
+  /** 0: 1 */
+  count: number;
+  /** 0: as that blade */
+  memoryBytes: number;
+  maxVms: number;
+  /** empty: as that blade */
+  chassis: string;
+}
+
+export interface WhatIfReport {
+  /** every VM of the removed blades and every new one has a place */
+  fits: boolean;
+  /** one sentence */
+  text: string;
+  /** what was changed, in words */
+  changes: string[];
+  /** of the VMs of removed blades and of those that step aside; `from` is empty for new ones */
+  moves: Move[];
+  unplaced: Unplaced[];
+  relief: Relief[];
+  nPlusOneBefore: NPlusOne | undefined;
+  nPlusOneAfter: NPlusOne | undefined;
+  roomBefore: FleetRoom | undefined;
+  roomAfter: FleetRoom | undefined;
+  after: BladeLoad[];
+}
+
+export interface Rebalance {
+  /** without moves: nothing is worth one */
+  plan:
+    | Plan
+    | undefined;
+  /** one sentence: what is gained, or why nothing is moved */
+  text: string;
+  nPlusOneBefore:
+    | NPlusOne
+    | undefined;
+  /** share of its memory that the fullest blade uses */
+  highestLoadBefore: number;
+  highestLoadAfter: number;
+  /** VMs that stay out of it, each with the reason */
+  leftAlone: string[];
+  /** only when applied */
+  operation: Operation | undefined;
 }
 
 export interface ListOperationsRequest {
@@ -3058,6 +3217,7 @@ function createBasePlan(): Plan {
     after: [],
     nPlusOne: undefined,
     expectedEndMs: 0,
+    relief: [],
   };
 }
 
@@ -3092,6 +3252,9 @@ export const Plan: MessageFns<Plan> = {
     }
     if (message.expectedEndMs !== 0) {
       writer.uint32(80).int64(message.expectedEndMs);
+    }
+    for (const v of message.relief) {
+      Relief.encode(v!, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -3189,6 +3352,14 @@ export const Plan: MessageFns<Plan> = {
             message.expectedEndMs = longToNumber(reader.int64());
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.relief.push(Relief.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3218,6 +3389,98 @@ export const Plan: MessageFns<Plan> = {
       ? NPlusOne.fromPartial(object.nPlusOne)
       : undefined;
     message.expectedEndMs = object.expectedEndMs ?? 0;
+    message.relief = object.relief?.map((e) => Relief.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRelief(): Relief {
+  return { kind: "", text: "", blades: [], amount: 0 };
+}
+
+export const Relief: MessageFns<Relief> = {
+  encode(message: Relief, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.text !== "") {
+      writer.uint32(18).string(message.text);
+    }
+    for (const v of message.blades) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.amount !== 0) {
+      writer.uint32(32).int64(message.amount);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Relief {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRelief();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.blades.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.amount = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Relief>, I>>(base?: I): Relief {
+    return Relief.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Relief>, I>>(object: I): Relief {
+    const message = createBaseRelief();
+    message.kind = object.kind ?? "";
+    message.text = object.text ?? "";
+    message.blades = object.blades?.map((e) => e) || [];
+    message.amount = object.amount ?? 0;
     return message;
   },
 };
@@ -3236,6 +3499,9 @@ function createBaseMove(): Move {
     rejected: [],
     state: "",
     operation: "",
+    role: "",
+    needs: [],
+    memoryBytes: 0,
   };
 }
 
@@ -3276,6 +3542,15 @@ export const Move: MessageFns<Move> = {
     }
     if (message.operation !== "") {
       writer.uint32(98).string(message.operation);
+    }
+    if (message.role !== "") {
+      writer.uint32(106).string(message.role);
+    }
+    for (const v of message.needs) {
+      writer.uint32(114).string(v!);
+    }
+    if (message.memoryBytes !== 0) {
+      writer.uint32(120).int64(message.memoryBytes);
     }
     return writer;
   },
@@ -3389,6 +3664,30 @@ export const Move: MessageFns<Move> = {
             message.operation = reader.string();
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.needs.push(reader.string());
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.memoryBytes = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3418,6 +3717,9 @@ export const Move: MessageFns<Move> = {
     message.rejected = object.rejected?.map((e) => Reason.fromPartial(e)) || [];
     message.state = object.state ?? "";
     message.operation = object.operation ?? "";
+    message.role = object.role ?? "";
+    message.needs = object.needs?.map((e) => e) || [];
+    message.memoryBytes = object.memoryBytes ?? 0;
     return message;
   },
 };
@@ -3769,6 +4071,1311 @@ export const BladeLoad: MessageFns<BladeLoad> = {
     message.memoryUsedBytes = object.memoryUsedBytes ?? 0;
     message.memoryTotalBytes = object.memoryTotalBytes ?? 0;
     message.pools = object.pools?.map((e) => StoragePool.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCapacityRequest(): CapacityRequest {
+  return { blade: "" };
+}
+
+export const CapacityRequest: MessageFns<CapacityRequest> = {
+  encode(message: CapacityRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.blade !== "") {
+      writer.uint32(10).string(message.blade);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CapacityRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCapacityRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.blade = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CapacityRequest>, I>>(base?: I): CapacityRequest {
+    return CapacityRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CapacityRequest>, I>>(object: I): CapacityRequest {
+    const message = createBaseCapacityRequest();
+    message.blade = object.blade ?? "";
+    return message;
+  },
+};
+
+function createBaseCapacityReport(): CapacityReport {
+  return { nowAt: 0, room: undefined, nPlusOne: undefined, losses: [], loads: [] };
+}
+
+export const CapacityReport: MessageFns<CapacityReport> = {
+  encode(message: CapacityReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nowAt !== 0) {
+      writer.uint32(8).int64(message.nowAt);
+    }
+    if (message.room !== undefined) {
+      FleetRoom.encode(message.room, writer.uint32(18).fork()).join();
+    }
+    if (message.nPlusOne !== undefined) {
+      NPlusOne.encode(message.nPlusOne, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.losses) {
+      Loss.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.loads) {
+      BladeLoad.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CapacityReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCapacityReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.nowAt = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.room = FleetRoom.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nPlusOne = NPlusOne.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.losses.push(Loss.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.loads.push(BladeLoad.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CapacityReport>, I>>(base?: I): CapacityReport {
+    return CapacityReport.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CapacityReport>, I>>(object: I): CapacityReport {
+    const message = createBaseCapacityReport();
+    message.nowAt = object.nowAt ?? 0;
+    message.room = (object.room !== undefined && object.room !== null) ? FleetRoom.fromPartial(object.room) : undefined;
+    message.nPlusOne = (object.nPlusOne !== undefined && object.nPlusOne !== null)
+      ? NPlusOne.fromPartial(object.nPlusOne)
+      : undefined;
+    message.losses = object.losses?.map((e) => Loss.fromPartial(e)) || [];
+    message.loads = object.loads?.map((e) => BladeLoad.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFleetRoom(): FleetRoom {
+  return {
+    blades: 0,
+    bladesOpen: 0,
+    vms: 0,
+    maxVms: 0,
+    memoryUsedBytes: 0,
+    memoryTotalBytes: 0,
+    pools: [],
+    roomiest: undefined,
+  };
+}
+
+export const FleetRoom: MessageFns<FleetRoom> = {
+  encode(message: FleetRoom, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.blades !== 0) {
+      writer.uint32(8).int32(message.blades);
+    }
+    if (message.bladesOpen !== 0) {
+      writer.uint32(16).int32(message.bladesOpen);
+    }
+    if (message.vms !== 0) {
+      writer.uint32(24).int32(message.vms);
+    }
+    if (message.maxVms !== 0) {
+      writer.uint32(32).int32(message.maxVms);
+    }
+    if (message.memoryUsedBytes !== 0) {
+      writer.uint32(40).int64(message.memoryUsedBytes);
+    }
+    if (message.memoryTotalBytes !== 0) {
+      writer.uint32(48).int64(message.memoryTotalBytes);
+    }
+    for (const v of message.pools) {
+      StoragePool.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.roomiest !== undefined) {
+      BladeLoad.encode(message.roomiest, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FleetRoom {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFleetRoom();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.blades = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.bladesOpen = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.vms = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.maxVms = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.memoryUsedBytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.memoryTotalBytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.pools.push(StoragePool.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.roomiest = BladeLoad.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FleetRoom>, I>>(base?: I): FleetRoom {
+    return FleetRoom.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FleetRoom>, I>>(object: I): FleetRoom {
+    const message = createBaseFleetRoom();
+    message.blades = object.blades ?? 0;
+    message.bladesOpen = object.bladesOpen ?? 0;
+    message.vms = object.vms ?? 0;
+    message.maxVms = object.maxVms ?? 0;
+    message.memoryUsedBytes = object.memoryUsedBytes ?? 0;
+    message.memoryTotalBytes = object.memoryTotalBytes ?? 0;
+    message.pools = object.pools?.map((e) => StoragePool.fromPartial(e)) || [];
+    message.roomiest = (object.roomiest !== undefined && object.roomiest !== null)
+      ? BladeLoad.fromPartial(object.roomiest)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseLoss(): Loss {
+  return {
+    kind: "",
+    name: "",
+    blades: [],
+    survivable: false,
+    text: "",
+    returns: [],
+    unplaced: [],
+    withoutPoint: [],
+    allBackMs: 0,
+    oldestPointAt: 0,
+    relief: [],
+  };
+}
+
+export const Loss: MessageFns<Loss> = {
+  encode(message: Loss, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    for (const v of message.blades) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.survivable !== false) {
+      writer.uint32(32).bool(message.survivable);
+    }
+    if (message.text !== "") {
+      writer.uint32(42).string(message.text);
+    }
+    for (const v of message.returns) {
+      Return.encode(v!, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.unplaced) {
+      Unplaced.encode(v!, writer.uint32(58).fork()).join();
+    }
+    for (const v of message.withoutPoint) {
+      writer.uint32(66).string(v!);
+    }
+    if (message.allBackMs !== 0) {
+      writer.uint32(72).int64(message.allBackMs);
+    }
+    if (message.oldestPointAt !== 0) {
+      writer.uint32(80).int64(message.oldestPointAt);
+    }
+    for (const v of message.relief) {
+      Relief.encode(v!, writer.uint32(90).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Loss {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLoss();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.blades.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.survivable = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.returns.push(Return.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.unplaced.push(Unplaced.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.withoutPoint.push(reader.string());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.allBackMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.oldestPointAt = longToNumber(reader.int64());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.relief.push(Relief.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Loss>, I>>(base?: I): Loss {
+    return Loss.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Loss>, I>>(object: I): Loss {
+    const message = createBaseLoss();
+    message.kind = object.kind ?? "";
+    message.name = object.name ?? "";
+    message.blades = object.blades?.map((e) => e) || [];
+    message.survivable = object.survivable ?? false;
+    message.text = object.text ?? "";
+    message.returns = object.returns?.map((e) => Return.fromPartial(e)) || [];
+    message.unplaced = object.unplaced?.map((e) => Unplaced.fromPartial(e)) || [];
+    message.withoutPoint = object.withoutPoint?.map((e) => e) || [];
+    message.allBackMs = object.allBackMs ?? 0;
+    message.oldestPointAt = object.oldestPointAt ?? 0;
+    message.relief = object.relief?.map((e) => Relief.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseReturn(): Return {
+  return { vm: "", vmId: "", from: "", to: "", point: "", pointAt: 0, bytes: 0, backAfterMs: 0 };
+}
+
+export const Return: MessageFns<Return> = {
+  encode(message: Return, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vm !== "") {
+      writer.uint32(10).string(message.vm);
+    }
+    if (message.vmId !== "") {
+      writer.uint32(18).string(message.vmId);
+    }
+    if (message.from !== "") {
+      writer.uint32(26).string(message.from);
+    }
+    if (message.to !== "") {
+      writer.uint32(34).string(message.to);
+    }
+    if (message.point !== "") {
+      writer.uint32(42).string(message.point);
+    }
+    if (message.pointAt !== 0) {
+      writer.uint32(48).int64(message.pointAt);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(56).int64(message.bytes);
+    }
+    if (message.backAfterMs !== 0) {
+      writer.uint32(64).int64(message.backAfterMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Return {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReturn();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vm = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.vmId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.point = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.pointAt = longToNumber(reader.int64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.backAfterMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Return>, I>>(base?: I): Return {
+    return Return.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Return>, I>>(object: I): Return {
+    const message = createBaseReturn();
+    message.vm = object.vm ?? "";
+    message.vmId = object.vmId ?? "";
+    message.from = object.from ?? "";
+    message.to = object.to ?? "";
+    message.point = object.point ?? "";
+    message.pointAt = object.pointAt ?? 0;
+    message.bytes = object.bytes ?? 0;
+    message.backAfterMs = object.backAfterMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseWhatIfRequest(): WhatIfRequest {
+  return { remove: [], addVms: [], addBlades: [] };
+}
+
+export const WhatIfRequest: MessageFns<WhatIfRequest> = {
+  encode(message: WhatIfRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.remove) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.addVms) {
+      NewVm.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.addBlades) {
+      NewBlade.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WhatIfRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWhatIfRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.remove.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.addVms.push(NewVm.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.addBlades.push(NewBlade.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<WhatIfRequest>, I>>(base?: I): WhatIfRequest {
+    return WhatIfRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<WhatIfRequest>, I>>(object: I): WhatIfRequest {
+    const message = createBaseWhatIfRequest();
+    message.remove = object.remove?.map((e) => e) || [];
+    message.addVms = object.addVms?.map((e) => NewVm.fromPartial(e)) || [];
+    message.addBlades = object.addBlades?.map((e) => NewBlade.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseNewVm(): NewVm {
+  return { name: "", count: 0, memoryBytes: 0, vcpus: 0, disksBytes: [], pool: "", networks: [] };
+}
+
+export const NewVm: MessageFns<NewVm> = {
+  encode(message: NewVm, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.count !== 0) {
+      writer.uint32(16).int32(message.count);
+    }
+    if (message.memoryBytes !== 0) {
+      writer.uint32(24).int64(message.memoryBytes);
+    }
+    if (message.vcpus !== 0) {
+      writer.uint32(32).int32(message.vcpus);
+    }
+    if (message.disksBytes.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.disksBytes) {
+        writer.int64(v);
+      }
+      writer.join();
+    }
+    if (message.pool !== "") {
+      writer.uint32(50).string(message.pool);
+    }
+    for (const v of message.networks) {
+      writer.uint32(58).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NewVm {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNewVm();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.memoryBytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.vcpus = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag === 40) {
+              message.disksBytes.push(longToNumber(reader.int64()));
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.disksBytes.push(longToNumber(reader.int64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.pool = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.networks.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<NewVm>, I>>(base?: I): NewVm {
+    return NewVm.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<NewVm>, I>>(object: I): NewVm {
+    const message = createBaseNewVm();
+    message.name = object.name ?? "";
+    message.count = object.count ?? 0;
+    message.memoryBytes = object.memoryBytes ?? 0;
+    message.vcpus = object.vcpus ?? 0;
+    message.disksBytes = object.disksBytes?.map((e) => e) || [];
+    message.pool = object.pool ?? "";
+    message.networks = object.networks?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseNewBlade(): NewBlade {
+  return { like: "", name: "", count: 0, memoryBytes: 0, maxVms: 0, chassis: "" };
+}
+
+export const NewBlade: MessageFns<NewBlade> = {
+  encode(message: NewBlade, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.like !== "") {
+      writer.uint32(10).string(message.like);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.count !== 0) {
+      writer.uint32(24).int32(message.count);
+    }
+    if (message.memoryBytes !== 0) {
+      writer.uint32(32).int64(message.memoryBytes);
+    }
+    if (message.maxVms !== 0) {
+      writer.uint32(40).int32(message.maxVms);
+    }
+    if (message.chassis !== "") {
+      writer.uint32(50).string(message.chassis);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NewBlade {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNewBlade();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.like = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.count = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.memoryBytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.maxVms = reader.int32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.chassis = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<NewBlade>, I>>(base?: I): NewBlade {
+    return NewBlade.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<NewBlade>, I>>(object: I): NewBlade {
+    const message = createBaseNewBlade();
+    message.like = object.like ?? "";
+    message.name = object.name ?? "";
+    message.count = object.count ?? 0;
+    message.memoryBytes = object.memoryBytes ?? 0;
+    message.maxVms = object.maxVms ?? 0;
+    message.chassis = object.chassis ?? "";
+    return message;
+  },
+};
+
+function createBaseWhatIfReport(): WhatIfReport {
+  return {
+    fits: false,
+    text: "",
+    changes: [],
+    moves: [],
+    unplaced: [],
+    relief: [],
+    nPlusOneBefore: undefined,
+    nPlusOneAfter: undefined,
+    roomBefore: undefined,
+    roomAfter: undefined,
+    after: [],
+  };
+}
+
+export const WhatIfReport: MessageFns<WhatIfReport> = {
+  encode(message: WhatIfReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.fits !== false) {
+      writer.uint32(8).bool(message.fits);
+    }
+    if (message.text !== "") {
+      writer.uint32(18).string(message.text);
+    }
+    for (const v of message.changes) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.moves) {
+      Move.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.unplaced) {
+      Unplaced.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.relief) {
+      Relief.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.nPlusOneBefore !== undefined) {
+      NPlusOne.encode(message.nPlusOneBefore, writer.uint32(58).fork()).join();
+    }
+    if (message.nPlusOneAfter !== undefined) {
+      NPlusOne.encode(message.nPlusOneAfter, writer.uint32(66).fork()).join();
+    }
+    if (message.roomBefore !== undefined) {
+      FleetRoom.encode(message.roomBefore, writer.uint32(74).fork()).join();
+    }
+    if (message.roomAfter !== undefined) {
+      FleetRoom.encode(message.roomAfter, writer.uint32(82).fork()).join();
+    }
+    for (const v of message.after) {
+      BladeLoad.encode(v!, writer.uint32(90).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WhatIfReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWhatIfReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.fits = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.changes.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.moves.push(Move.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.unplaced.push(Unplaced.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.relief.push(Relief.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.nPlusOneBefore = NPlusOne.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.nPlusOneAfter = NPlusOne.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.roomBefore = FleetRoom.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.roomAfter = FleetRoom.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.after.push(BladeLoad.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<WhatIfReport>, I>>(base?: I): WhatIfReport {
+    return WhatIfReport.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<WhatIfReport>, I>>(object: I): WhatIfReport {
+    const message = createBaseWhatIfReport();
+    message.fits = object.fits ?? false;
+    message.text = object.text ?? "";
+    message.changes = object.changes?.map((e) => e) || [];
+    message.moves = object.moves?.map((e) => Move.fromPartial(e)) || [];
+    message.unplaced = object.unplaced?.map((e) => Unplaced.fromPartial(e)) || [];
+    message.relief = object.relief?.map((e) => Relief.fromPartial(e)) || [];
+    message.nPlusOneBefore = (object.nPlusOneBefore !== undefined && object.nPlusOneBefore !== null)
+      ? NPlusOne.fromPartial(object.nPlusOneBefore)
+      : undefined;
+    message.nPlusOneAfter = (object.nPlusOneAfter !== undefined && object.nPlusOneAfter !== null)
+      ? NPlusOne.fromPartial(object.nPlusOneAfter)
+      : undefined;
+    message.roomBefore = (object.roomBefore !== undefined && object.roomBefore !== null)
+      ? FleetRoom.fromPartial(object.roomBefore)
+      : undefined;
+    message.roomAfter = (object.roomAfter !== undefined && object.roomAfter !== null)
+      ? FleetRoom.fromPartial(object.roomAfter)
+      : undefined;
+    message.after = object.after?.map((e) => BladeLoad.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRebalance(): Rebalance {
+  return {
+    plan: undefined,
+    text: "",
+    nPlusOneBefore: undefined,
+    highestLoadBefore: 0,
+    highestLoadAfter: 0,
+    leftAlone: [],
+    operation: undefined,
+  };
+}
+
+export const Rebalance: MessageFns<Rebalance> = {
+  encode(message: Rebalance, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.plan !== undefined) {
+      Plan.encode(message.plan, writer.uint32(10).fork()).join();
+    }
+    if (message.text !== "") {
+      writer.uint32(18).string(message.text);
+    }
+    if (message.nPlusOneBefore !== undefined) {
+      NPlusOne.encode(message.nPlusOneBefore, writer.uint32(26).fork()).join();
+    }
+    if (message.highestLoadBefore !== 0) {
+      writer.uint32(33).double(message.highestLoadBefore);
+    }
+    if (message.highestLoadAfter !== 0) {
+      writer.uint32(41).double(message.highestLoadAfter);
+    }
+    for (const v of message.leftAlone) {
+      writer.uint32(50).string(v!);
+    }
+    if (message.operation !== undefined) {
+      Operation.encode(message.operation, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Rebalance {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRebalance();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.plan = Plan.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nPlusOneBefore = NPlusOne.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.highestLoadBefore = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.highestLoadAfter = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.leftAlone.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.operation = Operation.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Rebalance>, I>>(base?: I): Rebalance {
+    return Rebalance.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Rebalance>, I>>(object: I): Rebalance {
+    const message = createBaseRebalance();
+    message.plan = (object.plan !== undefined && object.plan !== null) ? Plan.fromPartial(object.plan) : undefined;
+    message.text = object.text ?? "";
+    message.nPlusOneBefore = (object.nPlusOneBefore !== undefined && object.nPlusOneBefore !== null)
+      ? NPlusOne.fromPartial(object.nPlusOneBefore)
+      : undefined;
+    message.highestLoadBefore = object.highestLoadBefore ?? 0;
+    message.highestLoadAfter = object.highestLoadAfter ?? 0;
+    message.leftAlone = object.leftAlone?.map((e) => e) || [];
+    message.operation = (object.operation !== undefined && object.operation !== null)
+      ? Operation.fromPartial(object.operation)
+      : undefined;
     return message;
   },
 };
@@ -6799,6 +8406,42 @@ export const AdminService = {
     responseSerialize: (value: CollectReport): Buffer => Buffer.from(CollectReport.encode(value).finish()),
     responseDeserialize: (value: Buffer): CollectReport => CollectReport.decode(value),
   },
+  getCapacity: {
+    path: "/lifeboat.v1.Admin/GetCapacity" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CapacityRequest): Buffer => Buffer.from(CapacityRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CapacityRequest => CapacityRequest.decode(value),
+    responseSerialize: (value: CapacityReport): Buffer => Buffer.from(CapacityReport.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CapacityReport => CapacityReport.decode(value),
+  },
+  whatIf: {
+    path: "/lifeboat.v1.Admin/WhatIf" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: WhatIfRequest): Buffer => Buffer.from(WhatIfRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WhatIfRequest => WhatIfRequest.decode(value),
+    responseSerialize: (value: WhatIfReport): Buffer => Buffer.from(WhatIfReport.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WhatIfReport => WhatIfReport.decode(value),
+  },
+  planRebalance: {
+    path: "/lifeboat.v1.Admin/PlanRebalance" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
+    requestDeserialize: (value: Buffer): Empty => Empty.decode(value),
+    responseSerialize: (value: Rebalance): Buffer => Buffer.from(Rebalance.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Rebalance => Rebalance.decode(value),
+  },
+  applyRebalance: {
+    path: "/lifeboat.v1.Admin/ApplyRebalance" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
+    requestDeserialize: (value: Buffer): Empty => Empty.decode(value),
+    responseSerialize: (value: Rebalance): Buffer => Buffer.from(Rebalance.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Rebalance => Rebalance.decode(value),
+  },
 } as const;
 
 export interface AdminServer extends UntypedServiceImplementation {
@@ -6842,6 +8485,10 @@ export interface AdminServer extends UntypedServiceImplementation {
   listVaults: handleUnaryCall<Empty, VaultList>;
   scrubVault: handleUnaryCall<ScrubVaultRequest, VaultView>;
   collectVault: handleUnaryCall<CollectVaultRequest, CollectReport>;
+  getCapacity: handleUnaryCall<CapacityRequest, CapacityReport>;
+  whatIf: handleUnaryCall<WhatIfRequest, WhatIfReport>;
+  planRebalance: handleUnaryCall<Empty, Rebalance>;
+  applyRebalance: handleUnaryCall<Empty, Rebalance>;
 }
 
 export interface AdminClient extends Client {
@@ -7399,6 +9046,60 @@ export interface AdminClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CollectReport) => void,
+  ): ClientUnaryCall;
+  getCapacity(
+    request: CapacityRequest,
+    callback: (error: ServiceError | null, response: CapacityReport) => void,
+  ): ClientUnaryCall;
+  getCapacity(
+    request: CapacityRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CapacityReport) => void,
+  ): ClientUnaryCall;
+  getCapacity(
+    request: CapacityRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CapacityReport) => void,
+  ): ClientUnaryCall;
+  whatIf(
+    request: WhatIfRequest,
+    callback: (error: ServiceError | null, response: WhatIfReport) => void,
+  ): ClientUnaryCall;
+  whatIf(
+    request: WhatIfRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: WhatIfReport) => void,
+  ): ClientUnaryCall;
+  whatIf(
+    request: WhatIfRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: WhatIfReport) => void,
+  ): ClientUnaryCall;
+  planRebalance(request: Empty, callback: (error: ServiceError | null, response: Rebalance) => void): ClientUnaryCall;
+  planRebalance(
+    request: Empty,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Rebalance) => void,
+  ): ClientUnaryCall;
+  planRebalance(
+    request: Empty,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Rebalance) => void,
+  ): ClientUnaryCall;
+  applyRebalance(request: Empty, callback: (error: ServiceError | null, response: Rebalance) => void): ClientUnaryCall;
+  applyRebalance(
+    request: Empty,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Rebalance) => void,
+  ): ClientUnaryCall;
+  applyRebalance(
+    request: Empty,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Rebalance) => void,
   ): ClientUnaryCall;
 }
 
