@@ -30,7 +30,7 @@ export interface RestoreWish extends VolumeWish {
   readonly override: boolean
   /** Only into room that is free, without dropping what was kept after a move (boot tests; rule 3). */
   readonly sparesKept: boolean
-  /** Only where every blade could still be emptied onto the others beside it (boot tests). */
+  /** Only where any one blade may still fail beside it (boot tests). */
   readonly besideNPlusOne: boolean
 }
 
@@ -113,7 +113,7 @@ function lostNPlusOne(room: Room, vm: VmView, snapshot: FleetSnapshot, rooms: Ro
     {
       code: 'memory-short',
       blade: room.blade.name,
-      text: `with ${vm.name} on ${room.blade.name} the fleet ${nPlusOne.text}`,
+      text: `with ${vm.name} on ${room.blade.name} ${nPlusOne.text}`,
     },
   ]
 }

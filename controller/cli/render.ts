@@ -14,9 +14,9 @@ export function renderShare(usedBytes: number, totalBytes: number): string {
   return totalBytes === 0 ? '' : `${formatBytes(usedBytes)} of ${formatBytes(totalBytes)}`
 }
 
-/** A sentence: could each blade be emptied? `when` stands before it: `afterwards `. */
-export function renderNPlusOne({ kept, text }: NPlusOne, when = ''): string {
-  const sentence = `${when}${kept ? '' : 'these blades '}${text}`
+/** A sentence: could any one blade be lost? `when` stands before it: `afterwards `. */
+export function renderNPlusOne({ text }: NPlusOne, when = ''): string {
+  const sentence = `${when}${text}`
   return `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}.`
 }
 

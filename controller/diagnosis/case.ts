@@ -23,7 +23,7 @@ export const CASE_CODES = {
   'vm-name-ambiguous': 'two VMs of the fleet have the same name',
   'evacuation-incomplete': 'an evacuation ended and VMs are left on the blade',
   'operation-needs-admin': 'an operation ended half way',
-  'n-plus-one-lost': 'a blade could not be emptied onto the others',
+  'n-plus-one-lost': 'should a certain blade die, not all its VMs would find a place',
   'agent-version': 'an agent was refused for its protocol version',
   'backup-overdue': 'the newest restore point of a VM is too old',
   'backup-failed': 'the backup of a VM failed several times in a row',

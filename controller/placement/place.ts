@@ -1,6 +1,7 @@
 import type { Method } from '../../shared/domain/operation.ts'
 import type { Reason } from '../../shared/domain/reason.ts'
 import type { VmView } from '../fleet/snapshot.ts'
+import type { Purpose } from './filters.ts'
 import { bladeReasons } from './gate.ts'
 import { methodOf, vmObstacles } from './movable.ts'
 import type { BladeScore, UnplacedVm } from './plan.ts'
@@ -27,6 +28,8 @@ export interface PlaceOptions {
   /** Only this blade will do. */
   readonly only?: string
   readonly override?: boolean
+  /** `restore`: they come from their restore points, whatever keeps them from moving. Default `move`. */
+  readonly purpose?: Extract<Purpose, 'move' | 'restore'>
 }
 
 /**
@@ -39,8 +42,9 @@ export function placeAll(vms: readonly VmView[], rooms: Rooms, options: PlaceOpt
   const unplaced: UnplacedVm[] = []
   let current = rooms
   for (const vm of vms.toSorted(compareVms)) {
-    const own = vmObstacles(vm, 'move')
-    const method = methodOf(vm)
+    const purpose = options.purpose ?? 'move'
+    const own = vmObstacles(vm, purpose)
+    const method = purpose === 'restore' ? 'recover' : methodOf(vm)
     const { scores, rejected } = rank(vm, current, options)
     const best = scores[0]
     if (own.length > 0 || best === undefined || method === undefined) {
@@ -68,7 +72,7 @@ function rank(
   const scores: BladeScore[] = []
   const rejected: Reason[] = []
   for (const room of candidates(vm, rooms, options.only)) {
-    const reasons = bladeReasons(room, vm, 'move', options.override ?? false)
+    const reasons = bladeReasons(room, vm, options.purpose ?? 'move', options.override ?? false)
     if (reasons.length === 0) scores.push(scoreRoom(room, vm))
     else rejected.push(...reasons)
   }

@@ -83,7 +83,7 @@ export interface BladeLoad {
   readonly pools: readonly StoragePool[]
 }
 
-/** N+1: for every blade an evacuation plan onto the others exists. One checker for status, planner and alerts. */
+/** N+1: should any one blade die, all its VMs find a place on the others. One checker for status, planner and alerts. */
 export interface NPlusOne {
   readonly kept: boolean
   readonly text: string

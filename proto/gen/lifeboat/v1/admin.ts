@@ -77,7 +77,7 @@ export interface BackupOverview {
 }
 
 export interface NPlusOne {
-  /** every blade could be emptied onto the others */
+  /** any one blade may fail: the others have room for its VMs */
   kept: boolean;
   text: string;
   /** blades whose VMs would not all fit elsewhere */

@@ -11,16 +11,9 @@ test('a progress line never fills its row: one that wraps could not be rewritten
   }
 })
 
-test('whether each blade could be emptied is a sentence, now and after a plan', () => {
-  const kept = { kept: true, text: 'every blade could be emptied onto the others', notSurvivable: [] }
-  assert.equal(renderNPlusOne(kept), 'Every blade could be emptied onto the others.')
-  const lost = {
-    kept: false,
-    text: 'could not be emptied onto the others: b1 (no place for a)',
-    notSurvivable: ['b1'],
-  }
-  assert.equal(
-    renderNPlusOne(lost, 'afterwards '),
-    'Afterwards these blades could not be emptied onto the others: b1 (no place for a).',
-  )
+test('whether any one blade may fail is a sentence, now and after a plan', () => {
+  const kept = { kept: true, text: 'any one blade may fail', notSurvivable: [] }
+  assert.equal(renderNPlusOne(kept), 'Any one blade may fail.')
+  const lost = { kept: false, text: 'a failure would leave VMs: b1 (a)', notSurvivable: ['b1'] }
+  assert.equal(renderNPlusOne(lost, 'afterwards '), 'Afterwards a failure would leave VMs: b1 (a).')
 })

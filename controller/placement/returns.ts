@@ -1,0 +1,135 @@
+import type { VmView } from '../fleet/snapshot.ts'
+import { bladeReasons } from './gate.ts'
+import { compareVms, placeAll } from './place.ts'
+import type { UnplacedVm } from './plan.ts'
+import { isInMemory, type Room, type Rooms, usableMemoryBytes, usedMemoryBytes, withArrival } from './room.ts'
+
+/** Where the VMs of dead blades would come back. */
+export interface Returns {
+  /** Largest memory first. */
+  readonly returns: readonly { readonly vm: VmView; readonly to: string }[]
+  readonly unplaced: readonly UnplacedVm[]
+}
+
+/** Asks what would happen if these VMs had to come back on other blades than `dead`. Each question stands for itself. */
+export type Asker = (vms: readonly VmView[], dead: ReadonlySet<string>) => Returns
+
+/**
+ * Made once for many questions: N+1 asks one for each blade, every second. Most answers are easy, so the emptiest blade
+ * is tried first, then the fullest that still fits (which leaves room for large ones); only what neither solves goes to
+ * the planner, and only the planner may say that there is no place. Every answer passes the one gate.
+ */
+export function createAsker(rooms: Rooms): Asker {
+  const ladder = ladderOf(rooms.values())
+  return (vms, dead) => {
+    const coming = vms.map(settled)
+    const stuck = coming.filter(vm => tiedTo(vm).length > 0)
+    const free = coming.filter(vm => tiedTo(vm).length === 0).sort(compareVms)
+    const left: UnplacedVm[] = stuck.map(vm => ({ vmId: vm.id, vm: vm.name, reasons: tiedTo(vm) }))
+    for (const order of ['emptiest', 'fullest'] as const) {
+      const returns = packInOrder(free, dead, ladder, order)
+      if (returns !== undefined) return { returns, unplaced: left }
+    }
+    const living = new Map([...rooms].filter(([name]) => !dead.has(name)))
+    const { placements, unplaced } = placeAll(free, living, { purpose: 'restore' })
+    return { returns: placements.map(({ vm, to }) => ({ vm, to })), unplaced: [...left, ...unplaced] }
+  }
+}
+
+/**
+ * The VM as it will be when its moment has passed. A VM that is paused, or moves right now, does not take away the
+ * fleet's N+1 for a minute: the question is one of room.
+ */
+function settled(vm: VmView): VmView {
+  return { ...vm, state: isInMemory(vm) ? 'running' : 'stopped', operation: '' }
+}
+
+/** What keeps it from running anywhere else, even from a restore point: the other obstacles are about moving alone. */
+function tiedTo(vm: VmView): VmView['obstacles'] {
+  return vm.obstacles.filter(obstacle => obstacle.code === 'passed-through-device')
+}
+
+/** A blade that may take VMs, with the two numbers that say at once that it cannot. */
+interface Rung {
+  readonly room: Room
+  readonly memoryBytes: number
+  readonly places: number
+}
+
+/** The emptiest first. */
+type Ladder = readonly Rung[]
+
+function ladderOf(rooms: Iterable<Room>): Ladder {
+  return [...rooms]
+    .filter(({ blade }) => isOpen(blade))
+    .map(rungOf)
+    .sort(compareRungs)
+}
+
+/** Takes newcomers, as far as no VM is asked about. */
+export function isOpen(blade: Room['blade']): boolean {
+  return (
+    blade.liveness === 'up' &&
+    blade.admin === 'in-service' &&
+    blade.health === 'healthy' &&
+    blade.capacity !== undefined
+  )
+}
+
+function rungOf(room: Room): Rung {
+  return {
+    room,
+    memoryBytes: usableMemoryBytes(room) - usedMemoryBytes(room),
+    places: room.blade.maxVms - room.vms.size,
+  }
+}
+
+function compareRungs(a: Rung, b: Rung): number {
+  if (a.memoryBytes !== b.memoryBytes) return b.memoryBytes - a.memoryBytes
+  if (a.places !== b.places) return b.places - a.places
+  return a.room.blade.name < b.room.blade.name ? -1 : 1
+}
+
+/** VM after VM onto the first blade that takes it, in that order; undefined when one of them finds none. */
+function packInOrder(
+  vms: readonly VmView[],
+  dead: ReadonlySet<string>,
+  ladder: Ladder,
+  order: 'emptiest' | 'fullest',
+): Returns['returns'] | undefined {
+  /** Those that took one already, as they are then; they stand in for their rungs of the ladder. */
+  const changed = new Map<string, Rung>()
+  const returns: { vm: VmView; to: string }[] = []
+  for (const vm of vms) {
+    const taker = firstTaker(vm, dead, ladder, changed, order)
+    if (taker === undefined) return undefined
+    const { name } = taker.room.blade
+    changed.set(name, rungOf(withArrival(taker.room, vm)))
+    returns.push({ vm, to: name })
+  }
+  return returns
+}
+
+function firstTaker(
+  vm: VmView,
+  dead: ReadonlySet<string>,
+  ladder: Ladder,
+  changed: ReadonlyMap<string, Rung>,
+  order: 'emptiest' | 'fullest',
+): Rung | undefined {
+  const needed = isInMemory(vm) ? vm.memoryBytes : 0
+  const takes = (rung: Rung) =>
+    rung.places > 0 &&
+    rung.memoryBytes >= needed &&
+    !dead.has(rung.room.blade.name) &&
+    bladeReasons(rung.room, vm, 'restore', false).length === 0
+  const better = order === 'emptiest' ? compareRungs : (a: Rung, b: Rung) => compareRungs(b, a)
+  const second = [...changed.values()].filter(takes).sort(better)[0]
+  const isUnchanged = (rung: Rung) => !changed.has(rung.room.blade.name)
+  const first =
+    order === 'emptiest'
+      ? ladder.find(rung => isUnchanged(rung) && takes(rung))
+      : ladder.findLast(rung => isUnchanged(rung) && takes(rung))
+  if (first === undefined || second === undefined) return first ?? second
+  return better(first, second) <= 0 ? first : second
+}
