@@ -163,7 +163,7 @@ function joinParts({ config, store, identity, clock, ids, log, notifiers, nudge 
   const fleet = createFleetState({
     store,
     log: log.child('fleet'),
-    limits: { maxVmsPerBlade: config.placement.maxVmsPerBlade, liveness: config.liveness },
+    limits: { ...config.placement, liveness: config.liveness },
   })
   const onChange = (id: string) => {
     announce(changes, store, id)

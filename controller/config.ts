@@ -4,6 +4,12 @@ import { readConfigFile, section } from '../shared/config.ts'
 import { HOUR_MS, SECOND_MS } from '../shared/domain/units.ts'
 import type { LogLevel } from '../shared/log.ts'
 import { BACKUP_SECTION, BACKUP_TEMPLATE, type BackupConfig, toBackupConfig } from './backup/settings.ts'
+import {
+  PLACEMENT_SECTION,
+  PLACEMENT_TEMPLATE,
+  type PlacementConfig,
+  toPlacementConfig,
+} from './placement/settings.ts'
 
 export const DEFAULT_CONFIG_PATH = '/etc/lifeboat/controller.toml'
 const DEFAULT_STATE_DIR = '/var/lib/lifeboat/controller'
@@ -18,10 +24,7 @@ export interface ControllerConfig {
     readonly socket: string
   }
   readonly stateDir: string
-  readonly placement: {
-    /** @default 4 (rule 5) */
-    readonly maxVmsPerBlade: number
-  }
+  readonly placement: PlacementConfig
   readonly evacuation: {
     /** False: cases only alert. @default true */
     readonly automatic: boolean
@@ -67,7 +70,7 @@ const FILE = z
     state: section({
       dir: z.string().startsWith('/', 'must be an absolute path').default(DEFAULT_STATE_DIR),
     }),
-    placement: section({ max_vms_per_blade: whole(1, 1000, 4) }),
+    placement: PLACEMENT_SECTION,
     evacuation: section({
       automatic: z.boolean().default(true),
       hold_s: seconds(0, 86_400, 60),
@@ -104,7 +107,7 @@ const CONFIG = FILE.transform(
   (file): ControllerConfig => ({
     listen: file.listen,
     stateDir: file.state.dir,
-    placement: { maxVmsPerBlade: file.placement.max_vms_per_blade },
+    placement: toPlacementConfig(file.placement),
     evacuation: {
       automatic: file.evacuation.automatic,
       holdMs: file.evacuation.hold_s * SECOND_MS,
@@ -152,9 +155,7 @@ export const CONFIG_TEMPLATE = `# Lifeboat controller. Every key is optional; th
 [state]
 # dir = "${DEFAULT_STATE_DIR}"
 
-[placement]
-# max_vms_per_blade = 4
-
+${PLACEMENT_TEMPLATE}
 [evacuation]
 # automatic = true
 # hold_s = 60                 # a degraded mirror is watched this long before its blade is emptied

@@ -1,6 +1,8 @@
 import type { VmState } from '../../shared/domain/fleet.ts'
 import { isTestVm } from '../../shared/domain/ids.ts'
 import type { Case } from '../diagnosis/case.ts'
+import type { PlacementRules } from '../placement/rules.ts'
+import type { PlanRates } from '../placement/times.ts'
 import type { BladeRecord } from '../store/blades.ts'
 import { type OperationRecord, READING_KINDS } from '../store/operations.ts'
 import type { VmRecord } from '../store/vms.ts'
@@ -18,6 +20,8 @@ export interface SnapshotSources {
   /** Those that have not ended. */
   readonly operations: readonly OperationRecord[]
   readonly maxVmsPerBlade: number
+  readonly rules: PlacementRules
+  readonly rates: PlanRates
   readonly liveness: LivenessLimits
 }
 
@@ -33,6 +37,8 @@ export function buildSnapshot(sources: SnapshotSources): FleetSnapshot {
       .sort((a, b) => (a.name < b.name ? -1 : 1))
       .map(blade => bladeView(blade, sources, homes)),
     vms,
+    rules: sources.rules,
+    rates: sources.rates,
   }
 }
 
@@ -136,6 +142,7 @@ function testVms({ report }: BladeRecord): Reservation[] {
       vmId: vm.id,
       vmName: vm.name,
       memoryBytes: vm.state === 'stopped' || vm.state === 'crashed' ? 0 : vm.memoryBytes,
+      vcpus: vm.state === 'stopped' || vm.state === 'crashed' ? 0 : vm.vcpus,
       volumes: [],
     }))
 }

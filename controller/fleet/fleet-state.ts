@@ -3,6 +3,7 @@ import { isTestVm } from '../../shared/domain/ids.ts'
 import type { Logger } from '../../shared/log.ts'
 import { baselineOf } from '../diagnosis/baseline.ts'
 import type { Baseline } from '../diagnosis/case.ts'
+import { DEFAULT_RATES } from '../placement/times.ts'
 import type { BladeRecord } from '../store/blades.ts'
 import type { Store } from '../store/store.ts'
 import { buildSnapshot, type SnapshotSources } from './build-snapshot.ts'
@@ -23,7 +24,7 @@ export interface FleetState {
 export interface FleetStateOptions {
   readonly store: Store
   readonly log: Logger
-  readonly limits: Pick<SnapshotSources, 'maxVmsPerBlade' | 'liveness'>
+  readonly limits: Pick<SnapshotSources, 'maxVmsPerBlade' | 'liveness' | 'rules'>
 }
 
 /** Generations go on above those of earlier runs, so that no two snapshots share one. */
@@ -64,6 +65,7 @@ export function createFleetState({ store, log, limits }: FleetStateOptions): Fle
         cases: store.cases.open(),
         operations: store.operations.active().filter(operation => operation.id !== without),
         ...limits,
+        rates: DEFAULT_RATES,
       }),
   }
 }

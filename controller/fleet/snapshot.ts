@@ -1,5 +1,7 @@
 import type { AdminState, Capacity, Health, Liveness, Vm, VmState } from '../../shared/domain/fleet.ts'
 import type { Fact } from '../../shared/domain/health.ts'
+import type { PlacementRules } from '../placement/rules.ts'
+import type { PlanRates } from '../placement/times.ts'
 
 /**
  * One consistent, frozen read of everything a decision may look at. Made anew for each decision (controller/fleet/
@@ -12,6 +14,8 @@ export interface FleetSnapshot {
   readonly blades: readonly BladeView[]
   /** Sorted by name. */
   readonly vms: readonly VmView[]
+  readonly rules: PlacementRules
+  readonly rates: PlanRates
 }
 
 export interface BladeView {
@@ -41,6 +45,8 @@ export interface Reservation {
   readonly vmId: string
   readonly vmName: string
   readonly memoryBytes: number
+  /** Absent in what was promised before vCPUs were counted. */
+  readonly vcpus?: number
   readonly volumes: readonly { readonly pool: string; readonly storage: string; readonly bytes: number }[]
 }
 

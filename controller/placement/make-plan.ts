@@ -6,14 +6,7 @@ import { compareVms, type Placed, type Placement, placeAll } from './place.ts'
 import type { BladeLoad, Plan, PlannedMove, UnplacedVm } from './plan.ts'
 import { type PoolRoom, type Room, type Rooms, roomsOf, usableMemoryBytes, usedMemoryBytes } from './room.ts'
 import { nPlusOneOf } from './survives.ts'
-import {
-  DEFAULT_LIMITS,
-  DEFAULT_RATES,
-  expectedDowntimeMs,
-  expectedEnds,
-  type PlanLimits,
-  type PlanRates,
-} from './times.ts'
+import { DEFAULT_LIMITS, expectedDowntimeMs, expectedEnds, type PlanLimits, type PlanRates } from './times.ts'
 
 export { DEFAULT_LIMITS, DEFAULT_RATES, type PlanLimits, type PlanRates } from './times.ts'
 
@@ -95,7 +88,7 @@ function closed(rooms: Rooms, name: string): Rooms {
 }
 
 function assemble(snapshot: FleetSnapshot, blade: string, placed: Placed, head: PlanHead): Plan {
-  const rates = head.rates ?? DEFAULT_RATES
+  const rates = head.rates ?? snapshot.rates
   const moves = timed(inStartOrder(placed.placements), rates, head.limits ?? DEFAULT_LIMITS)
   const targets = new Map(placed.placements.map(({ vm, to }) => [vm.id, to]))
   const vmsAfter = snapshot.vms.map(vm => ({ ...vm, blade: targets.get(vm.id) ?? vm.blade }))
@@ -136,7 +129,9 @@ function timed(placements: readonly Placement[], rates: PlanRates, limits: PlanL
   }))
   // A cold copy carries no memory.
   const copies = drafts.map(draft => ({
+    from: draft.from,
     to: draft.to,
+    needs: [],
     bytes: draft.volumeBytes + (draft.method === 'live' ? draft.memoryBytes : 0),
   }))
   const ends = expectedEnds(copies, rates, limits)

@@ -1,5 +1,7 @@
 import type { Case } from '../../controller/diagnosis/case.ts'
 import type { BladeView, FleetSnapshot, VmView } from '../../controller/fleet/snapshot.ts'
+import { NO_RULES, type PlacementRules } from '../../controller/placement/rules.ts'
+import { DEFAULT_RATES } from '../../controller/placement/times.ts'
 import type { StoragePool, Volume } from '../../shared/domain/fleet.ts'
 import { GIB } from '../../shared/domain/units.ts'
 
@@ -37,6 +39,8 @@ export interface VmSketch extends Partial<Omit<VmView, 'name' | 'blade' | 'volum
 export interface FleetSketch {
   readonly blades: readonly BladeSketch[]
   readonly vms: readonly VmSketch[]
+  /** What is wanted beside what is possible. Default: nothing. */
+  readonly rules?: Partial<PlacementRules>
 }
 
 /** A snapshot from a few words: everything that is not said is sound, up and roomy. */
@@ -46,6 +50,8 @@ export function fleet(sketch: FleetSketch): FleetSnapshot {
     takenAt: NIGHT,
     blades: sketch.blades.map(bladeView).sort((a, b) => (a.name < b.name ? -1 : 1)),
     vms: sketch.vms.map(vmView).sort((a, b) => (a.name < b.name ? -1 : 1)),
+    rules: { ...NO_RULES, ...sketch.rules },
+    rates: DEFAULT_RATES,
   }
 }
 

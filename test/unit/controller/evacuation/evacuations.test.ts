@@ -4,6 +4,7 @@ import { createEvacuations, type Evacuations } from '../../../../controller/evac
 import { createFleetState, type FleetState } from '../../../../controller/fleet/fleet-state.ts'
 import type { NewMove } from '../../../../controller/operations/new-operations.ts'
 import type { Operations } from '../../../../controller/operations/operations.ts'
+import { NO_RULES } from '../../../../controller/placement/rules.ts'
 import { EMPTY_OPERATION, type OperationRecord } from '../../../../controller/store/operations.ts'
 import { openStore, type Store } from '../../../../controller/store/store.ts'
 import type { Vm } from '../../../../shared/domain/fleet.ts'
@@ -23,7 +24,11 @@ describe('an evacuation moves on pass by pass', () => {
 
   beforeEach(() => {
     store = openStore(':memory:')
-    const limits = { maxVmsPerBlade: 4, liveness: { suspectAfterMs: 1e9, silentAfterMs: 1e10 } }
+    const limits = {
+      maxVmsPerBlade: 4,
+      rules: NO_RULES,
+      liveness: { suspectAfterMs: 1e9, silentAfterMs: 1e10 },
+    }
     fleet = createFleetState({ store, log: silentLogger, limits })
     started = []
     isPaused = false

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { buildSnapshot, type SnapshotSources } from '../../../../controller/fleet/build-snapshot.ts'
 import { homeOf, sightingsByVm } from '../../../../controller/fleet/sightings.ts'
+import { NO_RULES } from '../../../../controller/placement/rules.ts'
+import { DEFAULT_RATES } from '../../../../controller/placement/times.ts'
 import type { BladeRecord } from '../../../../controller/store/blades.ts'
 import type { OperationRecord } from '../../../../controller/store/operations.ts'
 import type { VmRecord } from '../../../../controller/store/vms.ts'
@@ -82,6 +84,8 @@ function snapshot(change: Partial<SnapshotSources>) {
     cases: [],
     operations: [],
     maxVmsPerBlade: 4,
+    rules: NO_RULES,
+    rates: DEFAULT_RATES,
     liveness: { suspectAfterMs: 15_000, silentAfterMs: 30_000 },
     ...change,
   })

@@ -4,6 +4,7 @@ import { createFleetState } from '../../../../controller/fleet/fleet-state.ts'
 import { createIntake } from '../../../../controller/fleet/intake-service.ts'
 import { createSessions } from '../../../../controller/fleet/sessions.ts'
 import type { Orders } from '../../../../controller/operations/orders.ts'
+import { NO_RULES } from '../../../../controller/placement/rules.ts'
 import { openStore } from '../../../../controller/store/store.ts'
 import { type FromAgent, Hello } from '../../../../proto/gen/lifeboat/v1/intake.ts'
 import { silentLogger } from '../../../../shared/log.ts'
@@ -17,7 +18,11 @@ test('what a replaced session of a blade still says does not overwrite what the 
   const store = openStore(':memory:')
   store.blades.add({ name: 'blade01', chassis: '', slot: 0, feeds: [], switches: [], addedAt: 1 })
   store.blades.update('blade01', { joinedAt: 1 })
-  const limits = { maxVmsPerBlade: 4, liveness: { suspectAfterMs: 1e9, silentAfterMs: 1e10 } }
+  const limits = {
+    maxVmsPerBlade: 4,
+    rules: NO_RULES,
+    liveness: { suspectAfterMs: 1e9, silentAfterMs: 1e10 },
+  }
   const quiet: Orders = {
     execute: () => assert.fail('no order is given here'),
     received: () => {},

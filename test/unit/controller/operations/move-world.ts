@@ -3,6 +3,7 @@ import { createFleetState } from '../../../../controller/fleet/fleet-state.ts'
 import type { Sessions } from '../../../../controller/fleet/sessions.ts'
 import { createOrders } from '../../../../controller/operations/orders.ts'
 import type { OperationServices } from '../../../../controller/operations/services.ts'
+import { NO_RULES } from '../../../../controller/placement/rules.ts'
 import { EMPTY_OPERATION } from '../../../../controller/store/operations.ts'
 import { openStore, type Store } from '../../../../controller/store/store.ts'
 import { type Order, OrderStatus, type ToAgent } from '../../../../proto/gen/lifeboat/v1/intake.ts'
@@ -31,7 +32,11 @@ export function createMoveWorld(operation: string, clock: Clock) {
     store.blades.update(name, { joinedAt: NOW, peerAddress: `${name}:7422` })
   }
   addOperation(store, operation)
-  const limits = { maxVmsPerBlade: 4, liveness: { suspectAfterMs: 1e12, silentAfterMs: 1e13 } }
+  const limits = {
+    maxVmsPerBlade: 4,
+    rules: NO_RULES,
+    liveness: { suspectAfterMs: 1e12, silentAfterMs: 1e13 },
+  }
   const fleet = createFleetState({ store, log: silentLogger, limits })
   const report = (blade: string, vms: Vm[]) =>
     fleet.accept(

@@ -3,6 +3,7 @@ import { createFleetState } from '../../../../controller/fleet/fleet-state.ts'
 import type { Sessions } from '../../../../controller/fleet/sessions.ts'
 import { createOrders } from '../../../../controller/operations/orders.ts'
 import type { OperationServices } from '../../../../controller/operations/services.ts'
+import { NO_RULES } from '../../../../controller/placement/rules.ts'
 import { EMPTY_OPERATION, type OperationKind } from '../../../../controller/store/operations.ts'
 import { openStore } from '../../../../controller/store/store.ts'
 import {
@@ -43,7 +44,11 @@ export function createPointWorld(kind: OperationKind, operation: string, clock: 
     startedAt: NOW,
     deadlineAt: NOW + 1,
   })
-  const limits = { maxVmsPerBlade: 4, liveness: { suspectAfterMs: 1e12, silentAfterMs: 1e13 } }
+  const limits = {
+    maxVmsPerBlade: 4,
+    rules: NO_RULES,
+    liveness: { suspectAfterMs: 1e12, silentAfterMs: 1e13 },
+  }
   const fleet = createFleetState({ store, log: silentLogger, limits })
   const report = {
     sequence: 1,

@@ -4,6 +4,7 @@ import { createFleetState } from '../../../../controller/fleet/fleet-state.ts'
 import type { Orders } from '../../../../controller/operations/orders.ts'
 import type { OperationServices } from '../../../../controller/operations/services.ts'
 import { vmActionSaga } from '../../../../controller/operations/vm-action-saga.ts'
+import { NO_RULES } from '../../../../controller/placement/rules.ts'
 import { EMPTY_OPERATION } from '../../../../controller/store/operations.ts'
 import { openStore, type Store } from '../../../../controller/store/store.ts'
 import { OrderStatus } from '../../../../proto/gen/lifeboat/v1/intake.ts'
@@ -27,7 +28,11 @@ let services: OperationServices
 
 beforeEach(() => {
   store = openStore(':memory:')
-  const limits = { maxVmsPerBlade: 4, liveness: { suspectAfterMs: 1e9, silentAfterMs: 1e10 } }
+  const limits = {
+    maxVmsPerBlade: 4,
+    rules: NO_RULES,
+    liveness: { suspectAfterMs: 1e9, silentAfterMs: 1e10 },
+  }
   const fleet = createFleetState({ store, log: silentLogger, limits })
   const done: Orders = {
     execute: async (_blade, { orderId }) => OrderStatus.fromPartial({ orderId, state: 'done' }),
