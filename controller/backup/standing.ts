@@ -46,7 +46,7 @@ export function standingOf(sources: StandingSources): Standing {
 }
 
 /** Whole, and hashed again or booted since it was written. */
-function isVerified(point: PointRecord): boolean {
+export function isVerified(point: PointRecord): boolean {
   return point.state === 'whole' && (point.checkedAt > 0 || (point.bootedAt > 0 && point.bootError === ''))
 }
 

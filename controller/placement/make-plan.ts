@@ -2,9 +2,10 @@ import type { Reason } from '../../shared/domain/reason.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { BladeView, FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import { findVm } from './gate.ts'
+import { loadOf } from './load.ts'
 import { compareVms, type Placed, type Placement, placeAll } from './place.ts'
-import type { BladeLoad, Plan, PlannedMove, UnplacedVm } from './plan.ts'
-import { type PoolRoom, type Room, type Rooms, roomsOf, usableMemoryBytes, usedMemoryBytes } from './room.ts'
+import type { Plan, PlannedMove, UnplacedVm } from './plan.ts'
+import { type Rooms, roomsOf } from './room.ts'
 import { nPlusOneOf } from './survives.ts'
 import { DEFAULT_LIMITS, expectedDowntimeMs, expectedEnds, type PlanLimits, type PlanRates } from './times.ts'
 
@@ -136,22 +137,4 @@ function timed(placements: readonly Placement[], rates: PlanRates, limits: PlanL
   }))
   const ends = expectedEnds(copies, rates, limits)
   return drafts.map((draft, index) => ({ ...draft, expectedEndMs: ends[index] ?? 0 }))
-}
-
-function loadOf(room: Room): BladeLoad {
-  return {
-    blade: room.blade.name,
-    vms: room.vms.size,
-    maxVms: room.blade.maxVms,
-    memoryUsedBytes: usedMemoryBytes(room),
-    memoryTotalBytes: usableMemoryBytes(room),
-    pools: room.pools.map(poolAfter),
-  }
-}
-
-/** Kept volumes give way last: first the free room goes, then theirs. */
-function poolAfter({ name, storage, sizeBytes, reclaimableBytes, availableBytes }: PoolRoom) {
-  const available = Math.max(0, availableBytes)
-  const kept = Math.min(reclaimableBytes, available)
-  return { name, storage, sizeBytes, freeBytes: available - kept, reclaimableBytes: kept }
 }

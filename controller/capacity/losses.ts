@@ -1,0 +1,130 @@
+import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
+import type { Relief, UnplacedVm } from '../placement/plan.ts'
+import { type Asker, createAsker } from '../placement/returns.ts'
+import { roomsOf } from '../placement/room.ts'
+import { domainsOf, FAULT_DOMAINS, type FaultDomain } from '../placement/rules.ts'
+import { DEFAULT_LIMITS, expectedEnds, type PlanRates } from '../placement/times.ts'
+import type { PointOf, ReturnPoint } from './return-point.ts'
+
+/** What would happen if a part of the fleet died now. */
+export interface Loss {
+  readonly kind: FaultDomain
+  readonly name: string
+  /** Those that die with it, by name; none where every blade has another feed or switch. */
+  readonly blades: readonly string[]
+  /** In the order in which they come back. */
+  readonly returns: readonly ReturningVm[]
+  /** Those without a place, with the reasons. */
+  readonly unplaced: readonly UnplacedVm[]
+  /** Of all that die, those that have nothing in a vault to come back from, by name. */
+  readonly withoutPoint: readonly string[]
+  /** Until the last one that can come back is there, in milliseconds; 0: none does. */
+  readonly allBackMs: number
+  /** What would make room for those without a place. */
+  readonly relief: readonly Relief[]
+}
+
+export interface ReturningVm {
+  readonly vm: VmView
+  readonly to: string
+  /** Undefined: its place is there, itself is lost. */
+  readonly point: ReturnPoint | undefined
+  /** From the start of the restores; 0 without a restore point. */
+  readonly backAfterMs: number
+}
+
+export interface LossSources {
+  readonly snapshot: FleetSnapshot
+  readonly pointOf: PointOf
+  readonly reliefFor?: (vms: readonly VmView[], dead: ReadonlySet<string>) => readonly Relief[]
+}
+
+/** One for each blade, chassis, feed and switch, in that order, each kind by name. */
+export function losses(sources: LossSources): Loss[] {
+  const ask = createAsker(roomsOf(sources.snapshot))
+  const vmsOf = Map.groupBy(sources.snapshot.vms, vm => vm.blade)
+  return (Object.keys(FAULT_DOMAINS) as FaultDomain[]).flatMap(kind =>
+    domains(sources.snapshot, kind).map(([name, blades]) => lossOf(kind, name, blades, vmsOf, ask, sources)),
+  )
+}
+
+/** What one blade takes with it. */
+export function lossOfBlade(sources: LossSources, blade: string): Loss {
+  const ask = createAsker(roomsOf(sources.snapshot))
+  return lossOf(
+    'blade',
+    blade,
+    [blade],
+    Map.groupBy(sources.snapshot.vms, vm => vm.blade),
+    ask,
+    sources,
+  )
+}
+
+/** Each domain of that kind, with the blades that die with it. Those with a second feed or switch live on. */
+function domains({ blades }: FleetSnapshot, kind: FaultDomain): [string, string[]][] {
+  const all = new Map<string, string[]>()
+  for (const blade of blades) {
+    for (const name of namesOf(blade, kind)) if (!all.has(name)) all.set(name, [])
+    for (const name of domainsOf(blade, kind)) all.get(name)?.push(blade.name)
+  }
+  return [...all].sort(([a], [b]) => (a < b ? -1 : 1))
+}
+
+function namesOf(blade: FleetSnapshot['blades'][number], kind: FaultDomain): readonly string[] {
+  if (kind === 'feed') return blade.feeds
+  return kind === 'switch' ? blade.switches : domainsOf(blade, kind)
+}
+
+function lossOf(
+  kind: FaultDomain,
+  name: string,
+  blades: readonly string[],
+  vmsOf: ReadonlyMap<string, readonly VmView[]>,
+  ask: Asker,
+  { snapshot, pointOf, reliefFor }: LossSources,
+): Loss {
+  const vms = blades.flatMap(blade => vmsOf.get(blade) ?? [])
+  const dead = new Set(blades)
+  const { returns, unplaced } = ask(vms, dead)
+  const timed = withTimes(
+    returns.map(({ vm, to }) => ({ vm, to, point: pointOf(vm.id) })),
+    snapshot.rates,
+  )
+  return {
+    kind,
+    name,
+    blades,
+    returns: timed,
+    unplaced,
+    withoutPoint: vms.filter(vm => pointOf(vm.id) === undefined).map(vm => vm.name),
+    allBackMs: Math.max(0, ...timed.map(each => each.backAfterMs)),
+    relief: unplaced.length === 0 ? [] : (reliefFor?.(vms, dead) ?? []),
+  }
+}
+
+/** All of them are read from the vault, and share what it sends. */
+const VAULT = ''
+
+/**
+ * Restores start in the order of the list, two at a time onto each blade. What one restore gets alone is what all of them
+ * share: the vault's disk or link is what they wait for, and hope is no plan for a night.
+ */
+function withTimes(returns: readonly Omit<ReturningVm, 'backAfterMs'>[], rates: PlanRates): ReturningVm[] {
+  const restored = returns.filter(each => each.point !== undefined)
+  const copies = restored.map(({ to, point }) => ({
+    from: VAULT,
+    to,
+    bytes: point?.sizeBytes ?? 0,
+    needs: [],
+  }))
+  const ends = expectedEnds(
+    copies,
+    { ...rates, links: {}, sources: { [VAULT]: rates.restoreBytesPerSecond } },
+    { ...DEFAULT_LIMITS, concurrentPerSource: Math.max(1, copies.length) },
+  )
+  return returns.map(each => {
+    const index = restored.indexOf(each)
+    return { ...each, backAfterMs: index < 0 ? 0 : (ends[index] ?? 0) }
+  })
+}
