@@ -1,0 +1,128 @@
+import type { BladeView, VmView } from '../../fleet/snapshot.ts'
+import { FILTERS, type Purpose } from '../filters.ts'
+import { methodOf, vmObstacles } from '../movable.ts'
+import {
+  isInMemory,
+  type PoolRoom,
+  type Room,
+  type Rooms,
+  usableMemoryBytes,
+  usedMemoryBytes,
+  volumeNeeds,
+} from '../room.ts'
+import { domainsOf, groupsOf, type PlacementRules, ruleOf, snapshotReserveBytes } from '../rules.ts'
+import { type ApartSet, type Model, NO_SET, NOWHERE } from './model.ts'
+
+export interface Compiled {
+  readonly model: Model
+  /** By index of the model. */
+  readonly vms: readonly VmView[]
+  readonly blades: readonly Room[]
+  indexOf(vmId: string): number
+}
+
+export interface CompileOptions {
+  /** `restore`: those that look for a place come from their restore points. */
+  readonly purpose: Extract<Purpose, 'move' | 'restore'>
+  readonly rules: PlacementRules
+  /** The overhead of a move, as bytes that could have been copied in its time. */
+  readonly overheadBytes: number
+}
+
+const MEMORY = 0
+const PLACES = 1
+const VCPUS = 2
+const FIRST_POOL = 3
+
+/** The fleet as the solver wants it. Rules that no other VM changes are asked of the filters themselves. */
+export function compile(rooms: Rooms, vms: readonly VmView[], options: CompileOptions): Compiled {
+  const blades = [...rooms.values()].sort((a, b) => (a.blade.name < b.blade.name ? -1 : 1))
+  const inOrder = [...vms].sort((a, b) => (a.name === b.name ? (a.id < b.id ? -1 : 1) : a.name < b.name ? -1 : 1))
+  const bladeIndex = new Map(blades.map((room, index) => [room.blade.name, index]))
+  const pools = poolIndex(inOrder)
+  const dims = FIRST_POOL + pools.size
+  const need = new Float64Array(inOrder.length * dims)
+  const gives = new Float64Array(inOrder.length * dims)
+  for (const [index, vm] of inOrder.entries()) fillVm(vm, index * dims, need, gives, pools)
+  const free = new Float64Array(blades.length * dims)
+  for (const [index, room] of blades.entries()) fillRoom(room, index * dims, free, pools, options.rules)
+  const groups = compileGroups(blades, inOrder, options.rules)
+  const model: Model = {
+    bladeCount: blades.length,
+    vmCount: inOrder.length,
+    dims,
+    free,
+    need,
+    gives,
+    at: Int32Array.from(inOrder, vm => bladeIndex.get(vm.blade) ?? NOWHERE),
+    open: Uint8Array.from(blades, room => (takesNewcomers(room) ? 1 : 0)),
+    movable: Uint8Array.from(inOrder, vm => (maySteppAside(vm, rooms, options.rules) ? 1 : 0)),
+    work: Float64Array.from(inOrder, vm => copyBytes(vm) + options.overheadBytes),
+    priority: Float64Array.from(inOrder, vm => ruleOf(options.rules, vm.name).priority),
+    allows: compileAllows(blades, inOrder, options),
+    ...groups,
+  }
+  const ids = new Map(inOrder.map((vm, index) => [vm.id, index]))
+  return { model, vms: inOrder, blades, indexOf: vmId => ids.get(vmId) ?? NOWHERE }
+}
+
+/** What a move of the VM copies, in bytes. A cold copy carries no memory. */
+export function copyBytes(vm: VmView): number {
+  const volumes = vm.volumes.reduce((sum, volume) => sum + volume.sizeBytes, 0)
+  return volumes + (methodOf(vm) === 'live' ? vm.memoryBytes : 0)
+}
+
+function poolIndex(vms: readonly VmView[]): ReadonlyMap<string, number> {
+  const index = new Map<string, number>()
+  for (const vm of vms) {
+    for (const volume of vm.volumes) {
+      const key = poolKey(volume)
+      if (!index.has(key)) index.set(key, FIRST_POOL + index.size)
+    }
+  }
+  return index
+}
+
+function poolKey(pool: { readonly storage: string; readonly pool?: string; readonly name?: string }): string {
+  return `${pool.storage} ${pool.pool ?? pool.name}`
+}
+
+function fillVm(
+  vm: VmView,
+  row: number,
+  need: Float64Array,
+  gives: Float64Array,
+  pools: ReadonlyMap<string, number>,
+): void {
+  const inMemory = isInMemory(vm)
+  for (const target of [need, gives]) {
+    target[row + MEMORY] = inMemory ? vm.memoryBytes : 0
+    target[row + PLACES] = 1
+    target[row + VCPUS] = inMemory ? vm.vcpus : 0
+  }
+  for (const { pool, storage, bytes } of volumeNeeds(vm)) need[row + (pools.get(poolKey({ pool, storage })) ?? 0)] = bytes
+  for (const volume of vm.volumes) {
+    const dim = row + (pools.get(poolKey(volume)) ?? 0)
+    gives[dim] = (gives[dim] as number) + Math.min(volume.allocatedBytes, volume.sizeBytes)
+  }
+}
+
+function fillRoom(
+  room: Room,
+  row: number,
+  free: Float64Array,
+  pools: ReadonlyMap<string, number>,
+  rules: PlacementRules,
+): void {
+  free[row + MEMORY] = usableMemoryBytes(room) - usedMemoryBytes(room)
+  free[row + PLACES] = room.blade.maxVms - room.vms.size
+  free[row + VCPUS] = Number.POSITIVE_INFINITY
+  for (const pool of room.pools) {
+    const dim = pools.get(poolKey(pool))
+    if (dim !== undefined) free[row + dim] = roomFor(pool, rules)
+  }
+}
+
+function roomFor(pool: PoolRoom, rules: PlacementRules): number {
+  return pool.availableBytes - snapshotReserveBytes(rules, pool)
+}

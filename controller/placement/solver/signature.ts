@@ -1,0 +1,78 @@
+import type { State } from './state.ts'
+
+/** Tells situations of a search apart, whichever of two blades that are alike has which room. */
+export interface Signature {
+  /** Before a search over these VMs, all of them lifted. */
+  begin(items: readonly number[]): void
+  /** A number of 53 bits: which VMs are left, and how much room there is. */
+  of(pending: Int32Array, count: number): number
+  /** The same room, and nothing that makes one of them special. */
+  alike(one: number, other: number): boolean
+}
+
+/**
+ * A blade is special when a VM of the search may not go everywhere (a pin, a network, a rule of groups), or when one
+ * came from it: whether a move has to wait is another question there.
+ */
+export function createSignature(state: State, blades: Int32Array): Signature {
+  const { model, free } = state
+  const { dims } = model
+  const special = new Uint8Array(model.bladeCount)
+  const isPlain = memoize(
+    (vm: number) =>
+      (model.apartOf[vm] as readonly number[]).length === 0 &&
+      (model.togetherOf[vm] as number) < 0 &&
+      blades.every(blade => model.allows(vm, blade)),
+  )
+  const halves = new Uint32Array(2)
+  const whole = new Float64Array(halves.buffer)
+  const mix = (value: number, seed: number) => {
+    whole[0] = value
+    const low = Math.imul((halves[0] as number) ^ seed, 0x9e3779b1)
+    return Math.imul(low ^ (low >>> 15) ^ (halves[1] as number), 0x85ebca6b) ^ (low >>> 13)
+  }
+  return {
+    begin: items => {
+      special.fill(items.every(isPlain) ? 0 : 1)
+      for (const vm of items) if ((model.at[vm] as number) >= 0) special[model.at[vm] as number] = 1
+    },
+    of: (pending, count) => {
+      let a = 0
+      let b = 0
+      for (const blade of blades) {
+        let one = special[blade] === 1 ? blade + 1 : 0x2f6b
+        let two = one ^ 0x71d3
+        for (let dim = 0; dim < dims; dim++) {
+          const room = free[blade * dims + dim] as number
+          one = mix(room, one + dim)
+          two = mix(room, two ^ 0x5bd1e995)
+        }
+        a = (a + one) | 0
+        b = (b + two) | 0
+      }
+      for (let index = 0; index < count; index++) {
+        const vm = (pending[index] as number) + 1
+        a = (a + mix(vm, 0x2545f491)) | 0
+        b = (b + mix(vm, 0x6c8e9cf5)) | 0
+      }
+      return (a >>> 0) * 0x200000 + ((b >>> 0) & 0x1fffff)
+    },
+    alike: (one, other) => {
+      if (special[one] === 1 || special[other] === 1) return false
+      for (let dim = 0; dim < dims; dim++)
+        if (free[one * dims + dim] !== free[other * dims + dim]) return false
+      return true
+    },
+  }
+}
+
+function memoize<Result>(of: (key: number) => Result): (key: number) => Result {
+  const known = new Map<number, Result>()
+  return key => {
+    const before = known.get(key)
+    if (before !== undefined) return before
+    const result = of(key)
+    known.set(key, result)
+    return result
+  }
+}

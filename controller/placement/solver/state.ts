@@ -1,0 +1,101 @@
+import { type Model, NO_SET, NOWHERE } from './model.ts'
+
+/** Where the VMs are in the course of a search. Mutable, and every change has its inverse. */
+export interface State {
+  readonly model: Model
+  readonly free: Float64Array
+  readonly at: Int32Array
+  /** 1: takes newcomers. At first as the model says; a question about the loss of a blade closes it. */
+  readonly open: Uint8Array
+  /** Takes the VM off its blade: its room is given back. */
+  lift(vm: number): void
+  /** Back to where it was lifted from, whether it fits or not. */
+  unlift(vm: number, blade: number): void
+  /** Puts a lifted VM onto a blade. */
+  put(vm: number, blade: number): void
+  /** The inverse of `put`. */
+  unput(vm: number, blade: number): void
+  /** Whether a lifted VM may go there now. Never back to where it was: that is no move. */
+  fits(vm: number, blade: number): boolean
+  /** The same, but for VMs that belong together: they move one by one, and are apart until the last has arrived. */
+  fitsForNow(vm: number, blade: number): boolean
+}
+
+/** A state of its own over the model, everything where the model says. */
+export function createState(model: Model): State {
+  const { dims, need, gives, apart, apartOf, togetherOf, together } = model
+  const free = model.free.slice()
+  const at = model.at.slice()
+  const open = model.open.slice()
+  const counts = apart.map(set => new Int32Array(set.domainCount))
+
+  const count = (vm: number, blade: number, change: number) => {
+    for (const set of apartOf[vm] as readonly number[]) {
+      const domain = (apart[set] as (typeof apart)[number]).domainOf[blade] as number
+      const row = counts[set] as Int32Array
+      if (domain !== NOWHERE) row[domain] = (row[domain] as number) + change
+    }
+  }
+  for (let vm = 0; vm < model.vmCount; vm++) {
+    const blade = at[vm] as number
+    if (blade !== NOWHERE) count(vm, blade, 1)
+  }
+  const shift = (from: Float64Array, vm: number, blade: number, sign: number) => {
+    const row = blade * dims
+    const own = vm * dims
+    for (let dim = 0; dim < dims; dim++)
+      free[row + dim] = (free[row + dim] as number) + sign * (from[own + dim] as number)
+    count(vm, blade, -sign)
+  }
+  const keepsApart = (vm: number, blade: number) => {
+    for (const set of apartOf[vm] as readonly number[]) {
+      const domain = (apart[set] as (typeof apart)[number]).domainOf[blade] as number
+      if (domain !== NOWHERE && ((counts[set] as Int32Array)[domain] as number) > 0) return false
+    }
+    return true
+  }
+  const staysTogether = (vm: number, blade: number) => {
+    const set = togetherOf[vm] as number
+    if (set === NO_SET) return true
+    for (const other of together[set] as readonly number[]) {
+      const where = at[other] as number
+      if (other !== vm && where !== NOWHERE && where !== blade) return false
+    }
+    return true
+  }
+  const fitsForNow = (vm: number, blade: number) => {
+    if (open[blade] === 0 || blade === model.at[vm]) return false
+    const row = blade * dims
+    const own = vm * dims
+    for (let dim = 0; dim < dims; dim++) {
+      const wanted = need[own + dim] as number
+      if (wanted > 0 && wanted > (free[row + dim] as number)) return false
+    }
+    if ((apartOf[vm] as readonly number[]).length > 0 && !keepsApart(vm, blade)) return false
+    return model.allows(vm, blade)
+  }
+  return {
+    model,
+    free,
+    at,
+    open,
+    lift: vm => {
+      shift(gives, vm, at[vm] as number, 1)
+      at[vm] = NOWHERE
+    },
+    unlift: (vm, blade) => {
+      shift(gives, vm, blade, -1)
+      at[vm] = blade
+    },
+    put: (vm, blade) => {
+      shift(need, vm, blade, -1)
+      at[vm] = blade
+    },
+    unput: (vm, blade) => {
+      shift(need, vm, blade, 1)
+      at[vm] = NOWHERE
+    },
+    fits: (vm, blade) => fitsForNow(vm, blade) && staysTogether(vm, blade),
+    fitsForNow,
+  }
+}

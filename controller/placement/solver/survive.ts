@@ -1,0 +1,98 @@
+import { type Budget, NOWHERE } from './model.ts'
+import { createPacker } from './pack.ts'
+import type { State } from './state.ts'
+
+/** The emptiest blades are asked first: in a large fleet the VMs of one blade nearly always fit on these. */
+const FIRST_ASKED = 24
+
+/**
+ * Could the fleet, as the state has it, lose any one of its open blades and have a place for every VM of it on the
+ * others? Out of budget counts as no. The state is as before.
+ */
+export function survivesEachLoss(state: State, budget: Budget): boolean {
+  if (!hasRoomForLargest(state)) return false
+  const emptiest = bladesByRoom(state)
+  for (const [blade, vms] of vmsByBlade(state))
+    if (state.open[blade] === 1 && !survives(state, blade, vms, emptiest, budget)) return false
+  return true
+}
+
+function survives(
+  state: State,
+  lost: number,
+  vms: readonly number[],
+  blades: readonly number[],
+  budget: Budget,
+): boolean {
+  const { open } = state
+  const before = open.slice()
+  const ask = (asked: readonly number[]): boolean => {
+    open.fill(0)
+    for (const blade of asked) if (blade !== lost) open[blade] = 1
+    const found = createPacker(state)(vms, { preference: 'tight', budget, accept: () => true }) === 'found'
+    if (found) for (const vm of vms) state.unput(vm, state.at[vm] as number)
+    return found
+  }
+  for (const vm of vms) state.lift(vm)
+  const few = blades.slice(0, FIRST_ASKED + 1)
+  const kept = ask(few) || (few.length < blades.length && ask(blades))
+  for (const vm of vms) state.unlift(vm, lost)
+  open.set(before)
+  return kept
+}
+
+/** Without it no arrangement could do: in each dimension, all free room together holds what the fullest blade may hold. */
+function hasRoomForLargest({ model, free, at, open }: State): boolean {
+  const { dims, gives, bladeCount } = model
+  const loads = new Float64Array(bladeCount * dims)
+  for (let vm = 0; vm < model.vmCount; vm++) {
+    const row = (at[vm] as number) * dims
+    if (row < 0) continue
+    for (let dim = 0; dim < dims; dim++) add(loads, row + dim, gives[vm * dims + dim] as number)
+  }
+  for (let dim = 0; dim < dims; dim++) {
+    let total = 0
+    let largest = 0
+    for (let blade = 0; blade < bladeCount; blade++) {
+      if (open[blade] === 0) continue
+      const room = Math.max(0, free[blade * dims + dim] as number)
+      const load = loads[blade * dims + dim] as number
+      total += room
+      if (load > 0) largest = Math.max(largest, load + room)
+    }
+    if (total < largest) return false
+  }
+  return true
+}
+
+function vmsByBlade({ model, at }: State): ReadonlyMap<number, readonly number[]> {
+  const byBlade = new Map<number, number[]>()
+  for (let vm = 0; vm < model.vmCount; vm++) {
+    const blade = at[vm] as number
+    if (blade === NOWHERE) continue
+    const there = byBlade.get(blade)
+    if (there === undefined) byBlade.set(blade, [vm])
+    else there.push(vm)
+  }
+  return byBlade
+}
+
+/** The open ones, the emptiest first. */
+function bladesByRoom({ model: { dims, bladeCount }, free, open }: State): readonly number[] {
+  const share = new Float64Array(bladeCount)
+  for (let dim = 0; dim < dims; dim++) {
+    let total = 0
+    for (let blade = 0; blade < bladeCount; blade++)
+      if (open[blade] === 1) total += Math.max(0, free[blade * dims + dim] as number)
+    if (total === 0) continue
+    for (let blade = 0; blade < bladeCount; blade++)
+      add(share, blade, Math.max(0, free[blade * dims + dim] as number) / total)
+  }
+  const blades: number[] = []
+  for (let blade = 0; blade < bladeCount; blade++) if (open[blade] === 1) blades.push(blade)
+  return blades.sort((a, b) => (share[b] as number) - (share[a] as number) || a - b)
+}
+
+function add(row: Float64Array, index: number, value: number): void {
+  row[index] = (row[index] as number) + value
+}
