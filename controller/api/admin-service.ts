@@ -6,6 +6,7 @@ import { alertHandlers } from './alerts.ts'
 import { automationHandlers } from './automation.ts'
 import { backupHandlers, pointHandlers } from './backups.ts'
 import { bladeHandlers } from './blades.ts'
+import { capacityHandlers } from './capacity.ts'
 import type { AdminHandlers, ApiContext, AsyncAdminHandlers } from './context.ts'
 import { evacuationHandlers } from './evacuation.ts'
 import { requireOperation } from './find.ts'
@@ -26,6 +27,7 @@ export function createAdminService(context: ApiContext): RpcService {
     ...bladeHandlers(context),
     ...vmHandlers(context),
     ...evacuationHandlers(context),
+    ...capacityHandlers(context),
     ...operationHandlers(context),
     ...alertHandlers(context),
     ...automationHandlers(context),

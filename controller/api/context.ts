@@ -71,6 +71,7 @@ type Requests = {
   explainBackupPolicy: [wire.VmName, wire.BackupPolicy]
   addVault: [wire.AddVaultRequest, wire.AddVaultResponse]
   removeVault: [wire.VaultName, wire.Empty]
+  getCapacity: [wire.CapacityRequest, wire.CapacityReport]
 }
 
 type VaultRequests = {

@@ -44,22 +44,16 @@ function freeMemoryBytes(load: BladeLoad): number {
 }
 
 function addUp(pools: readonly StoragePool[]): StoragePool[] {
-  const byName = Map.groupBy(pools, pool => `${pool.storage} ${pool.name}`)
-  return [...byName]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([, [first, ...others]]) =>
-      first === undefined
-        ? []
-        : [
-            others.reduce(
-              (so, pool) => ({
-                ...so,
-                sizeBytes: so.sizeBytes + pool.sizeBytes,
-                freeBytes: so.freeBytes + pool.freeBytes,
-                reclaimableBytes: so.reclaimableBytes + pool.reclaimableBytes,
-              }),
-              first,
-            ),
-          ],
-    )
+  return [...Map.groupBy(pools, pool => `${pool.storage} ${pool.name}`).values()]
+    .map(same => {
+      const sum = (of: (pool: StoragePool) => number) => same.reduce((so, pool) => so + of(pool), 0)
+      return {
+        name: same[0]?.name ?? '',
+        storage: same[0]?.storage ?? 'thick',
+        sizeBytes: sum(pool => pool.sizeBytes),
+        freeBytes: sum(pool => pool.freeBytes),
+        reclaimableBytes: sum(pool => pool.reclaimableBytes),
+      }
+    })
+    .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.storage < b.storage ? -1 : 1))
 }

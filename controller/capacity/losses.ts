@@ -36,28 +36,21 @@ export interface ReturningVm {
 export interface LossSources {
   readonly snapshot: FleetSnapshot
   readonly pointOf: PointOf
-  readonly reliefFor?: (vms: readonly VmView[], dead: ReadonlySet<string>) => readonly Relief[]
+  /** Only what takes that blade with it; empty: all there is. */
+  readonly blade: string
 }
 
 /** One for each blade, chassis, feed and switch, in that order, each kind by name. */
-export function losses(sources: LossSources): Loss[] {
-  const ask = createAsker(roomsOf(sources.snapshot))
-  const vmsOf = Map.groupBy(sources.snapshot.vms, vm => vm.blade)
+export function lossesOf({ snapshot, pointOf, blade }: LossSources): Loss[] {
+  const ask = createAsker(roomsOf(snapshot))
+  const vmsOf = Map.groupBy(snapshot.vms, vm => vm.blade)
   return (Object.keys(FAULT_DOMAINS) as FaultDomain[]).flatMap(kind =>
-    domains(sources.snapshot, kind).map(([name, blades]) => lossOf(kind, name, blades, vmsOf, ask, sources)),
-  )
-}
-
-/** What one blade takes with it. */
-export function lossOfBlade(sources: LossSources, blade: string): Loss {
-  const ask = createAsker(roomsOf(sources.snapshot))
-  return lossOf(
-    'blade',
-    blade,
-    [blade],
-    Map.groupBy(sources.snapshot.vms, vm => vm.blade),
-    ask,
-    sources,
+    domains(snapshot, kind)
+      .filter(([, blades]) => blade === '' || blades.includes(blade))
+      .map(([name, blades]) => {
+        const vms = blades.flatMap(each => vmsOf.get(each) ?? [])
+        return lossOf({ kind, name, blades, vms }, ask, pointOf, snapshot.rates)
+      }),
   )
 }
 
@@ -76,30 +69,26 @@ function namesOf(blade: FleetSnapshot['blades'][number], kind: FaultDomain): rea
   return kind === 'switch' ? blade.switches : domainsOf(blade, kind)
 }
 
-function lossOf(
-  kind: FaultDomain,
-  name: string,
-  blades: readonly string[],
-  vmsOf: ReadonlyMap<string, readonly VmView[]>,
-  ask: Asker,
-  { snapshot, pointOf, reliefFor }: LossSources,
-): Loss {
-  const vms = blades.flatMap(blade => vmsOf.get(blade) ?? [])
-  const dead = new Set(blades)
-  const { returns, unplaced } = ask(vms, dead)
+interface Dying {
+  readonly kind: FaultDomain
+  readonly name: string
+  readonly blades: readonly string[]
+  readonly vms: readonly VmView[]
+}
+
+function lossOf({ vms, ...dying }: Dying, ask: Asker, pointOf: PointOf, rates: PlanRates): Loss {
+  const { returns, unplaced } = ask(vms, new Set(dying.blades))
   const timed = withTimes(
     returns.map(({ vm, to }) => ({ vm, to, point: pointOf(vm.id) })),
-    snapshot.rates,
+    rates,
   )
   return {
-    kind,
-    name,
-    blades,
+    ...dying,
     returns: timed,
     unplaced,
     withoutPoint: vms.filter(vm => pointOf(vm.id) === undefined).map(vm => vm.name),
     allBackMs: Math.max(0, ...timed.map(each => each.backAfterMs)),
-    relief: unplaced.length === 0 ? [] : (reliefFor?.(vms, dead) ?? []),
+    relief: [],
   }
 }
 

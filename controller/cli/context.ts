@@ -6,6 +6,8 @@ export interface CliContext {
   print(text: string): void
   /** Standard error: progress and warnings. */
   note(text: string): void
+  /** The text, red where a terminal shows it. */
+  alarming(text: string): string
   /** Rewrites one line in place on a terminal; elsewhere a line for each new phase. */
   progress(phase: string, detail: string): void
   readonly env: Readonly<Record<string, string | undefined>>

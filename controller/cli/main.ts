@@ -16,6 +16,7 @@ async function main(): Promise<number> {
     if (live && lastProgress !== '') process.stderr.write('\r\u001b[K')
     lastProgress = ''
   }
+  const inColour = process.stdout.isTTY === true && !process.env.NO_COLOR
   const interrupt = new AbortController()
   process.once('SIGINT', () => interrupt.abort())
   const context: CliContext = {
@@ -27,6 +28,7 @@ async function main(): Promise<number> {
       endProgress()
       process.stderr.write(`${text}\n`)
     },
+    alarming: text => (inColour ? `\u001b[31m${text}\u001b[39m` : text),
     progress: (phase, detail) => {
       // A line that wraps could not be rewritten: only its last row would be.
       const text = live ? cutToWidth(`${phase} ${detail}`.trimEnd(), process.stderr.columns ?? 80) : phase

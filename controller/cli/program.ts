@@ -4,6 +4,7 @@ import { addAlertCommands } from './commands/alert.ts'
 import { addAutomationCommands } from './commands/automation.ts'
 import { addBackupCommands } from './commands/backup.ts'
 import { addBladeCommands } from './commands/blade.ts'
+import { addCapacityCommand } from './commands/capacity.ts'
 import { addEvacuationCommands } from './commands/evacuation.ts'
 import { addOperationCommands } from './commands/operation.ts'
 import { addSimulationCommands } from './commands/simulation.ts'
@@ -46,6 +47,7 @@ export function createProgram(context: CliContext): Command {
   addBladeCommands(program, context)
   addVmCommands(program, context)
   addEvacuationCommands(program, context)
+  addCapacityCommand(program, context)
   addBackupCommands(program, context)
   addVaultCommands(program, context)
   addOperationCommands(program, context)

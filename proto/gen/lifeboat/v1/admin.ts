@@ -408,6 +408,8 @@ export interface Return {
   bytes: number;
   /** from the start; 0: it has no restore point */
   backAfterMs: number;
+  /** hashed again or booted since it was written */
+  pointVerified: boolean;
 }
 
 export interface WhatIfRequest {
@@ -4573,7 +4575,7 @@ export const Loss: MessageFns<Loss> = {
 };
 
 function createBaseReturn(): Return {
-  return { vm: "", vmId: "", from: "", to: "", point: "", pointAt: 0, bytes: 0, backAfterMs: 0 };
+  return { vm: "", vmId: "", from: "", to: "", point: "", pointAt: 0, bytes: 0, backAfterMs: 0, pointVerified: false };
 }
 
 export const Return: MessageFns<Return> = {
@@ -4601,6 +4603,9 @@ export const Return: MessageFns<Return> = {
     }
     if (message.backAfterMs !== 0) {
       writer.uint32(64).int64(message.backAfterMs);
+    }
+    if (message.pointVerified !== false) {
+      writer.uint32(72).bool(message.pointVerified);
     }
     return writer;
   },
@@ -4682,6 +4687,14 @@ export const Return: MessageFns<Return> = {
             message.backAfterMs = longToNumber(reader.int64());
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.pointVerified = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4707,6 +4720,7 @@ export const Return: MessageFns<Return> = {
     message.pointAt = object.pointAt ?? 0;
     message.bytes = object.bytes ?? 0;
     message.backAfterMs = object.backAfterMs ?? 0;
+    message.pointVerified = object.pointVerified ?? false;
     return message;
   },
 };

@@ -50,6 +50,7 @@ export async function runCli(
   const context: CliContext = {
     print: text => void run.printed.push(text),
     note: text => void run.noted.push(text),
+    alarming: text => `!${text}!`,
     progress: (phase, detail) => {
       run.noted.push(phase)
       run.progressed.push(`${phase} ${detail}`)

@@ -1,0 +1,54 @@
+import type * as wire from '../../proto/gen/lifeboat/v1/admin.ts'
+import type { FleetRoom } from '../capacity/fleet-room.ts'
+import { lossText } from '../capacity/loss-words.ts'
+import type { Loss } from '../capacity/losses.ts'
+import type { BladeLoad, UnplacedVm } from '../placement/plan.ts'
+import { reasonsToWire, reliefToWire } from './plan-view.ts'
+
+/** What the blades that take VMs have in all. */
+export function fleetRoomToWire({ openBlades, roomiest, pools, ...room }: FleetRoom): wire.FleetRoom {
+  return {
+    ...room,
+    bladesOpen: openBlades,
+    pools: pools.map(pool => ({ ...pool })),
+    roomiest: roomiest === undefined ? undefined : loadToWire(roomiest),
+  }
+}
+
+/** How full a blade is. */
+export function loadToWire(load: BladeLoad): wire.BladeLoad {
+  return { ...load, pools: load.pools.map(pool => ({ ...pool })) }
+}
+
+/** VMs without a place, with every reason. */
+export function unplacedToWire(unplaced: readonly UnplacedVm[]): wire.Unplaced[] {
+  return unplaced.map(({ vm, vmId, reasons }) => ({ vm, vmId, reasons: reasonsToWire(reasons) }))
+}
+
+/** What would happen if that part of the fleet died. */
+export function lossToWire(loss: Loss): wire.Loss {
+  const times = loss.returns.flatMap(({ point }) => (point === undefined ? [] : [point.at]))
+  return {
+    kind: loss.kind,
+    name: loss.name,
+    blades: [...loss.blades],
+    survivable: loss.unplaced.length === 0,
+    text: lossText(loss),
+    returns: loss.returns.map(({ vm, to, point, backAfterMs }) => ({
+      vm: vm.name,
+      vmId: vm.id,
+      from: vm.blade,
+      to,
+      point: point?.name ?? '',
+      pointAt: point?.at ?? 0,
+      pointVerified: point?.verified ?? false,
+      bytes: point?.sizeBytes ?? 0,
+      backAfterMs,
+    })),
+    unplaced: unplacedToWire(loss.unplaced),
+    withoutPoint: [...loss.withoutPoint],
+    allBackMs: loss.allBackMs,
+    oldestPointAt: times.length === 0 ? 0 : Math.min(...times),
+    relief: loss.relief.map(reliefToWire),
+  }
+}

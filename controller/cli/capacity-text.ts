@@ -1,0 +1,185 @@
+/** Text for people about room, and about what a failure would take. Pure; nothing here prints. */
+import type {
+  BladeLoad,
+  CapacityReport,
+  FleetRoom,
+  Loss,
+  Relief,
+  Unplaced,
+} from '../../proto/gen/lifeboat/v1/admin.ts'
+import { formatBytes, formatDuration } from '../../shared/domain/units.ts'
+import { renderAge, renderNPlusOne, renderSection, renderShare, renderTable } from './render.ts'
+
+/** The whole report. `alarming`: how what is lost is made to stand out. */
+export function renderCapacity(report: CapacityReport, alarming: (text: string) => string): string {
+  const { room, nPlusOne, losses, loads, nowAt } = report
+  const dying = losses.filter(loss => loss.blades.length > 0)
+  const safe = losses.filter(loss => loss.blades.length === 0)
+  return [
+    ...(room === undefined ? [] : renderFleetRoom(room)),
+    ...(nPlusOne === undefined ? [] : ['', alarmingIf(!nPlusOne.kept, renderNPlusOne(nPlusOne), alarming)]),
+    '',
+    renderLoads(loads),
+    '',
+    'If it died now:',
+    renderLosses(dying, nowAt),
+    ...(safe.length === 0 ? [] : ['', `No blade depends on one alone: ${safe.map(titleOf).join(', ')}.`]),
+    ...dying.flatMap(loss => renderMisfits(loss, alarming)),
+  ].join('\n')
+}
+
+function alarmingIf(isAlarming: boolean, text: string, alarming: (text: string) => string): string {
+  return isAlarming ? alarming(text) : text
+}
+
+/** What the fleet has in all, and what is left of it. */
+export function renderFleetRoom(room: FleetRoom): string[] {
+  const closed = room.blades - room.bladesOpen
+  const free = room.memoryTotalBytes - room.memoryUsedBytes
+  return [
+    `${room.blades} blades, ${room.bladesOpen} take VMs${closed === 0 ? '' : ` (the room of the other ${closed} is not counted)`}:`,
+    `  places   ${room.vms} of ${room.maxVms} taken, ${Math.max(0, room.maxVms - room.vms)} free`,
+    `  memory   ${renderShare(room.memoryUsedBytes, room.memoryTotalBytes)} taken, ${formatBytes(Math.max(0, free))} free`,
+    ...room.pools.map(
+      pool =>
+        `  ${pool.name.padEnd(7)}  ${formatBytes(pool.freeBytes)} of ${formatBytes(pool.sizeBytes)} free (${pool.storage})${pool.reclaimableBytes === 0 ? '' : `, ${formatBytes(pool.reclaimableBytes)} more where volumes are kept after a move`}`,
+    ),
+    `  ${renderRoomiest(room.roomiest)}`,
+  ]
+}
+
+function renderRoomiest(load: BladeLoad | undefined): string {
+  if (load === undefined) return 'no blade takes another VM'
+  const pools = load.pools.map(
+    pool => `${formatBytes(pool.freeBytes + pool.reclaimableBytes)} in ${pool.name}`,
+  )
+  return `the largest VM that still fits: ${formatBytes(load.memoryTotalBytes - load.memoryUsedBytes)} of memory, on ${load.blade}${pools.length === 0 ? '' : ` (beside ${pools.join(', ')})`}`
+}
+
+/** Each blade's load. */
+export function renderLoads(loads: readonly BladeLoad[]): string {
+  return renderTable<BladeLoad>(
+    [
+      { title: 'BLADE', value: load => load.blade },
+      { title: 'VMS', value: load => `${load.vms}/${load.maxVms}`, align: 'right' },
+      { title: 'MEMORY', value: load => renderShare(load.memoryUsedBytes, load.memoryTotalBytes) },
+      {
+        title: 'FREE ROOM',
+        value: load => load.pools.map(pool => `${pool.name} ${formatBytes(pool.freeBytes)}`).join(', '),
+      },
+    ],
+    loads,
+    'No blades.',
+  )
+}
+
+function renderLosses(losses: readonly Loss[], nowAt: number): string {
+  const count = (number: number) => (number === 0 ? '' : String(number))
+  return renderTable<Loss>(
+    [
+      { title: 'WHAT DIES', value: titleOf },
+      { title: 'VMS', value: loss => String(loss.returns.length + loss.unplaced.length), align: 'right' },
+      { title: 'COME BACK ON', value: targetsOf },
+      {
+        title: 'ALL BACK AFTER',
+        value: loss => (loss.allBackMs === 0 ? '' : `~${formatDuration(loss.allBackMs)}`),
+      },
+      {
+        title: 'OLDEST DATA',
+        value: loss => (loss.oldestPointAt === 0 ? '' : renderAge(loss.oldestPointAt, nowAt)),
+      },
+      { title: 'NO RESTORE POINT', value: loss => count(loss.withoutPoint.length), align: 'right' },
+      { title: 'NO PLACE', value: loss => count(loss.unplaced.length), align: 'right' },
+    ],
+    losses,
+    'No blades.',
+  )
+}
+
+/** `blade03`, `chassis chassis1`, `feed feed-a`. */
+function titleOf({ kind, name }: Loss): string {
+  return kind === 'blade' ? name : `${kind} ${name}`
+}
+
+/** More than these make a row too long for a terminal. */
+const NAMED_TARGETS = 4
+
+function targetsOf({ returns }: Loss): string {
+  const counts = new Map<string, number>()
+  for (const { to } of returns) counts.set(to, (counts.get(to) ?? 0) + 1)
+  const all = [...counts].sort(([a], [b]) => (a < b ? -1 : 1))
+  const named = all.slice(0, NAMED_TARGETS).map(([to, vms]) => (vms === 1 ? to : `${to} (${vms})`))
+  const more = all.length - named.length
+  return `${named.join(', ')}${more === 0 ? '' : ` and ${more} more`}`
+}
+
+function renderMisfits(loss: Loss, alarming: (text: string) => string): string[] {
+  if (loss.unplaced.length === 0) return []
+  return ['', alarming(`${loss.text}.`), ...renderUnplaced(loss.unplaced), ...renderRelief(loss.relief)]
+}
+
+/** One line for each VM that has no place; with a single one, one for each blade that refuses it. */
+export function renderUnplaced(unplaced: readonly Unplaced[]): string[] {
+  return unplaced.map(({ vm, reasons }) => {
+    const [first, ...others] = reasons
+    const isSummary = first?.code === 'no-blade-left' && others.length > 0
+    const why = isSummary ? summaryOf(others) : reasons.map(reason => reason.text).join('; ')
+    return `  ${vm}: ${why}`
+  })
+}
+
+/** `memory-short on 6 blades, vm-limit on 3` */
+function summaryOf(reasons: readonly { readonly code: string; readonly blade: string }[]): string {
+  return [...Map.groupBy(reasons, reason => reason.code)]
+    .map(([code, same]) => ({ code, blades: [...new Set(same.map(reason => reason.blade))].sort() }))
+    .sort((a, b) => b.blades.length - a.blades.length)
+    .map(
+      ({ code, blades }) =>
+        `${code} on ${blades.length <= 3 ? blades.join(', ') : `${blades.length} blades`}`,
+    )
+    .join(', ')
+}
+
+/** What would help; nothing when there is nothing to tell. */
+export function renderRelief(relief: readonly Relief[]): string[] {
+  return renderSection(
+    'What would help:',
+    relief.map(each => each.text),
+  )
+}
+
+/** One loss in full: each VM, where it comes back, and from what. */
+export function renderLossInFull(loss: Loss, nowAt: number, alarming: (text: string) => string): string {
+  return [
+    alarmingIf(!loss.survivable, `${loss.text}.`, alarming),
+    ...(loss.returns.length === 0
+      ? []
+      : [
+          renderTable<Loss['returns'][number]>(
+            [
+              { title: 'VM', value: each => each.vm },
+              { title: 'COMES BACK ON', value: each => each.to },
+              { title: 'FROM', value: each => each.point || 'NO RESTORE POINT' },
+              { title: 'AGE', value: each => (each.pointAt === 0 ? '' : renderAge(each.pointAt, nowAt)) },
+              {
+                title: 'VERIFIED',
+                value: each => (each.point === '' ? '' : each.pointVerified ? 'yes' : 'not yet'),
+              },
+              {
+                title: 'SIZE',
+                value: each => (each.bytes === 0 ? '' : formatBytes(each.bytes)),
+                align: 'right',
+              },
+              {
+                title: 'BACK AFTER',
+                value: each => (each.backAfterMs === 0 ? '' : `~${formatDuration(each.backAfterMs)}`),
+              },
+            ],
+            loss.returns,
+            '',
+          ),
+        ]),
+    ...renderUnplaced(loss.unplaced),
+    ...renderRelief(loss.relief),
+  ].join('\n')
+}
