@@ -6,7 +6,7 @@ import type { HeldBack } from './policy.ts'
 
 /** A planned move as the evacuation keeps it. */
 export function toMove(move: PlannedMove, seq: number, plan: string): EvacuationMove {
-  const { vmId, vm, from, to, method, memoryBytes, volumeBytes } = move
+  const { vmId, vm, from, to, method, role, needs, memoryBytes, volumeBytes } = move
   return {
     seq,
     plan,
@@ -15,6 +15,8 @@ export function toMove(move: PlannedMove, seq: number, plan: string): Evacuation
     from,
     to,
     method,
+    role,
+    needs,
     memoryBytes,
     volumeBytes,
     state: 'planned',
@@ -54,10 +56,13 @@ export function summary(
     const vm = snapshot.vms.find(candidate => candidate.id === each.vmId)
     return each.state !== 'done' && vm?.blade === evacuation.blade
   })
-  const moved = evacuation.moves.filter(move => move.state === 'done').length
-  const total = new Set(meant.map(each => each.vmId)).size
+  const asides = new Set(evacuation.moves.filter(move => move.role === 'makes-room').map(move => move.vmId))
+  const done = evacuation.moves.filter(move => move.state === 'done')
+  const moved = done.filter(move => !asides.has(move.vmId)).length
+  const total = new Set(meant.map(each => each.vmId)).size - asides.size
   const took = formatDuration(now - evacuation.startedAt)
-  const count = `${moved} of ${total} VMs moved in ${took}`
+  const steppedAside = asides.size === 0 ? '' : `, ${done.length - moved} others stepped aside`
+  const count = `${moved} of ${total} VMs moved in ${took}${steppedAside}`
   const stay = left.map(each => `${each.vm} (${each.error})`).join(', ')
   // The deadline's abort is nobody's wish: what it left on a failing blade is somebody's to look at (rule 11).
   if (evacuation.state === 'aborting' && !(isOverdue && left.length > 0)) {

@@ -2,7 +2,7 @@ import { errorCode, formatErrorChain, LifeboatError } from '../../shared/errors.
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
 import type { Operations } from '../operations/operations.ts'
 import type { OperationServices } from '../operations/services.ts'
-import { recheckMove } from '../placement/gate.ts'
+import { companyOf, recheckMove } from '../placement/gate.ts'
 import { planEvacuation, planMove } from '../placement/make-plan.ts'
 import type { Plan } from '../placement/plan.ts'
 import type { EvacuationMove, EvacuationRecord } from '../store/evacuations.ts'
@@ -26,6 +26,14 @@ export interface NewEvacuation {
 export interface Evacuations {
   /** Plans, stores, and lets the next pass begin. Throws `busy` when the blade is being emptied already. */
   begin(request: NewEvacuation): { plan: Plan; operation: OperationRecord }
+  /**
+   * Carries out a plan that was made by others, like a rebalancing: `makePlan` is asked for it within the transaction,
+   * with the id it gets. Throws `busy` when one for the same blade (or for none) is under way.
+   */
+  beginPlan(
+    request: NewEvacuation,
+    makePlan: (snapshot: FleetSnapshot, head: { id: string; now: number }) => Plan,
+  ): { plan: Plan; operation: OperationRecord }
   /** One pass over all of them. Returns what a pause keeps from going on, one sentence each. */
   advance(): HeldBack[]
   /** Moves under way are aborted, the others never begin. Throws `not-found` when it is not under way. */
@@ -48,23 +56,16 @@ export function createEvacuations(
   const { store, fleet, clock, log } = services
   const toldToAbort = new Set<string>()
 
-  const begin = (request: NewEvacuation) => {
+  const beginPlan: Evacuations['beginPlan'] = (request, makePlan) => {
     const under = store.evacuations.active().find(each => each.blade === request.blade)
     if (under !== undefined) {
-      throw new LifeboatError(
-        'busy',
-        `${request.blade} is being emptied already; lifeboat operation watch ${under.operation}`,
-      )
+      const what =
+        request.blade === '' ? 'the fleet is being rebalanced' : `${request.blade} is being emptied`
+      throw new LifeboatError('busy', `${what} already; lifeboat operation watch ${under.operation}`)
     }
     const now = clock.now()
     return store.transaction(() => {
-      const plan = planEvacuation(fleet.snapshot(now), {
-        bladeName: request.blade,
-        cause: request.cause,
-        id: `p${store.settings.nextNumber('plan')}`,
-        now,
-        limits,
-      })
+      const plan = makePlan(fleet.snapshot(now), { id: `p${store.settings.nextNumber('plan')}`, now })
       store.plans.add(plan)
       const deadlineAt = now + limits.moveDeadlineMs * Math.max(1, plan.moves.length)
       const { cause, requestedBy, blade } = request
@@ -85,6 +86,11 @@ export function createEvacuations(
       return { plan, operation }
     })
   }
+
+  const begin = (request: NewEvacuation) =>
+    beginPlan(request, (snapshot, head) =>
+      planEvacuation(snapshot, { ...head, bladeName: request.blade, cause: request.cause, limits }),
+    )
 
   const tellPlan = (plan: Plan, now: number) => {
     log.info(
@@ -139,7 +145,8 @@ export function createEvacuations(
     for (const move of store.evacuations.get(id)?.moves ?? []) {
       if (move.state !== 'planned') continue
       const evacuation = store.evacuations.get(id)
-      if (evacuation === undefined || !hasSlot(evacuation, move, store.evacuations.active())) continue
+      if (evacuation === undefined || waitsForOthers(evacuation, move)) continue
+      if (!hasSlot(move, store.evacuations.active())) continue
       // Each look is a fresh one: the move that was started a moment ago holds its room already.
       const snapshot = fleet.snapshot(clock.now())
       const vm = snapshot.vms.find(each => each.id === move.vmId)
@@ -148,13 +155,23 @@ export function createEvacuations(
         skip(id, move, where)
         continue
       }
-      const reasons = recheckMove(snapshot, move)
+      const company = companyOf(store.plans.get(move.plan), move)
+      const reasons = recheckMove(snapshot, move, { company })
       if (reasons.some(reason => reason.code === 'vm-busy' || reason.code === 'facts-stale')) continue
       if (reasons.length > 0)
         replan(evacuation, move, snapshot, reasons.map(reason => reason.text).join('; '))
       else startOrFail(evacuation, move, vm)
     }
   }
+
+  /**
+   * Others go first that make room for it. When one of them failed, the re-check says whether there is room all the
+   * same; if not, the VM gets a new plan like any whose target no longer fits.
+   */
+  const waitsForOthers = (evacuation: EvacuationRecord, move: EvacuationMove) =>
+    evacuation.moves.some(
+      other => move.needs.includes(other.vmId) && (other.state === 'planned' || other.state === 'running'),
+    )
 
   /** A move that cannot even begin is a failed one: it must keep no other VM on the blade (rule 10). */
   const startOrFail: typeof start = (evacuation, move, vm) => {
@@ -172,11 +189,11 @@ export function createEvacuations(
   const stillCopies = (move: EvacuationMove) =>
     store.operations.get(move.operation)?.steps.find(step => step.name === 'send')?.state !== 'done'
 
-  const hasSlot = (evacuation: EvacuationRecord, move: EvacuationMove, all: readonly EvacuationRecord[]) => {
+  const hasSlot = (move: EvacuationMove, all: readonly EvacuationRecord[]) => {
     const running = all
       .flatMap(each => each.moves)
       .filter(each => each.state === 'running' && stillCopies(each))
-    const fromHere = running.filter(each => each.from === evacuation.blade).length
+    const fromHere = running.filter(each => each.from === move.from).length
     const toThere = running.filter(each => each.to === move.to).length
     return fromHere < limits.concurrentPerSource && toThere < limits.concurrentPerTarget
   }
@@ -270,6 +287,7 @@ export function createEvacuations(
 
   return {
     begin,
+    beginPlan,
     abort,
     advance: () => {
       const paused = isPaused()

@@ -1,4 +1,5 @@
 import type { Method } from '../../shared/domain/operation.ts'
+import type { MoveRole } from '../placement/plan.ts'
 import type { Sql } from './sql.ts'
 import type { EvacuationMoveTable } from './tables.ts'
 
@@ -20,6 +21,9 @@ export interface EvacuationMove {
   readonly from: string
   readonly to: string
   readonly method: Method
+  readonly role: MoveRole
+  /** Ids of VMs: their moves come first. */
+  readonly needs: readonly string[]
   readonly memoryBytes: number
   readonly volumeBytes: number
   readonly state: EvacuationMoveState
@@ -168,6 +172,8 @@ function toMoveRow(evacuation: string, move: EvacuationMove): EvacuationMoveTabl
     source: move.from,
     target: move.to,
     method: move.method,
+    role: move.role,
+    needs: JSON.stringify(move.needs),
     memory_bytes: move.memoryBytes,
     volume_bytes: move.volumeBytes,
     state: move.state,
@@ -185,6 +191,8 @@ function fromMoveRow(row: EvacuationMoveTable): EvacuationMove {
     from: row.source,
     to: row.target,
     method: row.method as Method,
+    role: row.role as MoveRole,
+    needs: JSON.parse(row.needs) as string[],
     memoryBytes: row.memory_bytes,
     volumeBytes: row.volume_bytes,
     state: row.state as EvacuationMoveState,

@@ -143,4 +143,12 @@ INSERT OR IGNORE INTO vm_blades
   FROM blades, json_each(CASE blades.report WHEN '' THEN '{}' ELSE blades.report END, '$.vms') AS vm;
 `,
   },
+  {
+    version: 4,
+    name: 'moves that wait for others',
+    sql: `
+ALTER TABLE evacuation_moves ADD COLUMN role TEXT NOT NULL DEFAULT 'leaves';
+ALTER TABLE evacuation_moves ADD COLUMN needs TEXT NOT NULL DEFAULT '[]';
+`,
+  },
 ]

@@ -10,7 +10,7 @@ export interface PlanStore {
 
 /** Over the table `plans`; a plan lies there as JSON and never changes. */
 export function createPlanStore(sql: Sql): PlanStore {
-  const parse = (row: { json: string } | undefined) => row && (JSON.parse(row.json) as Plan)
+  const parse = (row: { json: string } | undefined) => row && upgraded(JSON.parse(row.json) as Plan)
   return {
     add: plan => {
       sql.run(
@@ -31,5 +31,14 @@ export function createPlanStore(sql: Sql): PlanStore {
             .limit(1),
         ),
       ),
+  }
+}
+
+/** Plans of earlier versions say nothing of order and relief: no VM stepped aside for another then. */
+function upgraded(plan: Plan): Plan {
+  return {
+    ...plan,
+    relief: plan.relief ?? [],
+    moves: plan.moves.map(move => ({ ...move, role: move.role ?? 'leaves', needs: move.needs ?? [] })),
   }
 }

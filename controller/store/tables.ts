@@ -157,6 +157,9 @@ export interface EvacuationMoveTable {
   source: string
   target: string
   method: string
+  role: string
+  /** JSON: ids of VMs. */
+  needs: string
   memory_bytes: number
   volume_bytes: number
   state: string

@@ -78,7 +78,9 @@ test('a move that stops half way says where the VM may be and what to look at', 
     vm: 'web01',
     from: 'blade01',
     to: 'blade02',
-    method: 'live',
+    role: 'leaves',
+  needs: [],
+  method: 'live',
   } as OperationRecord
   const at = (failed: string, results: SagaView['results']) => {
     const steps = ['reserve', 'prepare-target', 'send', 'confirm-target', 'release-source'].map(name => ({
