@@ -3,6 +3,7 @@ import { LifeboatError } from '../../shared/errors.ts'
 import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import type { Purpose } from '../placement/filters.ts'
 import { bladeReasons } from '../placement/gate.ts'
+import { whereaboutsOf } from '../placement/groups.ts'
 import type { BladeScore } from '../placement/plan.ts'
 import { type Room, type Rooms, roomsOf, sparingKept, withArrival } from '../placement/room.ts'
 import { compareScores, scoreRoom } from '../placement/score.ts'
@@ -41,6 +42,9 @@ export interface RestorePlan {
   /** The candidates, best first. */
   readonly scores: readonly BladeScore[]
 }
+
+/** A VM that is restored comes by itself. */
+const ALONE: ReadonlySet<string> = new Set()
 
 interface Candidate {
   readonly blade: string
@@ -93,14 +97,15 @@ function candidateOf(room: Room, wish: RestoreWish, snapshot: FleetSnapshot, roo
   const vm = vmToBe(wish, volumes, snapshot.takenAt)
   // Nobody passes over a rule for a blade that he did not name.
   const override = wish.override && wish.to !== ''
-  const reasons = [...missing, ...bladeReasons(counted, vm, wish.purpose, override)]
+  const asked = { vm, room: counted, purpose: wish.purpose, fleet: whereaboutsOf(rooms), company: ALONE }
+  const reasons = [...missing, ...bladeReasons(asked, override)]
   const lost = reasons.length === 0 && wish.besideNPlusOne ? lostNPlusOne(room, vm, snapshot, rooms) : []
   reasons.push(...lost)
   return {
     blade: room.blade.name,
     vm,
     reasons,
-    score: reasons.length === 0 ? scoreRoom(room, vm) : undefined,
+    score: reasons.length === 0 ? scoreRoom({ ...asked, room }) : undefined,
     couldBeNamed: lost.length > 0,
   }
 }

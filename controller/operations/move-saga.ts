@@ -5,7 +5,7 @@ import { formatErrorChain, LifeboatError } from '../../shared/errors.ts'
 import type { Json, SagaDefinition, SagaStep, StepContext } from '../../shared/saga/definition.ts'
 import { vmToWire } from '../../shared/wire/convert.ts'
 import type { FleetSnapshot, Reservation, VmView } from '../fleet/snapshot.ts'
-import { recheckMove } from '../placement/gate.ts'
+import { companyOf, recheckMove } from '../placement/gate.ts'
 import { NO_OUTCOME, type OrderRequest, runOrder } from './order-step.ts'
 import type { OperationServices } from './services.ts'
 
@@ -72,7 +72,9 @@ function reserve(): Step {
     do: async context => {
       const { params, services, sagaId } = context
       const snapshot = services.fleet.snapshot(services.clock.now(), sagaId)
-      const { vm, target } = checkMove(snapshot, params)
+      const plan = services.store.operations.get(sagaId)?.plan ?? ''
+      const company = companyOf(services.store.plans.get(plan), params)
+      const { vm, target } = checkMove(snapshot, params, company)
       // Gate, epoch and room in one synchronous piece: nothing can slip in between (rule 5).
       const marks = services.store.transaction(() => {
         services.store.operations.update(sagaId, { reservation: reservationOf(sagaId, vm) })
@@ -85,8 +87,8 @@ function reserve(): Step {
   }
 }
 
-function checkMove(snapshot: FleetSnapshot, params: MoveParams) {
-  const reasons = recheckMove(snapshot, params, { override: params.override })
+function checkMove(snapshot: FleetSnapshot, params: MoveParams, company: ReadonlySet<string>) {
+  const reasons = recheckMove(snapshot, params, { override: params.override, company })
   const vm = snapshot.vms.find(each => each.id === params.vmId)
   const target = snapshot.blades.find(blade => blade.name === params.to)
   if (reasons.length > 0 || vm === undefined || target === undefined) {
@@ -103,6 +105,7 @@ function reservationOf(operation: string, vm: VmView): Reservation {
     vmId: vm.id,
     vmName: vm.name,
     memoryBytes: vm.state === 'running' ? vm.memoryBytes : 0,
+    vcpus: vm.state === 'running' ? vm.vcpus : 0,
     volumes: vm.volumes.map(volume => ({
       pool: volume.pool,
       storage: volume.storage,

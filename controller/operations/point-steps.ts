@@ -95,6 +95,7 @@ function reservationOf(operation: string, vm: VmView): Reservation {
     vmId: vm.id,
     vmName: vm.name,
     memoryBytes: vm.state === 'running' ? vm.memoryBytes : 0,
+    vcpus: vm.state === 'running' ? vm.vcpus : 0,
     volumes: volumeNeeds(vm),
   }
 }

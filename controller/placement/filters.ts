@@ -1,15 +1,15 @@
 import type { Reason } from '../../shared/domain/reason.ts'
-import { formatBytes } from '../../shared/domain/units.ts'
 import type { VmView } from '../fleet/snapshot.ts'
+import { checkApart, checkPinned, checkTogether, type Whereabouts } from './groups.ts'
+import type { Room } from './room.ts'
 import {
-  availableFor,
-  findPool,
-  isInMemory,
-  type Room,
-  usableMemoryBytes,
-  usedMemoryBytes,
-  volumeNeeds,
-} from './room.ts'
+  checkMemory,
+  checkNames,
+  checkStoragePools,
+  checkStorageRoom,
+  checkVcpus,
+  checkVmLimit,
+} from './room-filters.ts'
 
 /**
  * What the VM asks of the blade. `start`: it is there already and comes into memory. `move`: it comes from another
@@ -21,6 +21,10 @@ export interface Candidate {
   readonly vm: VmView
   readonly room: Room
   readonly purpose: Purpose
+  /** Where the other VMs of the fleet are, for rules that look beyond the blade. */
+  readonly fleet: Whereabouts
+  /** Ids of VMs that come along to the same blade by the same plan, though they are not there yet. */
+  readonly company: ReadonlySet<string>
 }
 
 export interface Filter {
@@ -28,6 +32,10 @@ export interface Filter {
   readonly purposes: readonly Purpose[]
   /** A person may pass over it for one command (rule 5). What cannot work at all is never overridable. */
   readonly overridable: boolean
+  /** Its answer depends on what else is on the blade or in the fleet. False: on the VM and the blade alone. */
+  readonly room: boolean
+  /** It asks for the blade by its name: of two blades that are alike in all else it may refuse one. Default false. */
+  readonly named?: true
   /** Empty: passed. Every reason carries the blade, and the numbers where there are any. */
   check(candidate: Candidate): readonly Reason[]
 }
@@ -39,17 +47,29 @@ const VOLUMES: readonly Purpose[] = ['move', 'restore', 'volume']
 
 /** Every rule a blade must pass for a VM. All are asked, always: a person wants all reasons, not the first. */
 export const FILTERS: readonly Filter[] = [
-  { name: 'elsewhere', purposes: ['move'], overridable: false, check: checkElsewhere },
-  { name: 'up', purposes: ALL, overridable: false, check: checkUp },
-  { name: 'in service', purposes: ALL, overridable: true, check: checkInService },
-  { name: 'healthy', purposes: ALL, overridable: true, check: checkHealthy },
-  { name: 'VM limit', purposes: VMS, overridable: true, check: checkVmLimit },
-  { name: 'memory', purposes: VMS, overridable: true, check: checkMemory },
-  { name: 'storage', purposes: VOLUMES, overridable: false, check: checkStoragePools },
-  { name: 'storage room', purposes: VOLUMES, overridable: true, check: checkStorageRoom },
-  { name: 'networks', purposes: ARRIVALS, overridable: false, check: checkNetworks },
-  { name: 'CPU model', purposes: ARRIVALS, overridable: false, check: checkCpuModel },
-  { name: 'names', purposes: VOLUMES, overridable: false, check: checkNames },
+  {
+    name: 'elsewhere',
+    purposes: ['move'],
+    overridable: false,
+    room: false,
+    named: true,
+    check: checkElsewhere,
+  },
+  { name: 'up', purposes: ALL, overridable: false, room: false, check: checkUp },
+  { name: 'in service', purposes: ALL, overridable: true, room: false, check: checkInService },
+  { name: 'healthy', purposes: ALL, overridable: true, room: false, check: checkHealthy },
+  { name: 'pinned', purposes: ARRIVALS, overridable: true, room: false, named: true, check: checkPinned },
+  { name: 'apart', purposes: ARRIVALS, overridable: true, room: true, check: checkApart },
+  { name: 'together', purposes: ARRIVALS, overridable: true, room: true, check: checkTogether },
+  { name: 'VM limit', purposes: VMS, overridable: true, room: true, check: checkVmLimit },
+  { name: 'memory', purposes: VMS, overridable: true, room: true, check: checkMemory },
+  { name: 'vCPUs', purposes: VMS, overridable: true, room: true, check: checkVcpus },
+  { name: 'storage', purposes: VOLUMES, overridable: false, room: false, check: checkStoragePools },
+  { name: 'storage room', purposes: VOLUMES, overridable: true, room: true, check: checkStorageRoom },
+  { name: 'networks', purposes: ARRIVALS, overridable: false, room: false, check: checkNetworks },
+  { name: 'machine type', purposes: ARRIVALS, overridable: false, room: false, check: checkMachine },
+  { name: 'CPU model', purposes: ARRIVALS, overridable: false, room: false, check: checkCpuModel },
+  { name: 'names', purposes: VOLUMES, overridable: false, room: true, check: checkNames },
 ]
 
 function checkElsewhere({ vm, room }: Candidate): Reason[] {
@@ -83,74 +103,6 @@ function checkHealthy({ room: { blade } }: Candidate): Reason[] {
   ]
 }
 
-/**
- * A VM that comes counts beside all that are there, running or not: each of them may be started at any time. A VM that
- * starts where it is takes no new place, so there only those in memory count.
- */
-function checkVmLimit({ vm, room, purpose }: Candidate): Reason[] {
-  const others = [...room.vms].filter(
-    ([id, other]) => id !== vm.id && (purpose !== 'start' || other.memoryBytes > 0),
-  )
-  const { name, maxVms } = room.blade
-  if (others.length + 1 <= maxVms) return []
-  return [
-    {
-      code: 'vm-limit',
-      blade: name,
-      text: `${name} has ${others.length} of at most ${maxVms} VMs${purpose === 'start' ? ' in memory' : ''}`,
-      needed: others.length + 1,
-      available: maxVms,
-    },
-  ]
-}
-
-function checkMemory({ vm, room, purpose }: Candidate): Reason[] {
-  const needed = purpose === 'start' || isInMemory(vm) ? vm.memoryBytes : 0
-  if (needed === 0) return []
-  const available = usableMemoryBytes(room) - usedMemoryBytes(room, vm.id)
-  if (needed <= available) return []
-  const reserve = formatBytes(room.blade.capacity?.reservedMemoryBytes ?? 0)
-  return [
-    {
-      code: 'memory-short',
-      blade: room.blade.name,
-      text: `${vm.name} needs ${formatBytes(needed)} of memory, ${room.blade.name} has ${formatBytes(Math.max(0, available))} beside the reserve of ${reserve}`,
-      needed,
-      available: Math.max(0, available),
-    },
-  ]
-}
-
-function checkStoragePools({ vm, room }: Candidate): Reason[] {
-  return volumeNeeds(vm)
-    .filter(need => findPool(room, need) === undefined)
-    .map(need => ({
-      code: 'storage-missing' as const,
-      blade: room.blade.name,
-      text: `${room.blade.name} has no ${need.storage} storage ${need.pool}, where ${vm.name} keeps ${formatBytes(need.bytes)}`,
-      needed: need.bytes,
-      available: 0,
-    }))
-}
-
-function checkStorageRoom({ vm, room }: Candidate): Reason[] {
-  return volumeNeeds(vm).flatMap(need => {
-    const pool = findPool(room, need)
-    if (pool === undefined) return []
-    const available = availableFor(room, pool, vm.id)
-    if (need.bytes <= available) return []
-    return [
-      {
-        code: 'storage-short' as const,
-        blade: room.blade.name,
-        text: `${vm.name} needs ${formatBytes(need.bytes)} in ${need.pool}, ${room.blade.name} has ${formatBytes(Math.max(0, available))} there`,
-        needed: need.bytes,
-        available: Math.max(0, available),
-      },
-    ]
-  })
-}
-
 function checkNetworks({ vm, room }: Candidate): Reason[] {
   const there = new Set(room.blade.capacity?.networks ?? [])
   return [...new Set(vm.networks)]
@@ -175,25 +127,25 @@ function checkCpuModel({ vm, room }: Candidate): Reason[] {
   ]
 }
 
-function checkNames({ vm, room }: Candidate): Reason[] {
-  const reasons: Reason[] = []
-  const paths = new Set(vm.volumes.map(volume => volume.path))
-  for (const [id, other] of room.vms) {
-    if (id === vm.id) continue
-    if (other.name === vm.name) {
-      reasons.push({
-        code: 'name-taken',
-        blade: room.blade.name,
-        text: `another VM named ${vm.name} is on ${room.blade.name}`,
-      })
-    }
-    for (const path of other.paths.filter(each => paths.has(each))) {
-      reasons.push({
-        code: 'name-taken',
-        blade: room.blade.name,
-        text: `${path} is a volume of ${other.name} on ${room.blade.name}`,
-      })
-    }
-  }
-  return reasons
+/**
+ * A QEMU knows the machine types up to its own version, so a VM of a newer one ends there, live, cold or restored. Only
+ * that much is certain: names without a version (`pc`, those of distributions) and what other hypervisors say pass.
+ */
+function checkMachine({ vm, room: { blade } }: Candidate): Reason[] {
+  const wanted = versionOf(/^(?:pc-q35|pc-i440fx|virt|pseries)-(\d+)\.(\d+)$/, vm.machine)
+  const there = versionOf(/^QEMU (\d+)\.(\d+)/, blade.capacity?.hypervisor ?? '')
+  if (wanted === undefined || there === undefined || wanted <= there) return []
+  return [
+    {
+      code: 'machine-unknown',
+      blade: blade.name,
+      text: `${vm.name} is a ${vm.machine}, which is newer than the hypervisor of ${blade.name} (${blade.capacity?.hypervisor})`,
+    },
+  ]
+}
+
+/** Comparable: minor versions stay below a thousand. */
+function versionOf(pattern: RegExp, text: string): number | undefined {
+  const found = pattern.exec(text)
+  return found === null ? undefined : Number(found[1]) * 1000 + Number(found[2])
 }

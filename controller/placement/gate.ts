@@ -1,10 +1,11 @@
 import type { Reason } from '../../shared/domain/reason.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
-import { FILTERS, type Purpose } from './filters.ts'
+import { type Candidate, FILTERS, type Purpose } from './filters.ts'
+import { whereaboutsOf } from './groups.ts'
 import { methodOf, vmObstacles } from './movable.ts'
-import type { BladeScore, PlannedMove } from './plan.ts'
-import { type Room, roomsOf, sparingKept } from './room.ts'
+import type { BladeScore, Plan, PlannedMove } from './plan.ts'
+import { type Rooms, roomsOf, sparingKept } from './room.ts'
 import { scoreRoom } from './score.ts'
 
 export interface AdmitOptions {
@@ -16,7 +17,11 @@ export interface AdmitOptions {
   readonly sparesKept?: boolean
   /** The operation that asks: being its own VM's operation, it is not in its own way. Default none. */
   readonly operation?: string
+  /** Ids of VMs that the same plan brings to the same blade: see `companyOf`. Default none. */
+  readonly company?: ReadonlySet<string>
 }
+
+const ALONE: ReadonlySet<string> = new Set()
 
 /**
  * The one gate (rules 5 and 6): may this VM run on this blade? Empty: yes. Start, migrate, plan and apply ask here and
@@ -28,35 +33,33 @@ export function admit(
   bladeName: string,
   options: AdmitOptions = {},
 ): Reason[] {
-  return admitTo(roomsOf(snapshot).get(bladeName), vm, bladeName, options)
+  return admitTo(roomsOf(snapshot), vm, bladeName, options)
 }
 
-function admitTo(
-  room: Room | undefined,
-  vm: VmView,
-  bladeName: string,
-  options: AdmitOptions = {},
-): Reason[] {
+function admitTo(rooms: Rooms, vm: VmView, bladeName: string, options: AdmitOptions = {}): Reason[] {
   const purpose = options.purpose ?? (vm.blade === bladeName ? 'start' : 'move')
   const own = vmObstacles(vm, purpose, options.operation)
+  const room = rooms.get(bladeName)
   if (room === undefined)
     return [...own, { code: 'blade-unknown', blade: bladeName, text: `there is no blade ${bladeName}` }]
   const counted = options.sparesKept === true ? sparingKept(room) : room
-  return [...own, ...bladeReasons(counted, vm, purpose, options.override ?? false)]
+  const { override = false, company = ALONE } = options
+  const candidate = { vm, room: counted, purpose, fleet: whereaboutsOf(rooms), company }
+  return [...own, ...bladeReasons(candidate, override)]
 }
 
 /**
  * What speaks against the blade, leaving out what speaks against the VM itself. The planner asks here, once for each
  * blade, with rooms that hold the moves it has planned so far.
  */
-export function bladeReasons(room: Room, vm: VmView, purpose: Purpose, override: boolean): Reason[] {
-  const { blade } = room
+export function bladeReasons(candidate: Candidate, override: boolean): Reason[] {
+  const { blade } = candidate.room
   if (blade.capacity === undefined) {
     return [{ code: 'blade-unknown', blade: blade.name, text: `${blade.name} has not reported yet` }]
   }
   return FILTERS.filter(
-    filter => filter.purposes.includes(purpose) && !(override && filter.overridable),
-  ).flatMap(filter => filter.check({ vm, room, purpose }))
+    filter => filter.purposes.includes(candidate.purpose) && !(override && filter.overridable),
+  ).flatMap(filter => filter.check(candidate))
 }
 
 export interface WhyNot {
@@ -70,10 +73,12 @@ export interface WhyNot {
 /** Why the VM could not move to that blade now. Throws `not-found` for a VM that is not in the snapshot. */
 export function whyNot(snapshot: FleetSnapshot, vmId: string, bladeName: string): WhyNot {
   const vm = findVm(snapshot, vmId)
-  const room = roomsOf(snapshot).get(bladeName)
-  const reasons = admitTo(room, vm, bladeName, { purpose: 'move' })
-  const possible = reasons.length === 0
-  return { possible, reasons, score: possible && room !== undefined ? scoreRoom(room, vm) : undefined }
+  const rooms = roomsOf(snapshot)
+  const room = rooms.get(bladeName)
+  const reasons = admitTo(rooms, vm, bladeName, { purpose: 'move' })
+  if (reasons.length > 0 || room === undefined) return { possible: false, reasons, score: undefined }
+  const score = scoreRoom({ room, vm, fleet: whereaboutsOf(rooms), company: ALONE })
+  return { possible: true, reasons, score }
 }
 
 /**
@@ -116,6 +121,18 @@ export function recheckMove(
     })
   }
   return reasons
+}
+
+/**
+ * Ids of the VMs that a plan brings to the same blade as that move. Hard groups that are kept together move one VM
+ * after the other; between the first and the last, the plan is what keeps them together.
+ */
+export function companyOf(
+  plan: Pick<Plan, 'moves'> | undefined,
+  { to, vmId }: Pick<PlannedMove, 'to' | 'vmId'>,
+): ReadonlySet<string> {
+  const along = (plan?.moves ?? []).filter(move => move.to === to && move.vmId !== vmId)
+  return new Set(along.map(move => move.vmId))
 }
 
 /** Throws `not-found`. */

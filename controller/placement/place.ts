@@ -3,6 +3,7 @@ import type { Reason } from '../../shared/domain/reason.ts'
 import type { VmView } from '../fleet/snapshot.ts'
 import type { Purpose } from './filters.ts'
 import { bladeReasons } from './gate.ts'
+import { whereaboutsOf } from './groups.ts'
 import { methodOf, vmObstacles } from './movable.ts'
 import type { BladeScore, UnplacedVm } from './plan.ts'
 import { afterMove, type Room, type Rooms } from './room.ts'
@@ -41,11 +42,14 @@ export function placeAll(vms: readonly VmView[], rooms: Rooms, options: PlaceOpt
   const placements: Placement[] = []
   const unplaced: UnplacedVm[] = []
   let current = rooms
+  // What is still to be placed counts as company wherever it goes; once it is placed, the rooms say where.
+  const coming = new Set(vms.map(vm => vm.id))
   for (const vm of vms.toSorted(compareVms)) {
     const purpose = options.purpose ?? 'move'
     const own = vmObstacles(vm, purpose)
     const method = purpose === 'restore' ? 'recover' : methodOf(vm)
-    const { scores, rejected } = rank(vm, current, options)
+    coming.delete(vm.id)
+    const { scores, rejected } = rank(vm, current, coming, options)
     const best = scores[0]
     if (own.length > 0 || best === undefined || method === undefined) {
       unplaced.push({ vmId: vm.id, vm: vm.name, reasons: own.length > 0 ? own : noBladeLeft(vm, rejected) })
@@ -67,13 +71,15 @@ export function compareVms(a: VmView, b: VmView): number {
 function rank(
   vm: VmView,
   rooms: Rooms,
+  company: ReadonlySet<string>,
   options: PlaceOptions,
 ): { scores: readonly BladeScore[]; rejected: readonly Reason[] } {
   const scores: BladeScore[] = []
   const rejected: Reason[] = []
+  const asked = { vm, fleet: whereaboutsOf(rooms), company, purpose: options.purpose ?? 'move' }
   for (const room of candidates(vm, rooms, options.only)) {
-    const reasons = bladeReasons(room, vm, options.purpose ?? 'move', options.override ?? false)
-    if (reasons.length === 0) scores.push(scoreRoom(room, vm))
+    const reasons = bladeReasons({ ...asked, room }, options.override ?? false)
+    if (reasons.length === 0) scores.push(scoreRoom({ ...asked, room }))
     else rejected.push(...reasons)
   }
   return { scores: scores.sort(compareScores), rejected }

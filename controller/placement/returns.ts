@@ -1,5 +1,6 @@
 import type { VmView } from '../fleet/snapshot.ts'
 import { bladeReasons } from './gate.ts'
+import { type Whereabouts, whereaboutsOf } from './groups.ts'
 import { compareVms, placeAll } from './place.ts'
 import type { UnplacedVm } from './plan.ts'
 import { isInMemory, type Room, type Rooms, usableMemoryBytes, usedMemoryBytes, withArrival } from './room.ts'
@@ -21,13 +22,14 @@ export type Asker = (vms: readonly VmView[], dead: ReadonlySet<string>) => Retur
  */
 export function createAsker(rooms: Rooms): Asker {
   const ladder = ladderOf(rooms.values())
+  const fleet = whereaboutsOf(rooms)
   return (vms, dead) => {
     const coming = vms.map(settled)
     const stuck = coming.filter(vm => tiedTo(vm).length > 0)
     const free = coming.filter(vm => tiedTo(vm).length === 0).sort(compareVms)
     const left: UnplacedVm[] = stuck.map(vm => ({ vmId: vm.id, vm: vm.name, reasons: tiedTo(vm) }))
     for (const order of ['emptiest', 'fullest'] as const) {
-      const returns = packInOrder(free, dead, ladder, order)
+      const returns = packInOrder(free, { dead, ladder, fleet }, order)
       if (returns !== undefined) return { returns, unplaced: left }
     }
     const living = new Map([...rooms].filter(([name]) => !dead.has(name)))
@@ -48,6 +50,9 @@ function settled(vm: VmView): VmView {
 function tiedTo(vm: VmView): VmView['obstacles'] {
   return vm.obstacles.filter(obstacle => obstacle.code === 'passed-through-device')
 }
+
+/** Those that died with it and are not back yet are nowhere: nobody must be joined, nor kept apart from. */
+const ALONE: ReadonlySet<string> = new Set()
 
 /** A blade that may take VMs, with the two numbers that say at once that it cannot. */
 interface Rung {
@@ -90,18 +95,31 @@ function compareRungs(a: Rung, b: Rung): number {
   return a.room.blade.name < b.room.blade.name ? -1 : 1
 }
 
+interface Question {
+  readonly dead: ReadonlySet<string>
+  readonly ladder: Ladder
+  /** Of the fleet before the loss. */
+  readonly fleet: Whereabouts
+}
+
 /** VM after VM onto the first blade that takes it, in that order; undefined when one of them finds none. */
 function packInOrder(
   vms: readonly VmView[],
-  dead: ReadonlySet<string>,
-  ladder: Ladder,
+  question: Question,
   order: 'emptiest' | 'fullest',
 ): Returns['returns'] | undefined {
   /** Those that took one already, as they are then; they stand in for their rungs of the ladder. */
   const changed = new Map<string, Rung>()
   const returns: { vm: VmView; to: string }[] = []
+  const fleet: Whereabouts = name => [
+    ...question.fleet(name).filter(({ blade }) => !question.dead.has(blade.name)),
+    ...returns.flatMap(({ vm, to }) => {
+      const blade = changed.get(to)?.room.blade
+      return blade === undefined || vm.name !== name ? [] : [{ id: vm.id, name, blade }]
+    }),
+  ]
   for (const vm of vms) {
-    const taker = firstTaker(vm, dead, ladder, changed, order)
+    const taker = firstTaker(vm, { ...question, fleet }, changed, order)
     if (taker === undefined) return undefined
     const { name } = taker.room.blade
     changed.set(name, rungOf(withArrival(taker.room, vm)))
@@ -112,8 +130,7 @@ function packInOrder(
 
 function firstTaker(
   vm: VmView,
-  dead: ReadonlySet<string>,
-  ladder: Ladder,
+  { dead, ladder, fleet }: Question,
   changed: ReadonlyMap<string, Rung>,
   order: 'emptiest' | 'fullest',
 ): Rung | undefined {
@@ -122,7 +139,7 @@ function firstTaker(
     rung.places > 0 &&
     rung.memoryBytes >= needed &&
     !dead.has(rung.room.blade.name) &&
-    bladeReasons(rung.room, vm, 'restore', false).length === 0
+    bladeReasons({ vm, room: rung.room, purpose: 'restore', fleet, company: ALONE }, false).length === 0
   const better = order === 'emptiest' ? compareRungs : (a: Rung, b: Rung) => compareRungs(b, a)
   const second = [...changed.values()].filter(takes).sort(better)[0]
   const isUnchanged = (rung: Rung) => !changed.has(rung.room.blade.name)

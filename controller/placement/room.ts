@@ -1,5 +1,6 @@
 import type { StoragePool } from '../../shared/domain/fleet.ts'
 import type { BladeView, FleetSnapshot, Reservation, VmView } from '../fleet/snapshot.ts'
+import type { PlacementRules } from './rules.ts'
 
 /**
  * What a blade has left. Immutable: the planner makes a new one after each move it writes down, so that every later
@@ -11,6 +12,8 @@ export interface Room {
   readonly vms: ReadonlyMap<string, RoomVm>
   /** By pool name and kind: free and reclaimable room, less what is promised. */
   readonly pools: readonly PoolRoom[]
+  /** Those of the fleet: each room has them, so that whoever is asked about one can say what they mean there. */
+  readonly rules: PlacementRules
 }
 
 /** One VM's share of the room. */
@@ -18,6 +21,8 @@ export interface RoomVm {
   readonly name: string
   /** 0 when it is not in memory. */
   readonly memoryBytes: number
+  /** 0 when it is not in memory. */
+  readonly vcpus: number
   readonly paths: readonly string[]
   /** Only promised: its volumes are already taken off `pools`, by these amounts. */
   readonly promised: readonly VolumeNeed[]
@@ -44,18 +49,15 @@ export function roomsOf(snapshot: FleetSnapshot): Rooms {
     if (list === undefined) byBlade.set(vm.blade, [vm])
     else list.push(vm)
   }
-  return new Map(snapshot.blades.map(blade => [blade.name, roomOf(blade, byBlade.get(blade.name) ?? [])]))
+  return new Map(
+    snapshot.blades.map(blade => [blade.name, roomOf(blade, byBlade.get(blade.name) ?? [], snapshot.rules)]),
+  )
 }
 
-function roomOf(blade: BladeView, present: readonly VmView[]): Room {
+function roomOf(blade: BladeView, present: readonly VmView[], rules: PlacementRules): Room {
   const vms = new Map<string, RoomVm>()
   for (const vm of present) {
-    vms.set(vm.id, {
-      name: vm.name,
-      memoryBytes: isInMemory(vm) ? vm.memoryBytes : 0,
-      paths: vm.volumes.map(volume => volume.path),
-      promised: [],
-    })
+    vms.set(vm.id, presentVm(vm, []))
   }
   let pools: readonly PoolRoom[] = (blade.capacity?.pools ?? []).map(pool => ({
     ...pool,
@@ -67,13 +69,25 @@ function roomOf(blade: BladeView, present: readonly VmView[]): Room {
     vms.set(reservation.vmId, promisedVm(reservation))
     pools = takeFrom(pools, reservation.volumes)
   }
-  return { blade, vms, pools }
+  return { blade, vms, pools, rules }
+}
+
+function presentVm(vm: VmView, promised: readonly VolumeNeed[]): RoomVm {
+  const inMemory = isInMemory(vm)
+  return {
+    name: vm.name,
+    memoryBytes: inMemory ? vm.memoryBytes : 0,
+    vcpus: inMemory ? vm.vcpus : 0,
+    paths: vm.volumes.map(volume => volume.path),
+    promised,
+  }
 }
 
 function promisedVm(reservation: Reservation): RoomVm {
   return {
     name: reservation.vmName,
     memoryBytes: reservation.memoryBytes,
+    vcpus: reservation.vcpus ?? 0,
     paths: [],
     promised: reservation.volumes,
   }
@@ -97,6 +111,19 @@ export function usableMemoryBytes(room: Room): number {
 export function usedMemoryBytes(room: Room, exceptVmId = ''): number {
   let sum = 0
   for (const [id, vm] of room.vms) if (id !== exceptVmId) sum += vm.memoryBytes
+  return sum
+}
+
+/** vCPUs that VMs in memory may have in all; without end where it is not checked, or the CPUs are not known. */
+export function usableVcpus({ blade, rules }: Room): number {
+  const cpus = blade.capacity?.cpus ?? 0
+  return rules.vcpuRatio === 0 || cpus === 0 ? Number.POSITIVE_INFINITY : Math.floor(cpus * rules.vcpuRatio)
+}
+
+/** vCPUs of VMs that are there or promised; `exceptVmId` is left out. */
+export function usedVcpus(room: Room, exceptVmId = ''): number {
+  let sum = 0
+  for (const [id, vm] of room.vms) if (id !== exceptVmId) sum += vm.vcpus
   return sum
 }
 
@@ -159,12 +186,7 @@ export function withArrival(room: Room, vm: VmView): Room {
   const vms = new Map(room.vms)
   const already = vms.get(vm.id)?.promised ?? []
   const needs = volumeNeeds(vm)
-  vms.set(vm.id, {
-    name: vm.name,
-    memoryBytes: isInMemory(vm) ? vm.memoryBytes : 0,
-    paths: vm.volumes.map(volume => volume.path),
-    promised: needs,
-  })
+  vms.set(vm.id, presentVm(vm, needs))
   return { ...room, vms, pools: takeFrom(giveBack(room.pools, already), needs) }
 }
 

@@ -106,6 +106,15 @@ function only(names: readonly string[]): readonly string[] {
   return different.length === 1 ? different : []
 }
 
+/**
+ * What a blade counts as for VMs that must be apart across such domains. Two blades with the same answer are not apart;
+ * one that is in no domain of that kind stands for itself, since two VMs on it are not apart either.
+ */
+export function apartDomain(blade: Parameters<typeof domainsOf>[0], across: FaultDomain): string {
+  const [domain] = domainsOf(blade, across)
+  return domain === undefined ? `blade ${blade.name}` : `${across} ${domain}`
+}
+
 /** Bytes of a pool that arrivals leave free. A thin snapshot takes its room from its pool when blocks change. */
 export function snapshotReserveBytes(
   rules: PlacementRules,

@@ -1,9 +1,11 @@
 import type { VmView } from '../fleet/snapshot.ts'
+import type { Candidate } from './filters.ts'
+import { wishesKept } from './groups.ts'
 import type { BladeScore } from './plan.ts'
 import { findPool, type Room, usableMemoryBytes, usedMemoryBytes, volumeNeeds, withArrival } from './room.ts'
 
 /**
- * Points for each part, 100 in all. What is shortest in a small fleet weighs most: memory cannot be lent, four places a
+ * Points for each part, 100 in all but for the wishes, which only VMs in soft groups have. What is shortest in a small fleet weighs most: memory cannot be lent, four places a
  * blade are few, disks are roomy. The last part keeps VMs off a chassis that has already lost a supply, as long as
  * there is another one; on its own it never beats two free places.
  */
@@ -16,10 +18,13 @@ const WEIGHTS = {
   storage: 20,
   /** All power supplies of the chassis work, as far as the blade can read them. */
   power: 10,
+  /** Soft groups of the VM that are kept there: more than all of its memory would, for a wish is a wish for this VM. */
+  wishes: 50,
 } as const
 
 /** How well the VM would sit in this room: more is better. The parts are rounded, and the total is their sum. */
-export function scoreRoom(room: Room, vm: VmView): BladeScore {
+export function scoreRoom(asked: Pick<Candidate, 'vm' | 'room' | 'fleet' | 'company'>): BladeScore {
+  const { room, vm } = asked
   const after = withArrival(room, vm)
   const usable = usableMemoryBytes(after)
   const { maxVms } = after.blade
@@ -29,13 +34,15 @@ export function scoreRoom(room: Room, vm: VmView): BladeScore {
     storage: freeStorageShare(after, vm),
     power: hasLostSupply(after) ? 0 : 1,
   }
-  const parts = {
+  const wishes = wishesKept(asked)
+  const parts: Record<string, number> = {
     memory: points(WEIGHTS.memory, shares.memory),
     places: points(WEIGHTS.places, shares.places),
     storage: points(WEIGHTS.storage, shares.storage),
     power: points(WEIGHTS.power, shares.power),
+    ...(wishes === undefined ? {} : { wishes: points(WEIGHTS.wishes, wishes) }),
   }
-  const total = parts.memory + parts.places + parts.storage + parts.power
+  const total = Object.values(parts).reduce((sum, part) => sum + part, 0)
   return { blade: room.blade.name, total: round(total), parts }
 }
 
