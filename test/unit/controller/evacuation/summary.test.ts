@@ -17,7 +17,7 @@ function move(vm: string, state: EvacuationMove['state'], error = ''): Evacuatio
     volumeBytes: 0,
     operation: '',
   }
-  return { ...rest, vmId: `id-${vm}`, vm, method: 'live', state, error }
+  return { ...rest, vmId: `id-${vm}`, vm, method: 'live', role: 'leaves', needs: [], state, error }
 }
 
 function told(
@@ -78,9 +78,7 @@ test('a move that stops half way says where the VM may be and what to look at', 
     vm: 'web01',
     from: 'blade01',
     to: 'blade02',
-    role: 'leaves',
-  needs: [],
-  method: 'live',
+    method: 'live',
   } as OperationRecord
   const at = (failed: string, results: SagaView['results']) => {
     const steps = ['reserve', 'prepare-target', 'send', 'confirm-target', 'release-source'].map(name => ({
