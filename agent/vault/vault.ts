@@ -93,8 +93,11 @@ export interface Vault {
   manifest(ref: PointRef): Promise<Manifest>
   /** The bytes of `<target>.caibx`, checked against the manifest. */
   index(ref: PointRef, target: string): Promise<Buffer>
-  /** Chunks of a point, in the order asked for; unknown to the point or absent: `not-found`. Not hashed: the reader does. */
-  chunks(ref: PointRef, ids: readonly ChunkId[]): Promise<readonly Chunk[]>
+  /**
+   * Chunks of a point, in the order asked for; unknown to the point or absent: `not-found`. Not hashed: the reader does.
+   * As far as there is room the frames lie in `memory`, so that a reader of gigabytes can use the same again.
+   */
+  chunks(ref: PointRef, ids: readonly ChunkId[], memory?: Buffer): Promise<readonly Chunk[]>
   /** Hashes every chunk of a point again, where they lie. */
   check(ref: PointRef, options: ProgressOptions): Promise<CheckReport>
   close(): Promise<void>

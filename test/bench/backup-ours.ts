@@ -6,7 +6,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
 import { build, stop } from 'esbuild'
 import { createWorkerTransfer } from '../../agent/backup/transfer/worker-transfer.ts'
-import type { BackupJob, ReadJob, Transfer, VaultAccess } from '../../agent/backup/transfer.ts'
+import type { BackupJob, ReadJob, RestoreJob, VaultAccess } from '../../agent/backup/transfer.ts'
 import { momentOfPoint } from '../../agent/vault/format/point.ts'
 import { systemClock } from '../../shared/clock.ts'
 import { createCommandRunner } from '../../shared/exec-node.ts'
@@ -75,7 +75,8 @@ export interface MeasuredBackup extends Measured {
 /** A vault process and a transfer, as on a blade. */
 export interface Ours {
   backup(point: string, image: string, changed?: ReadJob['changed']): Promise<MeasuredBackup>
-  restore(point: string, to: string): Promise<MeasuredBackup>
+  /** `checked`: without the check before it, as if that had been done already. */
+  restore(point: string, to: string, checked: boolean): Promise<MeasuredBackup>
   close(): Promise<void>
 }
 
@@ -103,7 +104,11 @@ export async function startOurs(folder: string, programs: Programs): Promise<Our
   return {
     backup: (point, image, changed) =>
       measureOurs(vault, () => transfer.backup(jobOf(access, point, image, changed), options)),
-    restore: (point, to) => measureOurs(vault, () => restore(transfer, access, point, to, options)),
+    restore: (point, to, checked) =>
+      measureOurs(vault, async () => {
+        writeFileSync(to, '')
+        await transfer.restore(restoreOf(access, point, to, checked), options)
+      }),
     close: async () => {
       vault.stdin.end()
       await once(vault, 'exit')
@@ -143,24 +148,14 @@ function jobOf(access: VaultAccess, point: string, image: string, changed: ReadJ
   }
 }
 
-async function restore(
-  transfer: Transfer,
-  access: VaultAccess,
-  point: string,
-  to: string,
-  options: { signal: AbortSignal },
-): Promise<unknown> {
-  writeFileSync(to, '')
-  return await transfer.restore(
-    {
-      kind: 'restore',
-      vault: access,
-      ref: { vmId: VM.id, point },
-      writes: [{ target: 'vda', path: to, readsZero: true }],
-      checked: false,
-    },
-    options,
-  )
+function restoreOf(access: VaultAccess, point: string, to: string, checked: boolean): RestoreJob {
+  return {
+    kind: 'restore',
+    vault: access,
+    ref: { vmId: VM.id, point },
+    writes: [{ target: 'vda', path: to, readsZero: true }],
+    checked,
+  }
 }
 
 async function measureOurs(vault: ChildProcess, work: () => Promise<unknown>): Promise<MeasuredBackup> {

@@ -16,7 +16,13 @@ export interface Round extends Stages {
   /** What the restored image takes on the disk: less than its size when it is sparse. */
   readonly restoredMib: number
   readonly ours:
-    | { readonly workerPeakMib: number; readonly vaultPeakMib: number; readonly loopP99Ms: number }
+    | {
+        readonly workerPeakMib: number
+        readonly vaultPeakMib: number
+        readonly loopP99Ms: number
+        /** A restore without the check before it. */
+        readonly uncheckedS: number
+      }
     | undefined
 }
 
@@ -60,6 +66,8 @@ function verdicts(found: Rounds, restic: string): string[] {
     ratio(value, round => value(theirs[round] as Round))
   const toBest = (value: (one: Round) => number): number =>
     ratio(value, round => Math.min(...others.map(rounds => value(rounds[round] as Round))))
+  const toBestRestore = (value: (one: Round) => number): number =>
+    ratio(value, round => Math.min(...others.map(rounds => (rounds[round] as Round).restore.wallS)))
   const worst = (value: (one: NonNullable<Round['ours']>) => number): number =>
     Math.max(...ours.map(one => (one.ours === undefined ? Number.NaN : value(one.ours))))
   return [
@@ -82,6 +90,12 @@ function verdicts(found: Rounds, restic: string): string[] {
     verdict(
       'restore, time against the best',
       toBest(one => one.restore.wallS),
+      'at most',
+      1,
+    ),
+    verdict(
+      'the same without the check before it',
+      toBestRestore(one => one.ours?.uncheckedS ?? Number.NaN),
       'at most',
       1,
     ),

@@ -221,6 +221,22 @@ function reading(get: () => VaultUnderTest): void {
     assert.deepEqual(found, wanted)
   })
 
+  it('chunks lie in memory that is brought, again and again, and beside it when it is too small', async () => {
+    const { vault } = get()
+    await backUp(vault, FIRST)
+    const wanted = [3, 1, 2].map(seed => makeChunk(seed))
+    const ids = wanted.map(({ id }) => id)
+    const enough = Buffer.alloc(1024 * 1024)
+    for (let count = 0; count < 3; count++) {
+      const found = await vault.chunks(REF, ids, enough)
+      assert.deepEqual(found, wanted)
+      assert.ok(found.every(({ frame }) => frame.buffer === enough.buffer))
+    }
+    for (const bytes of [0, wanted[0]?.frame.length ?? 0]) {
+      assert.deepEqual(await vault.chunks(REF, ids, Buffer.alloc(bytes)), wanted)
+    }
+  })
+
   it('what is not there is not found; nor is a chunk of another restore point', async () => {
     const { vault } = get()
     await backUp(vault, FIRST)

@@ -13,6 +13,8 @@ import { createPool, type Pool } from './pool.ts'
 /** Unpacked bytes of the chunks fetched by one request. */
 const FETCH_BYTES = 4 * 1024 * 1024
 const FETCH_CHUNKS = 256
+/** Frames that could not be made smaller, with their heads. */
+const ANSWER_BYTES = FETCH_BYTES + 256 * 1024
 /** Requests under way: one comes while the one before is written. */
 const FETCHES_UNDER_WAY = 2
 const READERS = 3
@@ -53,7 +55,10 @@ export async function restoreDisk(writing: DiskWriting): Promise<void> {
   }
 }
 
-/** A place to unpack in, and memory to write from. */
+/**
+ * Where a chunk is unpacked, and where it is written from. Unpacking to where it is written from spares the copy and
+ * costs more than twice of it: what the disk has fetched is in no cache of this core any more.
+ */
 interface Place {
   readonly lane: FrameLane
   readonly buffer: Buffer
@@ -67,7 +72,8 @@ async function writeAll(writing: DiskWriting, disk: Disk): Promise<void> {
     buffer,
   }))
   const free = createPool<Place>(places, crew.signal)
-  const permits: Pool<true> = createPool(Array(FETCHES_UNDER_WAY).fill(true), crew.signal)
+  const memories = Array.from({ length: FETCHES_UNDER_WAY }, () => Buffer.allocUnsafeSlow(ANSWER_BYTES))
+  const permits: Pool<Buffer> = createPool(memories, crew.signal)
   let batch = new Map<ChunkId, number[]>()
   let batchBytes = 0
   const fetch = async (): Promise<void> => {
@@ -75,10 +81,10 @@ async function writeAll(writing: DiskWriting, disk: Disk): Promise<void> {
     batch = new Map()
     batchBytes = 0
     if (positions.size === 0) return
-    const permit = await permits.take()
+    const memory = await permits.take()
     crew.run(async () => {
-      await fetchAndWrite(writing, disk, positions, free)
-      permits.give(permit)
+      await fetchAndWrite(writing, disk, positions, free, memory)
+      permits.give(memory)
     })
   }
   try {
@@ -111,8 +117,9 @@ async function fetchAndWrite(
   disk: Disk,
   positions: ReadonlyMap<ChunkId, readonly number[]>,
   free: Pool<Place>,
+  memory: Buffer,
 ): Promise<void> {
-  const chunks = await writing.vault.chunks(writing.ref, [...positions.keys()])
+  const chunks = await writing.vault.chunks(writing.ref, [...positions.keys()], memory)
   await Promise.all(
     chunks.map(chunk => writeChunk(writing, disk, chunk, positions.get(chunk.id) ?? [], free)),
   )

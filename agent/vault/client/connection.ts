@@ -14,6 +14,7 @@ import { type Identity, readSubject } from '../../../shared/rpc/certificates.ts'
 import { keepAlive } from '../door/keepalive.ts'
 import {
   CONNECTION_WINDOW_BYTES,
+  FRAME_BYTES,
   lengthOf,
   PREFIX,
   parseError,
@@ -29,6 +30,8 @@ export interface VaultAddress {
 
 export interface RequestOptions {
   readonly body?: readonly Buffer[]
+  /** The answer lies in here when there is room for it. */
+  readonly memory?: Buffer
   readonly limitMs: number
   readonly signal?: AbortSignal
   /** Whole lines of an answer that comes bit by bit. */
@@ -62,7 +65,7 @@ export async function connectVault(
     servername: vault.name,
     minVersion: 'TLSv1.3',
     maxSessionMemory: 256,
-    settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
+    settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES, maxFrameSize: FRAME_BYTES },
   })
   let broken: unknown
   session.on('error', error => {
@@ -150,7 +153,7 @@ async function send(
     for (const piece of body) stream.write(piece)
     stream.uncork()
     stream.end()
-    return await readAnswer(stream, options.onLine)
+    return await readAnswer(stream, options)
   } catch (error) {
     throw ending ?? error
   } finally {
@@ -161,7 +164,7 @@ async function send(
 
 async function readAnswer(
   stream: ClientHttp2Stream,
-  onLine: ((line: string) => void) | undefined,
+  { onLine, memory }: Pick<RequestOptions, 'onLine' | 'memory'>,
 ): Promise<Buffer> {
   return await new Promise((resolve, reject) => {
     let status: number | undefined
@@ -169,7 +172,8 @@ async function readAnswer(
     stream.once('response', (answer: IncomingHttpHeaders & IncomingHttpStatusHeader) => {
       status = answer[':status']
       const isLines = onLine !== undefined && status === 200
-      const collector = isLines ? collectLines(onLine) : collectBytes(Number(answer['content-length'] ?? 0))
+      const length = Number(answer['content-length'] ?? 0)
+      const collector = isLines ? collectLines(onLine) : collectBytes(length, memory)
       pieces = collector
       // Only now: data that came together with the head is told before the head is.
       stream.on('data', (piece: Buffer) => collector.add(piece))
@@ -194,12 +198,13 @@ interface Collector {
 }
 
 /** Into one buffer of the announced length; errors come without one, and are short. */
-function collectBytes(length: number): Collector {
+function collectBytes(length: number, memory: Buffer | undefined): Collector {
   if (length === 0) {
     const pieces: Buffer[] = []
     return { add: piece => void pieces.push(piece), finish: () => Buffer.concat(pieces) }
   }
-  const bytes = Buffer.allocUnsafeSlow(length)
+  const hasRoom = memory !== undefined && memory.length >= length
+  const bytes = hasRoom ? memory.subarray(0, length) : Buffer.allocUnsafeSlow(length)
   let filled = 0
   return {
     add: piece => {

@@ -62,11 +62,13 @@ export function createVaultClient(options: VaultClientOptions): Vault {
       parseManifest((await ask(pathOf('manifest', ref.vmId, ref.point))).toString('utf8')),
     index: async (ref, target) =>
       await ask(pathOf('index', ref.vmId, ref.point, target), { limitMs: PUT_LIMIT_MS }),
-    chunks: async (ref, ids) => {
+    chunks: async (ref, ids, memory) => {
+      const path = pathOf('chunks', ref.vmId, ref.point)
       const chunks: Chunk[] = []
       for (const part of parts(ids, MAX_FETCH)) {
-        const body = [packIds(part)]
-        const answer = await ask(pathOf('chunks', ref.vmId, ref.point), { body, limitMs: PUT_LIMIT_MS })
+        // Only the first answer: the next would lie over it.
+        const place = memory === undefined || chunks.length > 0 ? {} : { memory }
+        const answer = await ask(path, { body: [packIds(part)], limitMs: PUT_LIMIT_MS, ...place })
         chunks.push(...unpackChunks(answer))
       }
       return chunks

@@ -39,6 +39,8 @@ export const MAX_BODY_BYTES = {
  */
 export const STREAM_WINDOW_BYTES = 8 * 1024 * 1024
 export const CONNECTION_WINDOW_BYTES = 32 * 1024 * 1024
+/** With the usual 16 KiB, each record of TLS holds the ends of two frames, and each end is an event of its own. */
+export const FRAME_BYTES = 1024 * 1024
 
 export function packIds(ids: readonly ChunkId[]): Buffer {
   const bytes = Buffer.allocUnsafe(ids.length * ID_BYTES)

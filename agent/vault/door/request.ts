@@ -30,8 +30,11 @@ export async function serveRequest(
     if (!stream.destroyed) stream.write(`${JSON.stringify(line)}\n`)
   }
   try {
-    const answer = await route.handle({ vault, sessions, args, body, signal: gone.signal, tell })
-    if (!stream.destroyed) sendAnswer(stream, answer)
+    const answer = await route.handle({ vault, sessions, args, body, buffers, signal: gone.signal, tell })
+    const giveBack = () => {
+      if ('memory' in answer && answer.memory !== undefined) buffers.give(answer.memory)
+    }
+    if (!stream.destroyed) sendAnswer(stream, answer, giveBack)
   } finally {
     buffers.give(body)
   }
@@ -45,7 +48,8 @@ function decodeWord(word: string): string {
   }
 }
 
-function sendAnswer(stream: ServerHttp2Stream, answer: Answer): void {
+/** `onSent`: nothing looks at the bytes any more. */
+function sendAnswer(stream: ServerHttp2Stream, answer: Answer, onSent: () => void): void {
   if ('lines' in answer) {
     stream.end(`${JSON.stringify(answer.last)}\n`)
     return
@@ -53,7 +57,12 @@ function sendAnswer(stream: ServerHttp2Stream, answer: Answer): void {
   const pieces = 'bytes' in answer ? answer.bytes : [Buffer.from(JSON.stringify(answer.json))]
   stream.respond({ ':status': 200, 'content-length': lengthOf(pieces) })
   stream.cork()
-  for (const piece of pieces) stream.write(piece)
+  for (const piece of pieces) {
+    // Not 'finish', which a stream that ends here never tells.
+    stream.write(piece, error => {
+      if (piece === pieces.at(-1) && !error) onSent()
+    })
+  }
   stream.uncork()
   stream.end()
 }

@@ -3,7 +3,16 @@ import { LifeboatError } from '../../../shared/errors.ts'
 import { formatManifest, parseManifest } from '../format/manifest.ts'
 import { POINT } from '../format/point.ts'
 import type { BackupSession, Vault } from '../vault.ts'
-import { MAX_BODY_BYTES, MAX_FETCH, packChunks, packIds, unpackChunks, unpackIds } from './protocol.ts'
+import type { BodyBuffers } from './body.ts'
+import {
+  BATCH_BYTES,
+  MAX_BODY_BYTES,
+  MAX_FETCH,
+  packChunks,
+  packIds,
+  unpackChunks,
+  unpackIds,
+} from './protocol.ts'
 
 /** Sessions of one connection; their number is the vault's to limit. */
 export interface SessionTable {
@@ -22,16 +31,17 @@ export interface Call {
   /** Words of the path behind the route's own. */
   readonly args: readonly string[]
   readonly body: Buffer
+  readonly buffers: BodyBuffers
   /** Aborted when the caller goes away. */
   readonly signal: AbortSignal
   /** One JSON line of an answer that comes bit by bit. */
   readonly tell: (line: unknown) => void
 }
 
-/** JSON, or bytes in pieces. */
+/** JSON, or bytes in pieces; `memory` they lie in is given back when they are sent. */
 export type Answer =
   | { readonly json: unknown }
-  | { readonly bytes: readonly Buffer[] }
+  | { readonly bytes: readonly Buffer[]; readonly memory?: Buffer }
   | { readonly lines: true; readonly last: unknown }
 
 export interface Route {
@@ -119,12 +129,13 @@ export const ROUTES: Readonly<Record<string, Route>> = {
   },
   chunks: {
     maxBytes: MAX_BODY_BYTES.ids,
-    handle: async ({ vault, args, body }) => {
+    handle: async ({ vault, args, body, buffers }) => {
       const ids = unpackIds(body)
       if (ids.length > MAX_FETCH) {
         throw new LifeboatError('bad-input', `${ids.length} chunks at once, the most is ${MAX_FETCH}`)
       }
-      return { bytes: packChunks(await vault.chunks(refOf(args), ids)) }
+      const memory = buffers.take(BATCH_BYTES)
+      return { bytes: packChunks(await vault.chunks(refOf(args), ids, memory)), memory }
     },
   },
   check: {

@@ -8,7 +8,7 @@ import type { Identity } from '../../../shared/rpc/certificates.ts'
 import type { Vault } from '../vault.ts'
 import { serveConnection } from './connection.ts'
 import { keepAlive } from './keepalive.ts'
-import { STREAM_WINDOW_BYTES } from './protocol.ts'
+import { FRAME_BYTES, STREAM_WINDOW_BYTES } from './protocol.ts'
 
 const HANDSHAKE_LIMIT_MS = 10_000
 /** One transfer has a few requests under way; a body each lies in memory. */
@@ -53,6 +53,7 @@ export async function createVaultDoor(options: VaultDoorOptions): Promise<VaultD
     settings: {
       enablePush: false,
       initialWindowSize: STREAM_WINDOW_BYTES,
+      maxFrameSize: FRAME_BYTES,
       maxConcurrentStreams: MAX_STREAMS,
     },
   })

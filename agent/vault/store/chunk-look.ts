@@ -61,7 +61,9 @@ export function createChunkLook({ layout, frames }: LookContext) {
     let bytes = 0
     const memory = memories.pop() ?? Buffer.allocUnsafeSlow(MEMORY_BYTES)
     try {
-      const frame = await readIfThere(layout.chunk(id), memory)
+      const frame = await readIfThere(layout.chunk(id), size =>
+        size <= MEMORY_BYTES ? memory.subarray(0, size) : Buffer.allocUnsafeSlow(size),
+      )
       if (frame === undefined) return { verdict: 'gone', bytes }
       bytes = frame.length
       const found = await frames.check(id, frame, digest, MAX_CHUNK_BYTES)

@@ -5,12 +5,10 @@ import { LifeboatError } from '../../../shared/errors.ts'
 // Callbacks, not node:fs/promises: a file handle and its bookkeeping cost as much as the three calls themselves, and a
 // first night makes a quarter of a million of them for each 100 GB.
 const access = promisify(fs.access)
-const readFile = promisify(fs.readFile)
 const writeFile = promisify(fs.writeFile)
 const rename = promisify(fs.rename)
 const open = promisify(fs.open)
 const read = promisify(fs.read)
-const close = promisify(fs.close)
 
 /** What went wrong with a file, as one of ours; a full file system is `refused`, a missing file `not-found`. */
 export function fileError(what: string, error: unknown): LifeboatError {
@@ -38,26 +36,33 @@ export async function fileExists(path: string): Promise<boolean> {
   }
 }
 
-/** The bytes of a file, in `memory` when they fit in there; undefined when there is none. */
-export async function readIfThere(path: string, memory?: Buffer): Promise<Buffer | undefined> {
+/** The bytes of a file, in the memory that `roomFor` so many bytes gives; undefined when there is none. */
+export async function readIfThere(
+  path: string,
+  roomFor: (bytes: number) => Buffer = Buffer.allocUnsafeSlow,
+): Promise<Buffer | undefined> {
   try {
-    return (memory && (await readInto(path, memory))) ?? (await readFile(path))
+    const file = await open(path, 'r')
+    try {
+      // Length and end of an open file are in memory: a trip through the thread pool would cost more than they do.
+      return await readAll(file, roomFor(fs.fstatSync(file).size))
+    } finally {
+      fs.closeSync(file)
+    }
   } catch (error) {
     if (fileErrorCode(error) === 'ENOENT') return undefined
     throw fileError(`cannot read ${path}`, error)
   }
 }
 
-/** Undefined when the file is as long as the memory, or longer. */
-async function readInto(path: string, memory: Buffer): Promise<Buffer | undefined> {
-  const file = await open(path, 'r')
-  try {
-    // A short read is the end of a file that nobody writes to.
-    const { bytesRead } = await read(file, memory, 0, memory.length, 0)
-    return bytesRead < memory.length ? memory.subarray(0, bytesRead) : undefined
-  } finally {
-    await close(file)
+/** Less than there is room for when the file has become shorter. */
+async function readAll(file: number, room: Buffer): Promise<Buffer> {
+  for (let filled = 0; filled < room.length; ) {
+    const { bytesRead } = await read(file, room, filled, room.length - filled, filled)
+    if (bytesRead === 0) return room.subarray(0, filled)
+    filled += bytesRead
   }
+  return room
 }
 
 /** Not durable by itself. */

@@ -23,7 +23,7 @@ const IN_USE_MS = 10 * MINUTE_MS
 export interface PointReader {
   manifest(ref: PointRef): Promise<Manifest>
   index(ref: PointRef, target: string): Promise<Buffer>
-  chunks(ref: PointRef, ids: readonly ChunkId[]): Promise<readonly Chunk[]>
+  chunks(ref: PointRef, ids: readonly ChunkId[], memory?: Buffer): Promise<readonly Chunk[]>
   /** It is being read: so a check says, which takes hours. */
   touch(ref: PointRef): void
   isInUse(ref: PointRef): boolean
@@ -78,22 +78,33 @@ export function createPointReader(layout: VaultLayout, clock: Clock): PointReade
     manifest,
     index,
     touch,
-    chunks: async (ref, ids) => {
+    chunks: async (ref, ids, memory) => {
       checkRef(ref)
       const own = await idsOf(ref)
       touch(ref)
       const found: Chunk[] = new Array(ids.length)
+      const roomFor = partsOf(memory)
       await eachBounded(ids.entries(), READS_AT_ONCE, async ([position, id]) => {
         if (!own.has(claimKey(parseChunkId(id)))) {
           throw new LifeboatError('not-found', `chunk ${id} is not of restore point ${ref.point}`)
         }
-        const frame = await readIfThere(layout.chunk(id))
+        const frame = await readIfThere(layout.chunk(id), roomFor)
         if (frame === undefined) throw new LifeboatError('not-found', `chunk ${id} is not in the vault`)
         found[position] = { id, frame }
       })
       return found
     },
     isInUse: ref => clock.now() - (lastReadAt.get(keyOf(ref)) ?? Number.NEGATIVE_INFINITY) <= IN_USE_MS,
+  }
+}
+
+/** One part after the other of the memory, and memory of its own for what finds no room there. */
+function partsOf(memory: Buffer | undefined): (bytes: number) => Buffer {
+  let taken = 0
+  return bytes => {
+    if (memory === undefined || taken + bytes > memory.length) return Buffer.allocUnsafeSlow(bytes)
+    taken += bytes
+    return memory.subarray(taken - bytes, taken)
   }
 }
 

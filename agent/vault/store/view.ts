@@ -30,9 +30,9 @@ export function createView(store: ViewedStore, blade: string, isGranted: (ref: P
       await mayRead(ref)
       return await store.index(ref, target)
     },
-    chunks: async (ref, ids) => {
+    chunks: async (ref, ids, memory) => {
       await mayRead(ref)
-      return await store.chunks(ref, ids)
+      return await store.chunks(ref, ids, memory)
     },
     check: async (ref, options) => {
       await mayRead(ref)
