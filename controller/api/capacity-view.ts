@@ -1,9 +1,10 @@
-import type * as wire from '../../proto/gen/lifeboat/v1/admin.ts'
+import * as wire from '../../proto/gen/lifeboat/v1/admin.ts'
 import type { FleetRoom } from '../capacity/fleet-room.ts'
 import { lossText } from '../capacity/loss-words.ts'
 import type { Loss } from '../capacity/losses.ts'
+import type { WhatIfAnswer } from '../capacity/what-if.ts'
 import type { BladeLoad, UnplacedVm } from '../placement/plan.ts'
-import { reasonsToWire, reliefToWire } from './plan-view.ts'
+import { nPlusOneToWire, reasonsToWire, reliefToWire } from './plan-view.ts'
 
 /** What the blades that take VMs have in all. */
 export function fleetRoomToWire({ openBlades, roomiest, pools, ...room }: FleetRoom): wire.FleetRoom {
@@ -50,5 +51,34 @@ export function lossToWire(loss: Loss): wire.Loss {
     allBackMs: loss.allBackMs,
     oldestPointAt: times.length === 0 ? 0 : Math.min(...times),
     relief: loss.relief.map(reliefToWire),
+  }
+}
+
+/** What a changed fleet would look like. */
+export function whatIfToWire(answer: WhatIfAnswer): wire.WhatIfReport {
+  return {
+    fits: answer.fits,
+    text: answer.text,
+    changes: [...answer.changes],
+    moves: answer.placements.map(({ vm, to, method }) =>
+      wire.Move.fromPartial({
+        vm: vm.name,
+        vmId: vm.blade === '' ? '' : vm.id,
+        from: vm.blade,
+        to,
+        method: method ?? '',
+        memoryBytes: vm.memoryBytes,
+        volumeBytes: vm.volumes.reduce((sum, volume) => sum + volume.sizeBytes, 0),
+        state: 'planned',
+        role: 'leaves',
+      }),
+    ),
+    unplaced: unplacedToWire(answer.unplaced),
+    relief: answer.relief.map(reliefToWire),
+    nPlusOneBefore: nPlusOneToWire(answer.before.nPlusOne),
+    nPlusOneAfter: nPlusOneToWire(answer.after.nPlusOne),
+    roomBefore: fleetRoomToWire(answer.before.room),
+    roomAfter: fleetRoomToWire(answer.after.room),
+    after: answer.after.loads.map(loadToWire),
   }
 }

@@ -2,16 +2,17 @@ import { readBackups } from '../backup/known.ts'
 import { fleetRoom } from '../capacity/fleet-room.ts'
 import { lossesOf } from '../capacity/losses.ts'
 import { type PointOf, returnPoint } from '../capacity/return-point.ts'
+import { whatIf } from '../capacity/what-if.ts'
 import { loadOf } from '../placement/load.ts'
 import { roomsOf } from '../placement/room.ts'
 import { nPlusOne } from '../placement/survives.ts'
-import { fleetRoomToWire, loadToWire, lossToWire } from './capacity-view.ts'
+import { fleetRoomToWire, loadToWire, lossToWire, whatIfToWire } from './capacity-view.ts'
 import type { AdminHandlers, ApiContext } from './context.ts'
 import { requireJoined } from './find.ts'
 import { nPlusOneToWire } from './plan-view.ts'
 
 /** What the fleet has left, and what it could lose. Decided anew on the fleet as it is now. */
-export function capacityHandlers(context: ApiContext): Pick<AdminHandlers, 'getCapacity'> {
+export function capacityHandlers(context: ApiContext): Pick<AdminHandlers, 'getCapacity' | 'whatIf'> {
   const { store, fleet, clock } = context
   return {
     getCapacity: ({ blade }) => {
@@ -27,6 +28,15 @@ export function capacityHandlers(context: ApiContext): Pick<AdminHandlers, 'getC
         loads: [...rooms.values()].map(loadOf).map(loadToWire),
       }
     },
+    /** Changes nothing. */
+    whatIf: ({ remove, addVms, addBlades }) =>
+      whatIfToWire(
+        whatIf(fleet.snapshot(clock.now()), {
+          remove,
+          addVms: addVms.map(vm => ({ ...vm, count: vm.count || 1 })),
+          addBlades: addBlades.map(blade => ({ ...blade, count: blade.count || 1 })),
+        }),
+      ),
   }
 }
 

@@ -72,6 +72,7 @@ type Requests = {
   addVault: [wire.AddVaultRequest, wire.AddVaultResponse]
   removeVault: [wire.VaultName, wire.Empty]
   getCapacity: [wire.CapacityRequest, wire.CapacityReport]
+  whatIf: [wire.WhatIfRequest, wire.WhatIfReport]
 }
 
 type VaultRequests = {

@@ -1,7 +1,7 @@
 import type { StoragePool } from '../../shared/domain/fleet.ts'
+import { isOpen } from '../placement/room.ts'
 import { loadOf } from '../placement/load.ts'
 import type { BladeLoad } from '../placement/plan.ts'
-import { isOpen } from '../placement/returns.ts'
 import type { Rooms } from '../placement/room.ts'
 
 /** What the blades that take VMs have in all. */

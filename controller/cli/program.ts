@@ -11,6 +11,7 @@ import { addSimulationCommands } from './commands/simulation.ts'
 import { addStatusCommand } from './commands/status.ts'
 import { addVaultCommands } from './commands/vault.ts'
 import { addVmCommands } from './commands/vm.ts'
+import { addWhatIfCommand } from './commands/what-if.ts'
 import { addWhyCommands } from './commands/why.ts'
 import type { CliContext } from './context.ts'
 import { EXIT_CODES_HELP } from './exit-codes.ts'
@@ -48,6 +49,7 @@ export function createProgram(context: CliContext): Command {
   addVmCommands(program, context)
   addEvacuationCommands(program, context)
   addCapacityCommand(program, context)
+  addWhatIfCommand(program, context)
   addBackupCommands(program, context)
   addVaultCommands(program, context)
   addOperationCommands(program, context)

@@ -20,10 +20,10 @@ test('each blade, chassis, feed and switch is asked about, and a second feed sav
     vms: [...on('blade01', 'a', 'b'), ...on('blade03', 'c')],
   })
   assert.deepEqual(told, [
-    'blade01 takes 2 VMs with it: all find a place, the last is back after about 3 min 37 s',
+    'blade01 takes 2 VMs with it: all find a place, the last is back after about 3 min 38 s',
     'blade02 takes no VM with it',
     'blade03 takes 1 VM with it: all find a place, the last is back after about 1 min 49 s',
-    'chassis chassis1 takes 2 VMs with it: all find a place, the last is back after about 3 min 37 s',
+    'chassis chassis1 takes 2 VMs with it: all find a place, the last is back after about 3 min 38 s',
     'chassis chassis2 takes 1 VM with it: all find a place, the last is back after about 1 min 49 s',
     'no blade depends on feed feed-a alone',
     'feed feed-b takes 1 VM with it: all find a place, the last is back after about 1 min 49 s',
