@@ -3,7 +3,15 @@ import { bladeReasons } from './gate.ts'
 import { type Whereabouts, whereaboutsOf } from './groups.ts'
 import { compareVms, placeAll } from './place.ts'
 import type { UnplacedVm } from './plan.ts'
-import { isInMemory, type Room, type Rooms, usableMemoryBytes, usedMemoryBytes, withArrival } from './room.ts'
+import {
+  isInMemory,
+  isOpen,
+  type Room,
+  type Rooms,
+  usableMemoryBytes,
+  usedMemoryBytes,
+  withArrival,
+} from './room.ts'
 
 /** Where the VMs of dead blades would come back. */
 export interface Returns {
@@ -46,6 +54,11 @@ function settled(vm: VmView): VmView {
   return { ...vm, state: isInMemory(vm) ? 'running' : 'stopped', operation: '' }
 }
 
+/** The VM as it comes back from its restore point: only what ties it to its blade is still in its way. */
+export function asRestored(vm: VmView): VmView {
+  return { ...settled(vm), persistent: true, obstacles: tiedTo(vm) }
+}
+
 /** What keeps it from running anywhere else, even from a restore point: the other obstacles are about moving alone. */
 function tiedTo(vm: VmView): VmView['obstacles'] {
   return vm.obstacles.filter(obstacle => obstacle.code === 'passed-through-device')
@@ -69,16 +82,6 @@ function ladderOf(rooms: Iterable<Room>): Ladder {
     .filter(({ blade }) => isOpen(blade))
     .map(rungOf)
     .sort(compareRungs)
-}
-
-/** Takes newcomers, as far as no VM is asked about. */
-export function isOpen(blade: Room['blade']): boolean {
-  return (
-    blade.liveness === 'up' &&
-    blade.admin === 'in-service' &&
-    blade.health === 'healthy' &&
-    blade.capacity !== undefined
-  )
 }
 
 function rungOf(room: Room): Rung {
