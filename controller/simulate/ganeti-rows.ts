@@ -1,0 +1,95 @@
+import { LARGEST_BYTES, nameProblem, type Problems } from './problems.ts'
+
+/** One line, split at its bars. */
+export interface Row {
+  readonly line: number
+  readonly fields: readonly string[]
+}
+
+export interface Sections {
+  readonly groups: readonly Row[]
+  readonly nodes: readonly Row[]
+  readonly instances: readonly Row[]
+  readonly tags: readonly Row[]
+  readonly policies: readonly Row[]
+}
+
+const MIB = 1024 * 1024
+
+/** Sections end with one empty line each; two in a row are an empty section. A wrong number of them is a problem. */
+export function toSections(text: string, problems: Problems): Sections {
+  const lines = text.split('\n').map(line => line.replace(/\r$/, ''))
+  if (lines.at(-1) === '') lines.pop()
+  const sections: Row[][] = [[]]
+  for (const [index, line] of lines.entries()) {
+    if (line === '') sections.push([])
+    else sections.at(-1)?.push({ line: index + 1, fields: line.split('|') })
+  }
+  // An empty section of policies, written with the empty line that ends it.
+  if (sections.length === 6 && sections[5]?.length === 0) sections.pop()
+  if (sections.length < 4 || sections.length > 5) {
+    problems.add(
+      'whole file',
+      `has ${sections.length} sections, not 4 or 5 (groups, nodes, instances, cluster tags, policies), with one empty line after each`,
+    )
+  }
+  const [groups = [], nodes = [], instances = [], tags = [], policies = []] = sections
+  return { groups, nodes, instances, tags, policies }
+}
+
+/** Reads the fields of one row; what is wrong is written down, and stands as 0 or '' afterwards. */
+export class RowReader {
+  readonly #row: Row
+  readonly #problems: Problems
+  readonly #what: string
+
+  /** `least` fields must be there; `kind` is what the line describes: `node`. */
+  constructor(row: Row, kind: string, least: number, problems: Problems) {
+    this.#row = row
+    this.#problems = problems
+    this.#what = `${kind} ${row.fields[0] === '' ? '(without a name)' : row.fields[0]}`
+    const wrong = nameProblem(row.fields[0] ?? '')
+    if (wrong !== '') this.wrong(wrong)
+    if (row.fields.length < least) {
+      this.wrong(`has ${row.fields.length} fields, ${least} are the least: the line is cut short`)
+    }
+  }
+
+  get name(): string {
+    return this.text(0)
+  }
+
+  text(at: number): string {
+    return this.#row.fields[at] ?? ''
+  }
+
+  /** Mebibytes as bytes. */
+  bytes(at: number, name: string): number {
+    const bytes = this.number(at, name) * MIB
+    if (bytes <= LARGEST_BYTES) return bytes
+    this.wrong(`${name} is ${this.text(at)} MiB; more than 512 TiB is taken for a mistake`)
+    return 0
+  }
+
+  /** A number that is not below zero. A field that is not there was told of already. */
+  number(at: number, name: string): number {
+    const text = this.#row.fields[at]
+    if (text === undefined) return 0
+    const value = /^[+-]?\d{1,15}(\.\d{1,15})?$/.test(text) ? Number(text) : Number.NaN
+    if (Number.isNaN(value)) this.wrong(`${name} is '${clip(text)}', which is not a number`)
+    else if (value < 0) this.wrong(`${name} is ${text}, which is below zero`)
+    else return Math.floor(value)
+    return 0
+  }
+
+  wrong(text: string): void {
+    this.#problems.add(`line ${this.#row.line}`, `${clip(this.#what)} ${text}`)
+  }
+}
+
+/** So that a file of rubbish does not fill the terminal, nor steer it. */
+export function clip(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
+  const plain = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, '?')
+  return plain.length > 80 ? `${plain.slice(0, 77)}...` : plain
+}
