@@ -1,5 +1,6 @@
 import { formatDuration } from '../../shared/domain/units.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
+import { isWanted } from '../placement/movable.ts'
 import type { Plan, PlannedMove } from '../placement/plan.ts'
 import type { EvacuationMove, EvacuationRecord } from '../store/evacuations.ts'
 import type { HeldBack } from './policy.ts'
@@ -49,20 +50,23 @@ export function summary(
       vm,
       vmId,
       error: reasons.map(reason => reason.text).join('; '),
-      state: 'skipped',
+      state: reasons.every(isWanted) ? 'wanted' : 'skipped',
     })),
   ]
-  const left = meant.filter(each => {
+  const there = meant.filter(each => {
     const vm = snapshot.vms.find(candidate => candidate.id === each.vmId)
     return each.state !== 'done' && vm?.blade === evacuation.blade
   })
+  const wanted = there.filter(each => each.state === 'wanted')
+  const left = there.filter(each => each.state !== 'wanted')
   const asides = new Set(evacuation.moves.filter(move => move.role === 'makes-room').map(move => move.vmId))
   const done = evacuation.moves.filter(move => move.state === 'done')
   const moved = done.filter(move => !asides.has(move.vmId)).length
-  const total = new Set(meant.map(each => each.vmId)).size - asides.size
+  const total = new Set(meant.map(each => each.vmId)).size - asides.size - wanted.length
   const took = formatDuration(now - evacuation.startedAt)
   const steppedAside = asides.size === 0 ? '' : `, ${done.length - moved} others stepped aside`
-  const count = `${moved} of ${total} VMs moved in ${took}${steppedAside}`
+  const byPolicy = wanted.map(each => `; ${each.error}`).join('')
+  const count = `${moved} of ${total} VMs moved in ${took}${steppedAside}${byPolicy}`
   const stay = left.map(each => `${each.vm} (${each.error})`).join(', ')
   // The deadline's abort is nobody's wish: what it left on a failing blade is somebody's to look at (rule 11).
   if (evacuation.state === 'aborting' && !(isOverdue && left.length > 0)) {

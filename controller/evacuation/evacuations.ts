@@ -5,6 +5,7 @@ import type { OperationServices } from '../operations/services.ts'
 import { companyOf, recheckMove } from '../placement/gate.ts'
 import { planEvacuation, planMove } from '../placement/make-plan.ts'
 import type { Plan } from '../placement/plan.ts'
+import type { AskedCause } from '../placement/rules.ts'
 import type { EvacuationMove, EvacuationRecord } from '../store/evacuations.ts'
 import type { OperationRecord } from '../store/operations.ts'
 import { summary, toMove, waiting } from './evacuation-words.ts'
@@ -16,6 +17,8 @@ export interface NewEvacuation {
   /** Empty when a person asked. */
   readonly caseKey: string
   readonly caseId: string
+  /** What each VM's policy goes by. Default: a person asked. */
+  readonly trigger?: AskedCause
   readonly requestedBy: string
 }
 
@@ -87,10 +90,12 @@ export function createEvacuations(
     })
   }
 
-  const begin = (request: NewEvacuation) =>
-    beginPlan(request, (snapshot, head) =>
-      planEvacuation(snapshot, { ...head, bladeName: request.blade, cause: request.cause, limits }),
+  const begin = (request: NewEvacuation) => {
+    const { blade: bladeName, cause, trigger = 'asked' } = request
+    return beginPlan(request, (snapshot, head) =>
+      planEvacuation(snapshot, { ...head, bladeName, cause, trigger, limits }),
     )
+  }
 
   const tellPlan = (plan: Plan, now: number) => {
     log.info(

@@ -1,7 +1,8 @@
 import type { Case } from '../diagnosis/case.ts'
 import { isUnreadable } from '../diagnosis/finding.ts'
 import { utcTime } from '../diagnosis/words.ts'
-import type { BladeView, FleetSnapshot } from '../fleet/snapshot.ts'
+import type { BladeView, FleetSnapshot, VmView } from '../fleet/snapshot.ts'
+import { type AskedCause, type EvacuationPolicy, evacuationPolicy } from '../placement/rules.ts'
 import { commonCause } from './brakes.ts'
 
 export interface AutomationState {
@@ -29,6 +30,9 @@ export interface PolicyInput {
   readonly handled: ReadonlySet<string>
 }
 
+/** A case that empties its blade. */
+type Trigger = Case & { readonly code: Exclude<AskedCause, 'asked'> }
+
 /** A blade to be emptied now. Not an order: those go to agents. */
 export interface DueEvacuation {
   readonly blade: string
@@ -36,6 +40,8 @@ export interface DueEvacuation {
   readonly cause: string
   readonly caseKey: string
   readonly caseId: string
+  /** What the policies of its VMs go by. */
+  readonly trigger: AskedCause
 }
 
 export interface HeldBack {
@@ -60,12 +66,27 @@ export function decideEvacuations(input: PolicyInput): PolicyDecision {
   for (const blade of input.snapshot.blades) {
     const trigger = triggerFor(blade, input.cases)
     if (trigger === undefined || input.active.has(blade.name)) continue
-    const vms = input.snapshot.vms.filter(vm => vm.blade === blade.name).map(vm => vm.name)
+    const vms = input.snapshot.vms.filter(vm => vm.blade === blade.name)
     if (vms.length === 0) continue
-    const obstacle = whyHeldBack(blade, trigger, vms, input)
+    const left = leftByPolicy(blade, trigger, vms, input.snapshot)
+    const leaving = vms.filter(vm => evacuationPolicy(input.snapshot.rules, vm.name, trigger.code) === 'live')
+    if (left !== undefined) heldBack.push({ blade: blade.name, text: left })
+    if (leaving.length === 0) continue
+    const obstacle = whyHeldBack(
+      blade,
+      trigger,
+      leaving.map(vm => vm.name),
+      input,
+    )
     if (obstacle === undefined) {
       const cause = `${trigger.evidence} (case ${trigger.id}, ${trigger.code})`
-      evacuate.push({ blade: blade.name, cause, caseKey: trigger.key, caseId: trigger.id })
+      evacuate.push({
+        blade: blade.name,
+        cause,
+        caseKey: trigger.key,
+        caseId: trigger.id,
+        trigger: trigger.code,
+      })
     } else {
       heldBack.push({ blade: blade.name, text: obstacle })
     }
@@ -74,21 +95,44 @@ export function decideEvacuations(input: PolicyInput): PolicyDecision {
 }
 
 /** The case that calls for an evacuation, the worse one first. One that is not found any more calls for nothing. */
-function triggerFor(blade: BladeView, cases: readonly Case[]): Case | undefined {
+function triggerFor(blade: BladeView, cases: readonly Case[]): Trigger | undefined {
   const own = cases.filter(
     each =>
       each.scope === 'blade' && each.scopeName === blade.name && each.closedAt === 0 && each.quietSince === 0,
   )
-  return (
-    own.find(each => each.code === 'mirror-survivor-failing') ??
-    own.find(each => each.code === 'mirror-degraded')
-  )
+  const open = (code: Trigger['code']) => own.find((each): each is Trigger => each.code === code)
+  return open('mirror-survivor-failing') ?? open('mirror-degraded')
+}
+
+/** What the administrator wants to stay, and how it moves all the same; undefined when that is nothing. */
+function leftByPolicy(
+  blade: BladeView,
+  trigger: Trigger,
+  vms: readonly VmView[],
+  { rules }: FleetSnapshot,
+): string | undefined {
+  const named = (policy: EvacuationPolicy) =>
+    vms.filter(vm => evacuationPolicy(rules, vm.name, trigger.code) === policy).map(vm => vm.name)
+  const [waiting, staying] = [named('ask'), named('stay')]
+  const parts: string[] = []
+  if (waiting.length > 0) {
+    parts.push(
+      `waiting for a person (policy 'ask'): ${listed(waiting)}; \`lifeboat evacuate ${blade.name}\` moves them`,
+    )
+  }
+  if (staying.length > 0) {
+    parts.push(
+      `to stay (policy 'stay'): ${listed(staying)}; \`lifeboat vm migrate VM\` moves one all the same`,
+    )
+  }
+  if (parts.length === 0) return undefined
+  return `on ${blade.name} (${trigger.evidence}), ${parts.join(', ')}`
 }
 
 /** The first thing that speaks against it, as a sentence; undefined: go. */
 function whyHeldBack(
   blade: BladeView,
-  trigger: Case,
+  trigger: Trigger,
   vms: readonly string[],
   input: PolicyInput,
 ): string | undefined {

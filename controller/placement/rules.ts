@@ -64,6 +64,8 @@ export const EVACUATION_CAUSES = {
   'mirror-survivor-failing': 'its mirror has one copy left, and that one has errors',
 } as const
 export type EvacuationCause = keyof typeof EVACUATION_CAUSES
+/** One evacuation has one cause. */
+export type AskedCause = Exclude<EvacuationCause, 'any'>
 
 /** Nothing is asked beside what is possible. */
 export const NO_RULES: PlacementRules = { vcpuRatio: 0, snapshotReserve: 0, groups: [], vms: [] }
@@ -124,11 +126,7 @@ export function snapshotReserveBytes(
 }
 
 /** For `asked`, `ask` is answered already: the person asks. */
-export function evacuationPolicy(
-  rules: PlacementRules,
-  vmName: string,
-  cause: Exclude<EvacuationCause, 'any'>,
-): EvacuationPolicy {
+export function evacuationPolicy(rules: PlacementRules, vmName: string, cause: AskedCause): EvacuationPolicy {
   const { evacuate } = ruleOf(rules, vmName)
   const policy = evacuate[cause] ?? evacuate.any ?? 'live'
   return policy === 'ask' && cause === 'asked' ? 'live' : policy

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { Case } from '../../../../controller/diagnosis/case.ts'
 import { decideEvacuations, type PolicyInput } from '../../../../controller/evacuation/policy.ts'
 import type { BladeView } from '../../../../controller/fleet/snapshot.ts'
+import type { VmRule } from '../../../../controller/placement/rules.ts'
 import { fleet, NIGHT, openCase } from '../../../fakes/fleet-builder.ts'
 
 const HOUR = 3_600_000
@@ -151,4 +152,54 @@ test('too little power: no move inside the chassis, but a word on where else', (
     /moving VMs inside it is no help, there is no sound blade outside it/,
   )
   assert.match(decide([power(BLADES.slice(0, 7))]).heldBack[0] ?? '', /sound blades outside it: blade08/)
+})
+
+/** db01, web01 and web02 on a blade with a degraded mirror; what the administrator wants of db01. */
+function decideFor(evacuate: VmRule['evacuate'], cases = [openCase('blade01')], handled: string[] = []) {
+  const snapshot = fleet({
+    blades: BLADES.map(name => ({ name })),
+    vms: ['db01', 'web01'].map(name => ({ name, blade: 'blade01' })),
+    rules: { vms: [{ vm: 'db01', priority: 0, blades: [], evacuate }] },
+  })
+  return decideEvacuations({
+    snapshot,
+    cases,
+    automation: { paused: false },
+    now: NIGHT + HOUR,
+    settings: { mirrorDegraded: 'evacuate', holdMs: 60_000 },
+    active: new Set(),
+    handled: new Set(handled),
+  })
+}
+
+test('a VM that waits for a person is told of, the others go; when it is the last one, nothing is begun', () => {
+  const { evacuate, heldBack } = decideFor({ any: 'ask' })
+  assert.deepEqual(
+    evacuate.map(({ blade, trigger }) => [blade, trigger]),
+    [['blade01', 'mirror-degraded']],
+  )
+  const waits =
+    "on blade01 (lost leg1 of md0, 1 of 2 disks left: leg0), waiting for a person (policy 'ask'): db01; `lifeboat evacuate blade01` moves them"
+  assert.deepEqual(heldBack, [{ blade: 'blade01', text: waits }])
+  const alone = fleet({
+    blades: BLADES.map(name => ({ name })),
+    vms: [{ name: 'db01', blade: 'blade01' }],
+    rules: { vms: [{ vm: 'db01', priority: 0, blades: [], evacuate: { any: 'ask' } }] },
+  })
+  assert.deepEqual(decide([openCase('blade01')], { snapshot: alone }), { evacuate: [], heldBack: [waits] })
+})
+
+test('what waits for a person is not said to have stayed by mistake once the others are gone', () => {
+  const { evacuate, heldBack } = decideFor({ any: 'stay' }, [openCase('blade01')], [openCase('blade01').id])
+  assert.deepEqual(evacuate, [])
+  assert.match(heldBack[0]?.text ?? '', /to stay \(policy 'stay'\): db01; `lifeboat vm migrate VM` moves one/)
+  assert.match(heldBack[1]?.text ?? '', /emptied for this case already, web01 stayed/)
+})
+
+test('a policy goes by the cause: what waits for a degraded mirror may leave one that fails', () => {
+  const evacuate = { 'mirror-degraded': 'stay', any: 'live' } as const
+  assert.match(decideFor(evacuate).heldBack[0]?.text ?? '', /policy 'stay'/)
+  const worse = decideFor(evacuate, [openCase('blade01'), failing()])
+  assert.deepEqual(worse.heldBack, [])
+  assert.equal(worse.evacuate[0]?.trigger, 'mirror-survivor-failing')
 })

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { summary } from '../../../../controller/evacuation/evacuation-words.ts'
 import { describeEnd } from '../../../../controller/operations/outcome.ts'
+import type { Plan, UnplacedVm } from '../../../../controller/placement/plan.ts'
 import type { EvacuationMove, EvacuationRecord } from '../../../../controller/store/evacuations.ts'
 import type { OperationRecord } from '../../../../controller/store/operations.ts'
+import type { ReasonCode } from '../../../../shared/domain/reason.ts'
 import type { SagaView } from '../../../../shared/saga/definition.ts'
 import { fleet, NIGHT } from '../../../fakes/fleet-builder.ts'
 
@@ -25,6 +27,7 @@ function told(
   left: string[],
   state: EvacuationRecord['state'] = 'running',
   isOverdue = false,
+  unplaced: UnplacedVm[] = [],
 ) {
   const evacuation: EvacuationRecord = {
     operation: 'o1',
@@ -40,7 +43,7 @@ function told(
   }
   const vms = left.map(name => ({ name, blade: 'blade01' }))
   const snapshot = fleet({ blades: [{ name: 'blade01' }, { name: 'blade02' }], vms })
-  return summary(evacuation, undefined, snapshot, NIGHT + 32_000, isOverdue)
+  return summary(evacuation, { unplaced } as unknown as Plan, snapshot, NIGHT + 32_000, isOverdue)
 }
 
 test('an evacuation that left nothing behind is done', () => {
@@ -56,6 +59,19 @@ test('one that left a VM needs an admin, names it, why, and what to type', () =>
   assert.equal(end.state, 'needs-admin')
   assert.equal(end.outcome, '1 of 2 VMs moved in 32 s; left on blade01: web01 (virsh exited with 1)')
   assert.equal(end.nextCommand, 'lifeboat evacuate blade01 --plan')
+})
+
+test('a VM that stays because it is wanted so is no failure, one for which there is no place is', () => {
+  const unplaced = (code: ReasonCode) => [
+    { vmId: 'id-db01', vm: 'db01', reasons: [{ code, text: `db01: ${code}` }] },
+  ]
+  const kept = told([move('web01', 'done')], ['db01'], 'running', false, unplaced('policy-stay'))
+  assert.deepEqual([kept.state, kept.outcome], ['done', '1 of 1 VMs moved in 32 s; db01: policy-stay'])
+  const lost = told([move('web01', 'done')], ['db01'], 'running', false, unplaced('no-blade-left'))
+  assert.deepEqual(
+    [lost.state, lost.outcome],
+    ['needs-admin', '1 of 2 VMs moved in 32 s; left on blade01: db01 (db01: no-blade-left)'],
+  )
 })
 
 test('a VM that was re-planned and then moved is not left, nor is one somebody moved by hand', () => {
