@@ -4,7 +4,6 @@ import { contradictions } from './contradictions.ts'
 import {
   EVACUATION_CAUSES,
   EVACUATION_POLICIES,
-  type EvacuationCause,
   type EvacuationPolicy,
   FAULT_DOMAINS,
   type FaultDomain,
@@ -24,8 +23,8 @@ export interface PlacementConfig {
 
 const kinds = Object.keys(GROUP_KINDS) as [GroupKind, ...GroupKind[]]
 const domains = Object.keys(FAULT_DOMAINS) as [FaultDomain, ...FaultDomain[]]
-const causes = Object.keys(EVACUATION_CAUSES) as [EvacuationCause, ...EvacuationCause[]]
-const policies = Object.keys(EVACUATION_POLICIES) as [EvacuationPolicy, ...EvacuationPolicy[]]
+const causes: readonly string[] = Object.keys(EVACUATION_CAUSES)
+const policies = Object.keys(EVACUATION_POLICIES) as EvacuationPolicy[]
 
 /** Methods of moving that are no policy yet: asked for, they are refused with why, and not as an unknown word. */
 const NOT_YET: Readonly<Record<string, string>> = {
@@ -46,6 +45,12 @@ const policy = z.string().superRefine((word, context) => {
     : `must be one of ${policies.join(', ')}`
   context.addIssue({ code: 'custom', message: why })
 })
+const byCause = z.record(z.string(), policy).superRefine((said, context) => {
+  for (const cause of Object.keys(said).filter(each => !causes.includes(each))) {
+    const message = `is no cause of an evacuation; those are ${causes.join(', ')}`
+    context.addIssue({ code: 'custom', path: [cause], message })
+  }
+})
 
 const RULE = z.strictObject({
   name,
@@ -59,7 +64,7 @@ const VM = z.strictObject({
   name,
   priority: z.int().min(-1000).max(1000).default(0),
   blades: different.default([]),
-  evacuate: z.union([policy, z.partialRecord(z.enum(causes), policy)]).default({}),
+  evacuate: z.union([policy, byCause]).default({}),
 })
 
 const FILE = section({
