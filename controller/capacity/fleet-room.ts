@@ -1,8 +1,8 @@
 import type { StoragePool } from '../../shared/domain/fleet.ts'
-import { isOpen } from '../placement/room.ts'
 import { loadOf } from '../placement/load.ts'
 import type { BladeLoad } from '../placement/plan.ts'
 import type { Rooms } from '../placement/room.ts'
+import { isOpen } from '../placement/room.ts'
 
 /** What the blades that take VMs have in all. */
 export interface FleetRoom {

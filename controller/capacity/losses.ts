@@ -42,7 +42,7 @@ export interface LossSources {
 
 /** One for each blade, chassis, feed and switch, in that order, each kind by name. */
 export function lossesOf({ snapshot, pointOf, blade }: LossSources): Loss[] {
-  const ask = createAsker(roomsOf(snapshot))
+  const ask = createAsker(roomsOf(snapshot), snapshot.vms)
   const vmsOf = Map.groupBy(snapshot.vms, vm => vm.blade)
   return (Object.keys(FAULT_DOMAINS) as FaultDomain[]).flatMap(kind =>
     domains(snapshot, kind)

@@ -14,7 +14,7 @@ export function nPlusOne(snapshot: FleetSnapshot): NPlusOne {
  * another rule would sooner or later contradict the plan.
  */
 export function nPlusOneOf(vms: readonly VmView[], rooms: Rooms): NPlusOne {
-  const ask = createAsker(rooms)
+  const ask = createAsker(rooms, vms)
   const byBlade = Map.groupBy(vms, vm => vm.blade)
   const notSurvivable: { blade: string; vms: string[] }[] = []
   for (const [blade, there] of [...byBlade].sort(([a], [b]) => (a < b ? -1 : 1))) {
