@@ -1,28 +1,26 @@
 import type { Reason } from '../../shared/domain/reason.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { BladeView, FleetSnapshot, VmView } from '../fleet/snapshot.ts'
+import { assemble, type PlanHead } from './assemble-plan.ts'
 import { findVm } from './gate.ts'
-import { loadOf } from './load.ts'
+import { policyReasons } from './movable.ts'
 import { compareVms, type Placed, type Placement, placeAll } from './place.ts'
-import type { Plan, PlannedMove, UnplacedVm } from './plan.ts'
+import type { Plan, UnplacedVm } from './plan.ts'
 import { type Rooms, roomsOf } from './room.ts'
-import { nPlusOneOf } from './survives.ts'
-import { DEFAULT_LIMITS, expectedDowntimeMs, expectedEnds, type PlanLimits, type PlanRates } from './times.ts'
+import type { AskedCause } from './rules.ts'
+import { DEFAULT_BUDGET_MS, MOST_ASIDE, searchPlaces } from './search-places.ts'
+import type { PlanRates } from './times.ts'
 
 export { DEFAULT_LIMITS, DEFAULT_RATES, type PlanLimits, type PlanRates } from './times.ts'
 
-interface PlanHead {
-  /** Empty for a plan that is only shown. */
-  readonly id: string
-  /** Why, in words. */
-  readonly cause: string
-  readonly now: number
-  readonly rates?: PlanRates
-  readonly limits?: PlanLimits
-}
-
 export interface EvacuationRequest extends PlanHead {
   readonly bladeName: string
+  /** Emptied by the same plan. Default: none. */
+  readonly alsoBlades?: readonly string[]
+  /** About as long as the search may take. @default 1 s */
+  readonly budgetMs?: number
+  /** What each VM's policy goes by. Default: a person asked. */
+  readonly trigger?: AskedCause
 }
 
 export interface MoveRequest extends PlanHead {
@@ -34,17 +32,66 @@ export interface MoveRequest extends PlanHead {
 }
 
 /**
- * A plan that empties the blade. Every VM of it is either in `moves` or in `unplaced` with reasons, never in neither.
- * Throws `not-found` for an unknown blade.
+ * A plan that empties the blade, and the others named with it. Every VM of it is either in `moves` or in `unplaced` with
+ * reasons, never in neither. First the best blade for each VM in turn: where that leaves none behind and keeps N+1, no
+ * search can do better. Else complete search, with others stepping aside. Throws `not-found` for an unknown blade.
  */
 export function planEvacuation(snapshot: FleetSnapshot, request: EvacuationRequest): Plan {
-  const blade = snapshot.blades.find(each => each.name === request.bladeName)
-  if (blade === undefined) {
-    throw new LifeboatError('not-found', `there is no blade ${request.bladeName}; see lifeboat blade list`)
+  const names = [request.bladeName, ...(request.alsoBlades ?? [])]
+  const emptied = names.map(name => findBlade(snapshot, name))
+  const here = snapshot.vms.filter(vm => names.includes(vm.blade)).sort(compareVms)
+  const upright = new Set(emptied.filter(blade => blade.liveness === 'up').map(blade => blade.name))
+  const wanted = here.map(vm => ({
+    vm,
+    reasons: upright.has(vm.blade)
+      ? policyReasons(snapshot.rules, vm, request.trigger ?? 'asked')
+      : staleReasons(vm.blade, vm),
+  }))
+  const leaving = wanted.filter(({ reasons }) => reasons.length === 0).map(({ vm }) => vm)
+  const staying = wanted
+    .filter(({ reasons }) => reasons.length > 0)
+    .map(({ vm, reasons }) => unplacedVm(vm, reasons))
+  const rooms = names.reduce(closed, roomsOf(snapshot))
+  const finish = (placed: Placed) => {
+    const told = new Map([...placed.unplaced, ...staying].map(each => [each.vmId, each]))
+    const unplaced = here.flatMap(vm => told.get(vm.id) ?? [])
+    return assemble(snapshot, names.join(', '), { ...placed, unplaced }, request)
   }
-  const vms = snapshot.vms.filter(vm => vm.blade === blade.name)
-  const placed = placeFrom(blade, vms, closed(roomsOf(snapshot), blade.name), {})
-  return assemble(snapshot, blade.name, placed, request)
+  const placed = placeAll(leaving, rooms)
+  const inTurn = finish({ ...placed, placements: placed.placements.toSorted(compareColdLast) })
+  if (inTurn.nPlusOne.kept && !hasNoPlace(inTurn)) return inTurn
+  const searched = finish(searchPlaces(leaving, snapshot.vms, rooms, searchOptions(snapshot, request)))
+  return hasNoPlace(inTurn) || searched.nPlusOne.kept ? searched : inTurn
+}
+
+/** Running VMs leave first, those that are off wait: somebody uses the former. Otherwise as they were chosen. */
+function compareColdLast(a: Placement, b: Placement): number {
+  return Number(a.method === 'cold') - Number(b.method === 'cold')
+}
+
+/** VMs were left for want of a place, and not for what they are. */
+function hasNoPlace(plan: Plan): boolean {
+  return plan.unplaced.some(({ reasons }) => reasons.some(reason => reason.code === 'no-blade-left'))
+}
+
+function searchOptions(snapshot: FleetSnapshot, { rates = snapshot.rates, ...request }: EvacuationRequest) {
+  return {
+    purpose: 'move' as const,
+    mostAside: MOST_ASIDE,
+    keepNPlusOne: true,
+    budgetMs: request.budgetMs ?? DEFAULT_BUDGET_MS,
+    overheadBytes: overheadBytes(rates),
+  }
+}
+
+function overheadBytes({ overheadMs, copyBytesPerSecond }: PlanRates): number {
+  return (overheadMs * copyBytesPerSecond) / 1000
+}
+
+function findBlade(snapshot: FleetSnapshot, name: string): BladeView {
+  const blade = snapshot.blades.find(each => each.name === name)
+  if (blade !== undefined) return blade
+  throw new LifeboatError('not-found', `there is no blade ${name}; see lifeboat blade list`)
 }
 
 /** A plan for one VM. Throws `not-found` for an unknown VM; an unknown or unfit target is a reason in `unplaced`. */
@@ -62,7 +109,6 @@ export function planMove(snapshot: FleetSnapshot, request: MoveRequest): Plan {
   return assemble(snapshot, vm.blade, placeFrom(blade, [vm], rooms, options), request)
 }
 
-/** Nothing is planned on what a silent blade said last: its VMs may be anywhere and in any state (rules 1 and 9). */
 function placeFrom(
   source: BladeView | undefined,
   vms: readonly VmView[],
@@ -70,15 +116,17 @@ function placeFrom(
   options: { readonly only?: string; readonly override?: boolean },
 ): Placed {
   if (source?.liveness === 'up') return placeAll(vms, rooms, options)
-  const name = source?.name ?? ''
-  const unplaced: UnplacedVm[] = vms.toSorted(compareVms).map(vm => ({
-    vmId: vm.id,
-    vm: vm.name,
-    reasons: [
-      { code: 'facts-stale', blade: name, text: `${name} does not report, so ${vm.name} may be anything` },
-    ],
-  }))
-  return { placements: [], unplaced, rooms }
+  const stale = vms.toSorted(compareVms).map(vm => unplacedVm(vm, staleReasons(source?.name ?? '', vm)))
+  return { placements: [], unplaced: stale, rooms }
+}
+
+/** Nothing is planned on what a silent blade said last: its VMs may be anywhere and in any state (rules 1 and 9). */
+function staleReasons(blade: string, vm: VmView): Reason[] {
+  return [{ code: 'facts-stale', blade, text: `${blade} does not report, so ${vm.name} may be anything` }]
+}
+
+function unplacedVm(vm: VmView, reasons: readonly Reason[]): UnplacedVm {
+  return { vmId: vm.id, vm: vm.name, reasons }
 }
 
 /** An emptied blade is not one to count on: in the fleet after the plan it takes nothing. */
@@ -86,55 +134,4 @@ function closed(rooms: Rooms, name: string): Rooms {
   const room = rooms.get(name)
   if (room === undefined || room.blade.admin !== 'in-service') return rooms
   return new Map(rooms).set(name, { ...room, blade: { ...room.blade, admin: 'cordoned' } })
-}
-
-function assemble(snapshot: FleetSnapshot, blade: string, placed: Placed, head: PlanHead): Plan {
-  const rates = head.rates ?? snapshot.rates
-  const moves = timed(inStartOrder(placed.placements), rates, head.limits ?? DEFAULT_LIMITS)
-  const targets = new Map(placed.placements.map(({ vm, to }) => [vm.id, to]))
-  const vmsAfter = snapshot.vms.map(vm => ({ ...vm, blade: targets.get(vm.id) ?? vm.blade }))
-  return {
-    id: head.id,
-    createdAt: head.now,
-    blade,
-    cause: head.cause,
-    snapshotGeneration: snapshot.generation,
-    moves,
-    unplaced: placed.unplaced,
-    after: [...placed.rooms.values()].map(loadOf).sort((a, b) => (a.blade < b.blade ? -1 : 1)),
-    relief: [],
-    nPlusOne: nPlusOneOf(vmsAfter, placed.rooms),
-    expectedEndMs: Math.max(0, ...moves.map(move => move.expectedEndMs)),
-  }
-}
-
-/** Running VMs leave first, those that are off wait: somebody uses the former. Otherwise as they were chosen. */
-function inStartOrder(placements: readonly Placement[]): Placement[] {
-  return placements.toSorted((a, b) => Number(a.method === 'cold') - Number(b.method === 'cold'))
-}
-
-function timed(placements: readonly Placement[], rates: PlanRates, limits: PlanLimits): PlannedMove[] {
-  const drafts = placements.map(({ vm, to, method, scores, rejected }) => ({
-    role: 'leaves' as const,
-    needs: [],
-    vmId: vm.id,
-    vm: vm.name,
-    from: vm.blade,
-    to,
-    method,
-    volumeBytes: vm.volumes.reduce((sum, volume) => sum + volume.sizeBytes, 0),
-    memoryBytes: vm.memoryBytes,
-    expectedDowntimeMs: expectedDowntimeMs(method, rates),
-    scores,
-    rejected,
-  }))
-  // A cold copy carries no memory.
-  const copies = drafts.map(draft => ({
-    from: draft.from,
-    to: draft.to,
-    needs: [],
-    bytes: draft.volumeBytes + (draft.method === 'live' ? draft.memoryBytes : 0),
-  }))
-  const ends = expectedEnds(copies, rates, limits)
-  return drafts.map((draft, index) => ({ ...draft, expectedEndMs: ends[index] ?? 0 }))
 }

@@ -5,12 +5,15 @@ import type { Purpose } from './filters.ts'
 import { bladeReasons } from './gate.ts'
 import { whereaboutsOf } from './groups.ts'
 import { methodOf, vmObstacles } from './movable.ts'
-import type { BladeScore, UnplacedVm } from './plan.ts'
-import { afterMove, type Room, type Rooms } from './room.ts'
+import type { BladeScore, MoveRole, UnplacedVm } from './plan.ts'
+import { afterMove, freeMemoryBytes, isOpen, type Room, type Rooms } from './room.ts'
 import { compareScores, scoreRoom } from './score.ts'
 
 export interface Placement {
   readonly vm: VmView
+  readonly role: MoveRole
+  /** Ids of VMs: their moves must be done before. */
+  readonly needs: readonly string[]
   readonly to: string
   readonly method: Method
   readonly scores: readonly BladeScore[]
@@ -18,7 +21,7 @@ export interface Placement {
 }
 
 export interface Placed {
-  /** In the order in which they were chosen: largest memory first, then by name. */
+  /** In an order in which each may begin; of those placed in turn the largest memory first, then by name. */
   readonly placements: readonly Placement[]
   readonly unplaced: readonly UnplacedVm[]
   /** The rooms when all placements are done. */
@@ -28,15 +31,17 @@ export interface Placed {
 export interface PlaceOptions {
   /** Only this blade will do. */
   readonly only?: string
+  /** Asked among others, however many there are. */
+  readonly also?: string
   readonly override?: boolean
   /** `restore`: they come from their restore points, whatever keeps them from moving. Default `move`. */
   readonly purpose?: Extract<Purpose, 'move' | 'restore'>
 }
 
 /**
- * Finds a blade for each VM, one after the other against rooms that already hold the earlier ones. Largest first: a
- * large VM fits in few places, and small ones fill what is left. Greedy on purpose: with a hundred VMs it is instant,
- * every choice can be explained by itself, and what it misses (a shuffle that would make room) is told as unplaced.
+ * The best blade for each VM by score, one after the other against rooms that already hold the earlier ones. Largest
+ * first: a large VM fits in few places, and small ones fill what is left. In a fleet with room this finds the evenest
+ * plan at once, and each choice is explained by itself; where it leaves a VM without a place, search-places.ts searches.
  */
 export function placeAll(vms: readonly VmView[], rooms: Rooms, options: PlaceOptions = {}): Placed {
   const placements: Placement[] = []
@@ -55,7 +60,7 @@ export function placeAll(vms: readonly VmView[], rooms: Rooms, options: PlaceOpt
       unplaced.push({ vmId: vm.id, vm: vm.name, reasons: own.length > 0 ? own : noBladeLeft(vm, rejected) })
       continue
     }
-    placements.push({ vm, to: best.blade, method, scores, rejected })
+    placements.push({ vm, role: 'leaves', needs: [], to: best.blade, method, scores, rejected })
     current = afterMove(current, vm, best.blade)
   }
   return { placements, unplaced, rooms: current }
@@ -68,16 +73,17 @@ export function compareVms(a: VmView, b: VmView): number {
   return a.id < b.id ? -1 : 1
 }
 
-function rank(
+/** Which blades would take the VM, best first, and why the others would not. `company`: see Candidate. */
+export function rank(
   vm: VmView,
   rooms: Rooms,
   company: ReadonlySet<string>,
-  options: PlaceOptions,
+  options: PlaceOptions = {},
 ): { scores: readonly BladeScore[]; rejected: readonly Reason[] } {
   const scores: BladeScore[] = []
   const rejected: Reason[] = []
   const asked = { vm, fleet: whereaboutsOf(rooms), company, purpose: options.purpose ?? 'move' }
-  for (const room of candidates(vm, rooms, options.only)) {
+  for (const room of candidates(vm, rooms, options)) {
     const reasons = bladeReasons({ ...asked, room }, options.override ?? false)
     if (reasons.length === 0) scores.push(scoreRoom({ ...asked, room }))
     else rejected.push(...reasons)
@@ -85,11 +91,24 @@ function rank(
   return { scores: scores.sort(compareScores), rejected }
 }
 
+/** In a larger fleet only so many blades are asked, those with the most memory left: nobody reads a thousand reasons. */
+const MOST_CANDIDATES = 64
+
 /** The VM's own blade is no candidate, unless it was asked for by name: then the person gets the reason. */
-function candidates(vm: VmView, rooms: Rooms, only: string | undefined): Room[] {
-  return [...rooms.values()]
-    .filter(room => (only === undefined ? room.blade.name !== vm.blade : room.blade.name === only))
-    .sort((a, b) => (a.blade.name < b.blade.name ? -1 : 1))
+function candidates(vm: VmView, rooms: Rooms, { only, also }: PlaceOptions): Room[] {
+  if (only !== undefined) return [...rooms.values()].filter(({ blade }) => blade.name === only)
+  const others = [...rooms.values()].filter(({ blade }) => blade.name !== vm.blade)
+  if (others.length <= MOST_CANDIDATES) return others.sort(compareNames)
+  const takes = (room: Room) => isOpen(room.blade) && room.vms.size < room.blade.maxVms
+  const free = new Map(others.map(room => [room, takes(room) ? freeMemoryBytes(room) : -1]))
+  const emptiest = others.sort((a, b) => (free.get(b) ?? 0) - (free.get(a) ?? 0) || compareNames(a, b))
+  const asked = emptiest.slice(0, MOST_CANDIDATES)
+  const chosen = emptiest.slice(MOST_CANDIDATES).filter(({ blade }) => blade.name === also)
+  return [...asked, ...chosen].sort(compareNames)
+}
+
+function compareNames(a: Room, b: Room): number {
+  return a.blade.name < b.blade.name ? -1 : 1
 }
 
 function noBladeLeft(vm: VmView, rejected: readonly Reason[]): Reason[] {

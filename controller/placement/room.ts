@@ -93,6 +93,16 @@ function promisedVm(reservation: Reservation): RoomVm {
   }
 }
 
+/** Takes newcomers, as far as no VM is asked about. */
+export function isOpen(blade: BladeView): boolean {
+  return (
+    blade.liveness === 'up' &&
+    blade.admin === 'in-service' &&
+    blade.health === 'healthy' &&
+    blade.capacity !== undefined
+  )
+}
+
 /**
  * Not known counts as there (unknown, lost): the memory of a VM that may run is not free. Crashed and stopped ones
  * need none; their volumes and their place among the VMs count all the same.
@@ -112,6 +122,11 @@ export function usedMemoryBytes(room: Room, exceptVmId = ''): number {
   let sum = 0
   for (const [id, vm] of room.vms) if (id !== exceptVmId) sum += vm.memoryBytes
   return sum
+}
+
+/** Memory left for newcomers, in bytes; negative where more is taken than there is. */
+export function freeMemoryBytes(room: Room): number {
+  return usableMemoryBytes(room) - usedMemoryBytes(room)
 }
 
 /** vCPUs that VMs in memory may have in all; without end where it is not checked, or the CPUs are not known. */

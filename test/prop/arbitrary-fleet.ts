@@ -100,3 +100,70 @@ export const arbitraryFleet = fleets(false)
 
 /** Every blade up and in service, every VM running or stopped: what is left is a question of room. */
 export const calmFleet = fleets(true)
+
+const rule = fc.record({
+  kind: fc.constantFrom('apart' as const, 'apart' as const, 'together' as const),
+  across: fc.constantFrom('blade' as const, 'blade' as const, 'chassis' as const),
+  first: fc.nat({ max: 14 }),
+  size: fc.integer({ min: 2, max: 3 }),
+})
+
+/**
+ * Little room is left and all VMs run: most blades cannot be emptied unless others step aside. VMs lie where they fit,
+ * so nothing is overfull to begin with; a few rules of groups beside.
+ */
+export const tightFleet: fc.Arbitrary<FleetSnapshot> = fc
+  .record({
+    memory: fc.array(fc.integer({ min: 12, max: 20 }), { minLength: 3, maxLength: 5 }),
+    sizes: fc.array(
+      fc.tuple(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 2, max: 20 }), fc.nat({ max: 4 })),
+      {
+        minLength: 8,
+        maxLength: 24,
+      },
+    ),
+    groups: fc.array(rule, { maxLength: 2 }),
+  })
+  .map(({ memory, sizes, groups }) => {
+    const room = memory.map(gib => ({ memory: gib, disk: 90, places: 6 }))
+    const vms: VmSketch[] = []
+    for (const [memoryGib, diskGib, wish] of sizes) {
+      const index = room.findIndex((_, offset) =>
+        fits(room[(offset + wish) % room.length], memoryGib, diskGib),
+      )
+      const at = (index + wish) % room.length
+      const left = room[at]
+      if (index < 0 || left === undefined) continue
+      room[at] = { memory: left.memory - memoryGib, disk: left.disk - diskGib, places: left.places - 1 }
+      const disks = [{ pool: 'vg0', storage: 'thick' as const, gib: diskGib }]
+      vms.push({
+        name: `vm${vms.length}`,
+        id: `id-${vms.length}`,
+        blade: NAMES[at] ?? 'blade01',
+        memoryGib,
+        disks,
+      })
+    }
+    const blades = memory.map((memoryGib, index): BladeSketch => {
+      const freeGib = room[index]?.disk ?? 0
+      const thick = { name: 'vg0', storage: 'thick' as const, gib: 90, freeGib }
+      const chassis = index % 2 === 0 ? 'chassis1' : 'chassis2'
+      return { name: NAMES[index] ?? 'blade99', memoryGib, maxVms: 6, pools: [thick], chassis }
+    })
+    const named = groups.map(({ kind, across, first, size }, index) => ({
+      name: `rule${index}`,
+      kind,
+      across,
+      hard: true,
+      vms: Array.from({ length: size }, (_, offset) => `vm${first + offset * 3}`),
+    }))
+    return fleet({ blades, vms, rules: { groups: named } })
+  })
+
+function fits(
+  room: { memory: number; disk: number; places: number } | undefined,
+  memory: number,
+  disk: number,
+): boolean {
+  return room !== undefined && room.memory >= memory && room.disk >= disk && room.places > 0
+}

@@ -69,7 +69,10 @@ function overfull(blade: BladeView, now: FleetSnapshot, newcomers: readonly Plan
   return broken
 }
 
-/** The world when a move is done: the VM is at the target, its volumes took free room there, then kept volumes' room. */
+/**
+ * The world when a move is done: the VM is at the target, its volumes took free room there, then kept volumes' room; at
+ * the source they are kept, to be given up for room.
+ */
 export function arrived(world: FleetSnapshot, move: PlannedMove): FleetSnapshot {
   const vm = world.vms.find(each => each.id === move.vmId)
   if (vm === undefined) return world
@@ -78,7 +81,9 @@ export function arrived(world: FleetSnapshot, move: PlannedMove): FleetSnapshot 
     generation: world.generation + 1,
     vms: world.vms.map(each => (each.id === vm.id ? { ...each, blade: move.to } : each)),
     blades: world.blades.map(blade => {
-      if (blade.name !== move.to || blade.capacity === undefined) return blade
+      if (blade.capacity === undefined) return blade
+      if (blade.name === vm.blade) return keeping(blade, vm)
+      if (blade.name !== move.to) return blade
       const pools = blade.capacity.pools.map(pool => {
         const need = vm.volumes
           .filter(volume => volume.pool === pool.name && volume.storage === pool.storage)
@@ -94,4 +99,37 @@ export function arrived(world: FleetSnapshot, move: PlannedMove): FleetSnapshot 
       return { ...blade, capacity: { ...blade.capacity, pools } }
     }),
   }
+}
+
+function keeping(blade: FleetSnapshot['blades'][number], vm: FleetSnapshot['vms'][number]) {
+  if (blade.capacity === undefined) return blade
+  const pools = blade.capacity.pools.map(pool => {
+    const kept = vm.volumes
+      .filter(volume => volume.pool === pool.name && volume.storage === pool.storage)
+      .reduce((sum, volume) => sum + Math.min(volume.allocatedBytes, volume.sizeBytes), 0)
+    return { ...pool, reclaimableBytes: pool.reclaimableBytes + kept }
+  })
+  return { ...blade, capacity: { ...blade.capacity, pools } }
+}
+
+/** Hard rules of groups as they stand: apart means no two in one domain, together means one blade. By name of the rule. */
+export function brokenGroups(world: FleetSnapshot): string[] {
+  return world.rules.groups
+    .filter(group => group.hard)
+    .filter(group => {
+      const members = world.vms.filter(vm => group.vms.includes(vm.name))
+      const places = members.map(vm =>
+        placeOf(world, vm.blade, group.kind === 'apart' ? group.across : 'blade'),
+      )
+      const different = new Set(places).size
+      return group.kind === 'apart' ? different < places.length : different > 1
+    })
+    .map(group => group.name)
+}
+
+function placeOf(world: FleetSnapshot, name: string, across: string): string {
+  const blade = world.blades.find(each => each.name === name)
+  return across === 'chassis' && blade !== undefined && blade.chassis !== ''
+    ? `chassis ${blade.chassis}`
+    : name
 }

@@ -1,5 +1,5 @@
-import type { BladeView, VmView } from '../../fleet/snapshot.ts'
-import { FILTERS, type Purpose } from '../filters.ts'
+import type { VmView } from '../../fleet/snapshot.ts'
+import type { Purpose } from '../filters.ts'
 import { methodOf, vmObstacles } from '../movable.ts'
 import {
   isInMemory,
@@ -7,11 +7,15 @@ import {
   type Room,
   type Rooms,
   usableMemoryBytes,
+  usableVcpus,
   usedMemoryBytes,
+  usedVcpus,
   volumeNeeds,
 } from '../room.ts'
-import { domainsOf, groupsOf, type PlacementRules, ruleOf, snapshotReserveBytes } from '../rules.ts'
-import { type ApartSet, type Model, NO_SET, NOWHERE } from './model.ts'
+import { NO_RULES, type PlacementRules, ruleOf, snapshotReserveBytes } from '../rules.ts'
+import { compileAllows, poolKey } from './compile-allows.ts'
+import { compileGroups } from './compile-groups.ts'
+import { type Model, NOWHERE } from './model.ts'
 
 export interface Compiled {
   readonly model: Model
@@ -24,7 +28,6 @@ export interface Compiled {
 export interface CompileOptions {
   /** `restore`: those that look for a place come from their restore points. */
   readonly purpose: Extract<Purpose, 'move' | 'restore'>
-  readonly rules: PlacementRules
   /** The overhead of a move, as bytes that could have been copied in its time. */
   readonly overheadBytes: number
 }
@@ -33,11 +36,16 @@ const MEMORY = 0
 const PLACES = 1
 const VCPUS = 2
 const FIRST_POOL = 3
+/** As good as endless, and yet a number to calculate with. */
+const UNCHECKED = 2 ** 40
 
 /** The fleet as the solver wants it. Rules that no other VM changes are asked of the filters themselves. */
 export function compile(rooms: Rooms, vms: readonly VmView[], options: CompileOptions): Compiled {
   const blades = [...rooms.values()].sort((a, b) => (a.blade.name < b.blade.name ? -1 : 1))
-  const inOrder = [...vms].sort((a, b) => (a.name === b.name ? (a.id < b.id ? -1 : 1) : a.name < b.name ? -1 : 1))
+  const inOrder = [...vms].sort((a, b) =>
+    a.name === b.name ? (a.id < b.id ? -1 : 1) : a.name < b.name ? -1 : 1,
+  )
+  const rules = blades[0]?.rules ?? NO_RULES
   const bladeIndex = new Map(blades.map((room, index) => [room.blade.name, index]))
   const pools = poolIndex(inOrder)
   const dims = FIRST_POOL + pools.size
@@ -45,8 +53,8 @@ export function compile(rooms: Rooms, vms: readonly VmView[], options: CompileOp
   const gives = new Float64Array(inOrder.length * dims)
   for (const [index, vm] of inOrder.entries()) fillVm(vm, index * dims, need, gives, pools)
   const free = new Float64Array(blades.length * dims)
-  for (const [index, room] of blades.entries()) fillRoom(room, index * dims, free, pools, options.rules)
-  const groups = compileGroups(blades, inOrder, options.rules)
+  for (const [index, room] of blades.entries()) fillRoom(room, index * dims, free, pools, rules)
+  const groups = compileGroups(blades, inOrder, rules)
   const model: Model = {
     bladeCount: blades.length,
     vmCount: inOrder.length,
@@ -55,11 +63,11 @@ export function compile(rooms: Rooms, vms: readonly VmView[], options: CompileOp
     need,
     gives,
     at: Int32Array.from(inOrder, vm => bladeIndex.get(vm.blade) ?? NOWHERE),
-    open: Uint8Array.from(blades, room => (takesNewcomers(room) ? 1 : 0)),
-    movable: Uint8Array.from(inOrder, vm => (maySteppAside(vm, rooms, options.rules) ? 1 : 0)),
+    open: Uint8Array.from(blades, room => (room.blade.capacity === undefined ? 0 : 1)),
+    movable: Uint8Array.from(inOrder, vm => (mayStepAside(vm, rooms, rules) ? 1 : 0)),
     work: Float64Array.from(inOrder, vm => copyBytes(vm) + options.overheadBytes),
-    priority: Float64Array.from(inOrder, vm => ruleOf(options.rules, vm.name).priority),
-    allows: compileAllows(blades, inOrder, options),
+    priority: Float64Array.from(inOrder, vm => ruleOf(rules, vm.name).priority),
+    allows: compileAllows(blades, inOrder, options.purpose),
     ...groups,
   }
   const ids = new Map(inOrder.map((vm, index) => [vm.id, index]))
@@ -83,10 +91,6 @@ function poolIndex(vms: readonly VmView[]): ReadonlyMap<string, number> {
   return index
 }
 
-function poolKey(pool: { readonly storage: string; readonly pool?: string; readonly name?: string }): string {
-  return `${pool.storage} ${pool.pool ?? pool.name}`
-}
-
 function fillVm(
   vm: VmView,
   row: number,
@@ -100,7 +104,8 @@ function fillVm(
     target[row + PLACES] = 1
     target[row + VCPUS] = inMemory ? vm.vcpus : 0
   }
-  for (const { pool, storage, bytes } of volumeNeeds(vm)) need[row + (pools.get(poolKey({ pool, storage })) ?? 0)] = bytes
+  for (const { pool, storage, bytes } of volumeNeeds(vm))
+    need[row + (pools.get(poolKey({ pool, storage })) ?? 0)] = bytes
   for (const volume of vm.volumes) {
     const dim = row + (pools.get(poolKey(volume)) ?? 0)
     gives[dim] = (gives[dim] as number) + Math.min(volume.allocatedBytes, volume.sizeBytes)
@@ -116,7 +121,7 @@ function fillRoom(
 ): void {
   free[row + MEMORY] = usableMemoryBytes(room) - usedMemoryBytes(room)
   free[row + PLACES] = room.blade.maxVms - room.vms.size
-  free[row + VCPUS] = Number.POSITIVE_INFINITY
+  free[row + VCPUS] = Math.min(UNCHECKED, usableVcpus(room)) - usedVcpus(room)
   for (const pool of room.pools) {
     const dim = pools.get(poolKey(pool))
     if (dim !== undefined) free[row + dim] = roomFor(pool, rules)
@@ -125,4 +130,11 @@ function fillRoom(
 
 function roomFor(pool: PoolRoom, rules: PlacementRules): number {
   return pool.availableBytes - snapshotReserveBytes(rules, pool)
+}
+
+/** In a plan nobody else is asked who has a word of his own about being moved. */
+function mayStepAside(vm: VmView, rooms: Rooms, rules: PlacementRules): boolean {
+  if (rooms.get(vm.blade)?.blade.liveness !== 'up' || methodOf(vm) === undefined) return false
+  const policies = Object.values(ruleOf(rules, vm.name).evacuate)
+  return policies.every(policy => policy === 'live') && vmObstacles(vm, 'move').length === 0
 }

@@ -83,7 +83,8 @@ function stepAsideCandidates({ model, at, open }: State, leaving: readonly numbe
   const candidates: number[] = []
   for (let vm = 0; vm < model.vmCount; vm++) {
     const blade = at[vm] as number
-    if (blade !== NOWHERE && open[blade] === 1 && model.movable[vm] === 1 && !already.has(vm)) candidates.push(vm)
+    if (blade !== NOWHERE && open[blade] === 1 && model.movable[vm] === 1 && !already.has(vm))
+      candidates.push(vm)
   }
   return candidates.sort((a, b) => (model.work[a] as number) - (model.work[b] as number) || a - b)
 }

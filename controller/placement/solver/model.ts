@@ -36,7 +36,7 @@ export interface Model {
 }
 
 export interface ApartSet {
-  /** Of each blade: its fault domain, or NOWHERE when it survives the loss of each single one. */
+  /** Of each blade: its fault domain. */
   readonly domainOf: Int32Array
   readonly domainCount: number
 }

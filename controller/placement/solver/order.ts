@@ -82,7 +82,7 @@ function conflicts(model: Model, step: Step, other: Step): boolean {
   const shared = sets.filter(set => (model.apartOf[other.vm] as readonly number[]).includes(set))
   return shared.some(set => {
     const { domainOf } = model.apart[set] as Model['apart'][number]
-    return domainOf[step.to] !== NOWHERE && domainOf[step.to] === domainOf[other.from]
+    return domainOf[step.to] === domainOf[other.from]
   })
 }
 

@@ -33,7 +33,7 @@ export function createState(model: Model): State {
     for (const set of apartOf[vm] as readonly number[]) {
       const domain = (apart[set] as (typeof apart)[number]).domainOf[blade] as number
       const row = counts[set] as Int32Array
-      if (domain !== NOWHERE) row[domain] = (row[domain] as number) + change
+      row[domain] = (row[domain] as number) + change
     }
   }
   for (let vm = 0; vm < model.vmCount; vm++) {
@@ -50,18 +50,22 @@ export function createState(model: Model): State {
   const keepsApart = (vm: number, blade: number) => {
     for (const set of apartOf[vm] as readonly number[]) {
       const domain = (apart[set] as (typeof apart)[number]).domainOf[blade] as number
-      if (domain !== NOWHERE && ((counts[set] as Int32Array)[domain] as number) > 0) return false
+      if (((counts[set] as Int32Array)[domain] as number) > 0) return false
     }
     return true
   }
+  /** With one of its set, or with none of it anywhere: a set that is on several blades is joined on any of them. */
   const staysTogether = (vm: number, blade: number) => {
     const set = togetherOf[vm] as number
     if (set === NO_SET) return true
+    let elsewhere = false
     for (const other of together[set] as readonly number[]) {
       const where = at[other] as number
-      if (other !== vm && where !== NOWHERE && where !== blade) return false
+      if (other === vm || where === NOWHERE) continue
+      if (where === blade) return true
+      elsewhere = true
     }
-    return true
+    return !elsewhere
   }
   const fitsForNow = (vm: number, blade: number) => {
     if (open[blade] === 0 || blade === model.at[vm]) return false

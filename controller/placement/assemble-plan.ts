@@ -1,0 +1,63 @@
+import type { FleetSnapshot } from '../fleet/snapshot.ts'
+import { loadOf } from './load.ts'
+import type { Placed, Placement } from './place.ts'
+import type { Plan, PlannedMove } from './plan.ts'
+import { nPlusOneOf } from './survives.ts'
+import { DEFAULT_LIMITS, expectedDowntimeMs, expectedEnds, type PlanLimits, type PlanRates } from './times.ts'
+
+export interface PlanHead {
+  /** Empty for a plan that is only shown. */
+  readonly id: string
+  /** Why, in words. */
+  readonly cause: string
+  readonly now: number
+  readonly rates?: PlanRates
+  readonly limits?: PlanLimits
+}
+
+/** The plan of these placements, with times, loads and N+1 as they will be. */
+export function assemble(snapshot: FleetSnapshot, blade: string, placed: Placed, head: PlanHead): Plan {
+  const rates = head.rates ?? snapshot.rates
+  const moves = timed(placed.placements, rates, head.limits ?? DEFAULT_LIMITS)
+  const targets = new Map(placed.placements.map(({ vm, to }) => [vm.id, to]))
+  const vmsAfter = snapshot.vms.map(vm => ({ ...vm, blade: targets.get(vm.id) ?? vm.blade }))
+  return {
+    id: head.id,
+    createdAt: head.now,
+    blade,
+    cause: head.cause,
+    snapshotGeneration: snapshot.generation,
+    moves,
+    unplaced: placed.unplaced,
+    after: [...placed.rooms.values()].map(loadOf).sort((a, b) => (a.blade < b.blade ? -1 : 1)),
+    relief: [],
+    nPlusOne: nPlusOneOf(vmsAfter, placed.rooms),
+    expectedEndMs: Math.max(0, ...moves.map(move => move.expectedEndMs)),
+  }
+}
+
+function timed(placements: readonly Placement[], rates: PlanRates, limits: PlanLimits): PlannedMove[] {
+  const drafts = placements.map(({ vm, role, needs, to, method, scores, rejected }) => ({
+    role,
+    needs,
+    vmId: vm.id,
+    vm: vm.name,
+    from: vm.blade,
+    to,
+    method,
+    volumeBytes: vm.volumes.reduce((sum, volume) => sum + volume.sizeBytes, 0),
+    memoryBytes: vm.memoryBytes,
+    expectedDowntimeMs: expectedDowntimeMs(method, rates),
+    scores,
+    rejected,
+  }))
+  // A cold copy carries no memory.
+  const copies = drafts.map(draft => ({
+    from: draft.from,
+    to: draft.to,
+    needs: draft.needs.map(id => placements.findIndex(({ vm }) => vm.id === id)).filter(index => index >= 0),
+    bytes: draft.volumeBytes + (draft.method === 'live' ? draft.memoryBytes : 0),
+  }))
+  const ends = expectedEnds(copies, rates, limits)
+  return drafts.map((draft, index) => ({ ...draft, expectedEndMs: ends[index] ?? 0 }))
+}

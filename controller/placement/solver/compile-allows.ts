@@ -1,0 +1,75 @@
+import type { VmView } from '../../fleet/snapshot.ts'
+import { FILTERS, type Purpose } from '../filters.ts'
+import type { Room } from '../room.ts'
+import { ruleOf } from '../rules.ts'
+import type { Model } from './model.ts'
+
+/** The solver itself sees to it that a VM moves to another blade; all that is about other VMs it has as room and sets. */
+const ABOUT_TWO = FILTERS.filter(filter => !filter.room && filter.name !== 'elsewhere')
+
+/**
+ * The filters that look at nothing but the VM and the blade, asked once for each kind of VM and kind of blade: a fleet
+ * of thousands has few of either. Those that ask for the blade by its name are asked only about VMs with such a rule.
+ */
+export function compileAllows(
+  blades: readonly Room[],
+  vms: readonly VmView[],
+  purpose: Extract<Purpose, 'move' | 'restore'>,
+): Model['allows'] {
+  const filters = ABOUT_TWO.filter(filter => filter.purposes.includes(purpose))
+  const byKind = filters.filter(filter => filter.named === undefined)
+  const byName = filters.filter(filter => filter.named === true)
+  const bladeKinds = kindsOf(blades, bladeKind)
+  const vmKinds = kindsOf(vms, vmKind)
+  const rules = blades[0]?.rules
+  const isNamed = vms.map(vm => rules !== undefined && ruleOf(rules, vm.name).blades.length > 0)
+  const known = new Map<number, boolean>()
+  const passes = (asked: readonly (typeof FILTERS)[number][], vm: number, blade: number) => {
+    const candidate = {
+      vm: vms[vm] as VmView,
+      room: blades[blade] as Room,
+      purpose,
+      fleet: () => [],
+      company: new Set<string>(),
+    }
+    return asked.every(filter => filter.check(candidate).length === 0)
+  }
+  return (vm, blade) => {
+    const key = (vmKinds[vm] as number) * blades.length + (bladeKinds[blade] as number)
+    let allowed = known.get(key)
+    if (allowed === undefined) {
+      allowed = passes(byKind, vm, blade)
+      known.set(key, allowed)
+    }
+    return allowed && (isNamed[vm] !== true || passes(byName, vm, blade))
+  }
+}
+
+function kindsOf<Item>(items: readonly Item[], kindOf: (item: Item) => string): Int32Array {
+  const numbers = new Map<string, number>()
+  return Int32Array.from(items, item => {
+    const kind = kindOf(item)
+    const number = numbers.get(kind) ?? numbers.size
+    numbers.set(kind, number)
+    return number
+  })
+}
+
+function bladeKind({ blade, pools }: Room): string {
+  const { liveness, admin, health, capacity } = blade
+  const { networks, cpuModels, hypervisor } = capacity ?? {}
+  return JSON.stringify([liveness, admin, health, networks, cpuModels, hypervisor, pools.map(poolKey)])
+}
+
+function vmKind(vm: VmView): string {
+  return JSON.stringify([vm.networks, vm.cpuModel, vm.machine, [...new Set(vm.volumes.map(poolKey))]])
+}
+
+/** A pool is known by its kind and its name. */
+export function poolKey(pool: {
+  readonly storage: string
+  readonly pool?: string
+  readonly name?: string
+}): string {
+  return `${pool.storage} ${pool.pool ?? pool.name}`
+}
