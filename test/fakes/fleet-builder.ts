@@ -25,6 +25,9 @@ export interface BladeSketch extends Partial<Omit<BladeView, 'capacity' | 'name'
   readonly pools?: readonly PoolSketch[]
   readonly networks?: readonly string[]
   readonly cpuModels?: readonly string[]
+  /** Default 16. */
+  readonly cpus?: number
+  readonly hypervisor?: string
 }
 
 export interface VmSketch extends Partial<Omit<VmView, 'name' | 'blade' | 'volumes'>> {
@@ -55,7 +58,15 @@ export function fleet(sketch: FleetSketch): FleetSnapshot {
   }
 }
 
-function bladeView({ memoryGib = 60, pools, networks, cpuModels, ...rest }: BladeSketch): BladeView {
+function bladeView({
+  memoryGib = 60,
+  pools,
+  networks,
+  cpuModels,
+  cpus,
+  hypervisor,
+  ...rest
+}: BladeSketch): BladeView {
   return {
     admin: 'in-service',
     health: 'healthy',
@@ -74,7 +85,7 @@ function bladeView({ memoryGib = 60, pools, networks, cpuModels, ...rest }: Blad
     capacity: {
       memoryBytes: (memoryGib + 4) * GIB,
       reservedMemoryBytes: 4 * GIB,
-      cpus: 16,
+      cpus: cpus ?? 16,
       pools: (pools ?? DEFAULT_POOLS).map(pool => ({
         name: pool.name,
         storage: pool.storage,
@@ -83,7 +94,7 @@ function bladeView({ memoryGib = 60, pools, networks, cpuModels, ...rest }: Blad
         reclaimableBytes: (pool.reclaimableGib ?? 0) * GIB,
       })),
       networks: networks ?? ['br0'],
-      hypervisor: 'QEMU 7.2',
+      hypervisor: hypervisor ?? 'QEMU 7.2',
       cpuModels: cpuModels ?? [],
     },
   }
