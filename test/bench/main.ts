@@ -5,9 +5,10 @@ import { measureIdleAgents } from './agent.ts'
 import { compareBackups } from './backup.ts'
 import { comparePauses } from './backup-pause.ts'
 import { compareEvacuations } from './evacuation.ts'
+import { comparePlacements, type PlacementBenchOptions } from './placement.ts'
 
 const program = new Command('bench').description(
-  'Measurements, as ratios or against an aim; all but `backup` on the lab that is up (npm run lab -- up).',
+  'Measurements, as ratios or against an aim; all but `backup` and `placement` on the lab that is up (npm run lab -- up).',
 )
 
 program
@@ -38,6 +39,15 @@ program
   )
   .option('--rounds <count>', 'how often', positive, 30)
   .action(({ rounds }: { rounds: number }) => comparePauses(Math.ceil(rounds)))
+
+program
+  .command('placement')
+  .description(
+    'evacuations of random clusters against hail and hbal and an exact reference; times up to 10,000 blades',
+  )
+  .option('--quick', 'few and small clusters', false)
+  .option('--slow', 'hail at 1,000 blades, too', false)
+  .action((options: PlacementBenchOptions) => comparePlacements(options))
 
 try {
   await program.parseAsync()
