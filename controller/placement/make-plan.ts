@@ -7,7 +7,7 @@ import { policyReasons } from './movable.ts'
 import { compareVms, type Placed, type Placement, placeAll } from './place.ts'
 import type { Plan, UnplacedVm } from './plan.ts'
 import { type Rooms, roomsOf } from './room.ts'
-import type { AskedCause } from './rules.ts'
+import { type AskedCause, ruleOf } from './rules.ts'
 import { DEFAULT_BUDGET_MS, MOST_ASIDE, searchPlaces } from './search-places.ts'
 import type { PlanRates } from './times.ts'
 
@@ -61,7 +61,23 @@ export function planEvacuation(snapshot: FleetSnapshot, request: EvacuationReque
   const inTurn = finish({ ...placed, placements: placed.placements.toSorted(compareColdLast) })
   if (inTurn.nPlusOne.kept && !hasNoPlace(inTurn)) return inTurn
   const searched = finish(searchPlaces(leaving, snapshot.vms, rooms, searchOptions(snapshot, request)))
-  return hasNoPlace(inTurn) || searched.nPlusOne.kept ? searched : inTurn
+  const more = compareUnplaced(searched, inTurn, snapshot)
+  return more < 0 || (more === 0 && searched.nPlusOne.kept) ? searched : inTurn
+}
+
+/** Negative: the first leaves fewer VMs of the highest priority, at which they differ. */
+function compareUnplaced(one: Plan, other: Plan, { rules }: FleetSnapshot): number {
+  const left = new Map<number, number>()
+  const count = (plan: Plan, change: number) => {
+    for (const { vm } of plan.unplaced) {
+      const { priority } = ruleOf(rules, vm)
+      left.set(priority, (left.get(priority) ?? 0) + change)
+    }
+  }
+  count(one, 1)
+  count(other, -1)
+  const differing = [...left].filter(([, difference]) => difference !== 0).sort(([a], [b]) => b - a)
+  return differing[0]?.[1] ?? 0
 }
 
 /** Running VMs leave first, those that are off wait: somebody uses the former. Otherwise as they were chosen. */

@@ -38,10 +38,9 @@ export function solve(model: Model, leaving: readonly number[], options: SolveOp
   return placeEach(model, leaving, options) ?? placeMost(model, leaving, options)
 }
 
-/** By priority, then the lightest first: one after the other, each kept if those before still have a place with it. */
+/** In turn by priority, then the lightest first: one after the other, each kept if those before still have a place with it. */
 function placeMost(model: Model, leaving: readonly number[], options: SolveOptions): Solution {
-  const placed: number[] = []
-  const unplaced: number[] = []
+  const placed = new Set<number>()
   let best: Solution = { steps: [], needs: [], unplaced: [], asideWork: 0, leastAsideWork: 0 }
   const inTurn = [...leaving].sort((a, b) => compareTurns(model, a, b))
   for (const [index, vm] of inTurn.entries()) {
@@ -49,15 +48,15 @@ function placeMost(model: Model, leaving: readonly number[], options: SolveOptio
     const share = Math.floor(options.budget.left / (inTurn.length - index))
     const budget = { left: Math.max(MINIMUM_STEPS, share) }
     const allowed = budget.left
-    const found = placeEach(model, [...placed, vm], { ...options, budget })
+    // In the order they were given: it is the one in which they would best leave.
+    const together = leaving.filter(each => each === vm || placed.has(each))
+    const found = placeEach(model, together, { ...options, budget })
     options.budget.left -= allowed - budget.left
-    if (found === undefined) unplaced.push(vm)
-    else {
-      placed.push(vm)
-      best = found
-    }
+    if (found === undefined) continue
+    placed.add(vm)
+    best = found
   }
-  return { ...best, unplaced }
+  return { ...best, unplaced: leaving.filter(vm => !placed.has(vm)) }
 }
 
 function compareTurns({ priority, need, dims }: Model, a: number, b: number): number {
