@@ -3,10 +3,11 @@ import { isTestVm } from '../../shared/domain/ids.ts'
 import type { Logger } from '../../shared/log.ts'
 import { baselineOf } from '../diagnosis/baseline.ts'
 import type { Baseline } from '../diagnosis/case.ts'
-import { DEFAULT_RATES } from '../placement/times.ts'
+import type { PlanRates } from '../placement/times.ts'
 import type { BladeRecord } from '../store/blades.ts'
 import type { Store } from '../store/store.ts'
 import { buildSnapshot, type SnapshotSources } from './build-snapshot.ts'
+import { measuredRates } from './measured-rates.ts'
 import type { FleetSnapshot } from './snapshot.ts'
 
 /** What the fleet looks like now: reports go in, snapshots come out. Every report is stored before it counts. */
@@ -30,8 +31,15 @@ export interface FleetStateOptions {
 /** Generations go on above those of earlier runs, so that no two snapshots share one. */
 export function createFleetState({ store, log, limits }: FleetStateOptions): FleetState {
   let generation = store.settings.nextNumber('fleet-restarts') * 1_000_000
+  /** Read anew after each change but a report: those come by the hundred a second, and end no copy. */
+  let rates: PlanRates | undefined
   const touch = () => {
     generation += 1
+    rates = undefined
+  }
+  const currentRates = () => {
+    rates ??= readRates(store)
+    return rates
   }
   return {
     touch,
@@ -54,7 +62,7 @@ export function createFleetState({ store, log, limits }: FleetStateOptions): Fle
           log.info(`blade ${name}: baseline taken: ${words}`)
         }
       })
-      touch()
+      generation += 1
     },
     snapshot: (now, without) =>
       buildSnapshot({
@@ -65,9 +73,24 @@ export function createFleetState({ store, log, limits }: FleetStateOptions): Fle
         cases: store.cases.open(),
         operations: store.operations.active().filter(operation => operation.id !== without),
         ...limits,
-        rates: DEFAULT_RATES,
+        rates: currentRates(),
       }),
   }
+}
+
+/** Enough for the medians of the links that were used lately. */
+const MOVES_READ = 200
+const RESTORES_READ = 20
+
+function readRates({ operations, orders }: Store): PlanRates {
+  const restores = (['restore', 'boot-test'] as const)
+    .flatMap(kind => operations.done(kind, RESTORES_READ))
+    .sort((a, b) => b.endedAt - a.endedAt)
+    .map(operation => ({
+      operation,
+      steps: orders.get(`${operation.id}/${operation.kind}`)?.agentSteps ?? [],
+    }))
+  return measuredRates({ moves: operations.done('move', MOVES_READ), restores })
 }
 
 /** An incomplete report is good in what it says; what it does not mention stays as it was last seen. */

@@ -151,4 +151,9 @@ ALTER TABLE evacuation_moves ADD COLUMN role TEXT NOT NULL DEFAULT 'leaves';
 ALTER TABLE evacuation_moves ADD COLUMN needs TEXT NOT NULL DEFAULT '[]';
 `,
   },
+  {
+    version: 5,
+    name: 'the newest of a kind, for measured rates',
+    sql: 'CREATE INDEX operations_kind ON operations(kind, ended_at);',
+  },
 ]

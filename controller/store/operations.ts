@@ -99,6 +99,8 @@ export interface OperationStore {
   /** Newest first. */
   list(filter: { all: boolean; limit: number }): OperationRecord[]
   active(): OperationRecord[]
+  /** Those of a kind that ended as done, the newest first. */
+  done(kind: OperationKind, limit: number): OperationRecord[]
   /** The one that changes the VM. */
   activeOf(vmId: string): OperationRecord | undefined
   /** One that only reads of it. */
@@ -174,6 +176,14 @@ export function createOperationStore(sql: Sql): OperationStore {
         select()
           .where('ended_at', '=', 0)
           .orderBy('rowid' as 'id'),
+      ),
+    done: (kind, limit) =>
+      many(
+        select()
+          .where('kind', '=', kind)
+          .where('state', '=', 'done')
+          .orderBy('ended_at', 'desc')
+          .limit(limit),
       ),
     activeOf: vmId => {
       const row = sql.first(
