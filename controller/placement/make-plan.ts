@@ -6,6 +6,7 @@ import { findVm } from './gate.ts'
 import { policyReasons } from './movable.ts'
 import { compareVms, type Placed, type Placement, placeAll } from './place.ts'
 import type { Plan, UnplacedVm } from './plan.ts'
+import { findRelief } from './relief.ts'
 import { type Rooms, roomsOf } from './room.ts'
 import { type AskedCause, ruleOf } from './rules.ts'
 import { DEFAULT_BUDGET_MS, MOST_ASIDE, searchPlaces } from './search-places.ts'
@@ -62,7 +63,12 @@ export function planEvacuation(snapshot: FleetSnapshot, request: EvacuationReque
   if (inTurn.nPlusOne.kept && !hasNoPlace(inTurn)) return inTurn
   const searched = finish(searchPlaces(leaving, snapshot.vms, rooms, searchOptions(snapshot, request)))
   const more = compareUnplaced(searched, inTurn, snapshot)
-  return more < 0 || (more === 0 && searched.nPlusOne.kept) ? searched : inTurn
+  const best = more < 0 || (more === 0 && searched.nPlusOne.kept) ? searched : inTurn
+  if (!hasNoPlace(best)) return best
+  const stuck = new Set(best.unplaced.filter(hasNoBlade).map(each => each.vmId))
+  const moving = new Set(best.moves.map(move => move.vmId))
+  const meant = leaving.filter(vm => stuck.has(vm.id) || moving.has(vm.id))
+  return { ...best, relief: findRelief(snapshot, meant, new Set(names), searchOptions(snapshot, request)) }
 }
 
 /** Negative: the first leaves fewer VMs of the highest priority, at which they differ. */
@@ -87,7 +93,11 @@ function compareColdLast(a: Placement, b: Placement): number {
 
 /** VMs were left for want of a place, and not for what they are. */
 function hasNoPlace(plan: Plan): boolean {
-  return plan.unplaced.some(({ reasons }) => reasons.some(reason => reason.code === 'no-blade-left'))
+  return plan.unplaced.some(hasNoBlade)
+}
+
+function hasNoBlade({ reasons }: UnplacedVm): boolean {
+  return reasons.some(reason => reason.code === 'no-blade-left')
 }
 
 function searchOptions(snapshot: FleetSnapshot, { rates = snapshot.rates, ...request }: EvacuationRequest) {

@@ -22,6 +22,8 @@ export interface Compiled {
   /** By index of the model. */
   readonly vms: readonly VmView[]
   readonly blades: readonly Room[]
+  /** By `poolKey`: its dimension. */
+  readonly pools: ReadonlyMap<string, number>
   indexOf(vmId: string): number
 }
 
@@ -32,9 +34,10 @@ export interface CompileOptions {
   readonly overheadBytes: number
 }
 
-const MEMORY = 0
-const PLACES = 1
-const VCPUS = 2
+/** The dimensions; pools follow. */
+export const MEMORY = 0
+export const PLACES = 1
+export const VCPUS = 2
 const FIRST_POOL = 3
 /** As good as endless, and yet a number to calculate with. */
 const UNCHECKED = 2 ** 40
@@ -71,7 +74,7 @@ export function compile(rooms: Rooms, vms: readonly VmView[], options: CompileOp
     ...groups,
   }
   const ids = new Map(inOrder.map((vm, index) => [vm.id, index]))
-  return { model, vms: inOrder, blades, indexOf: vmId => ids.get(vmId) ?? NOWHERE }
+  return { model, vms: inOrder, blades, pools, indexOf: vmId => ids.get(vmId) ?? NOWHERE }
 }
 
 /** What a move of the VM copies, in bytes. A cold copy carries no memory. */

@@ -38,6 +38,15 @@ export function solve(model: Model, leaving: readonly number[], options: SolveOp
   return placeEach(model, leaving, options) ?? placeMost(model, leaving, options)
 }
 
+/** Whether all of them have a place, others stepping aside. Out of budget counts as no. */
+export function canPlaceAll(
+  model: Model,
+  leaving: readonly number[],
+  options: Pick<SolveOptions, 'budget' | 'mostAside'>,
+): boolean {
+  return placeEach(model, leaving, { ...options, keepNPlusOne: false }) !== undefined
+}
+
 /** In turn by priority, then the lightest first: one after the other, each kept if those before still have a place with it. */
 function placeMost(model: Model, leaving: readonly number[], options: SolveOptions): Solution {
   const placed = new Set<number>()
@@ -73,6 +82,7 @@ function compareTurns({ priority, need, dims }: Model, a: number, b: number): nu
 function placeEach(model: Model, leaving: readonly number[], options: SolveOptions): Solution | undefined {
   const state = createState(model)
   for (const vm of leaving) if ((model.at[vm] as number) >= 0) state.lift(vm)
+  if (!hasRoomInAll(state, leaving)) return undefined
   const packer = createPacker(state)
   const direct = placeDirectly(state, packer, leaving, options)
   if (direct !== undefined) return solution(model, leaving, direct, 0)
@@ -80,6 +90,20 @@ function placeEach(model: Model, leaving: readonly number[], options: SolveOptio
   const prefer = preference(state, options)
   const { order, leastWork } = makeRoom({ state, packer, leaving, mostAside, budget, prefer })
   return order === undefined ? undefined : solution(model, leaving, order, leastWork)
+}
+
+/** However VMs are shuffled, all free room together has to hold those that come: nobody gives back more than he takes. */
+function hasRoomInAll({ model, free, open }: State, coming: readonly number[]): boolean {
+  const { dims, need, bladeCount } = model
+  for (let dim = 0; dim < dims; dim++) {
+    let wanted = 0
+    for (const vm of coming) wanted += need[vm * dims + dim] as number
+    let room = 0
+    for (let blade = 0; blade < bladeCount && room < wanted; blade++)
+      if (open[blade] === 1) room += Math.max(0, free[blade * dims + dim] as number)
+    if (room < wanted) return false
+  }
+  return true
 }
 
 /** Nobody else moves. Of the placements that keep N+1 the most even one, else the most even of all. */

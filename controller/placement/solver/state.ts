@@ -21,8 +21,11 @@ export interface State {
   fitsForNow(vm: number, blade: number): boolean
 }
 
-/** A state of its own over the model, everything where the model says. */
-export function createState(model: Model): State {
+/**
+ * A state of its own over the model, everything where the model says. `origin`: the blade that each VM may not move to;
+ * by default the one where it is. Who asks what would be after the moves lets VMs come back there.
+ */
+export function createState(model: Model, origin: Int32Array = model.at): State {
   const { dims, need, gives, apart, apartOf, togetherOf, together } = model
   const free = model.free.slice()
   const at = model.at.slice()
@@ -68,7 +71,7 @@ export function createState(model: Model): State {
     return !elsewhere
   }
   const fitsForNow = (vm: number, blade: number) => {
-    if (open[blade] === 0 || blade === model.at[vm]) return false
+    if (open[blade] === 0 || blade === origin[vm]) return false
     const row = blade * dims
     const own = vm * dims
     for (let dim = 0; dim < dims; dim++) {

@@ -1,0 +1,108 @@
+import { budgetOf, NOWHERE } from '../solver/model.ts'
+import { createPacker } from '../solver/pack.ts'
+import type { State } from '../solver/state.ts'
+
+/** How much is missing for the loss of a blade to be survived: 0 when nothing is. More VMs without a place weigh most. */
+export interface Shortage {
+  readonly blade: number
+  readonly amount: number
+  /** VMs without a place, as it looked. */
+  readonly unplaced: readonly number[]
+}
+
+/** For a loss that the easy looks do not answer. */
+const SEARCH_MS = 5
+
+/** What is missing for each blade that could not be lost, the worst first. The state is as before. */
+export function shortages(state: State, among: readonly number[]): Shortage[] {
+  const byBlade = vmsByBlade(state)
+  return among
+    .flatMap(blade => shortageOf(state, blade, byBlade.get(blade) ?? []) ?? [])
+    .sort((a, b) => b.amount - a.amount || a.blade - b.blade)
+}
+
+/** The open blades. */
+export function openBlades({ open }: State): number[] {
+  return [...open.keys()].filter(blade => open[blade] === 1)
+}
+
+function shortageOf(state: State, blade: number, vms: readonly number[]): Shortage | undefined {
+  if (vms.length === 0) return undefined
+  const { need, dims } = state.model
+  const items = [...vms].sort((a, b) => (need[b * dims] as number) - (need[a * dims] as number) || a - b)
+  const was = state.open[blade] as number
+  state.open[blade] = 0
+  for (const vm of items) state.lift(vm)
+  const looks = [placeInTurn(state, items, -1), placeInTurn(state, items, 1)]
+  const best = looks.reduce((a, b) => (b.amount < a.amount ? b : a))
+  const kept = best.amount === 0 || isPackable(state, items)
+  for (const vm of items) state.unlift(vm, blade)
+  state.open[blade] = was
+  return kept ? undefined : { blade, ...best }
+}
+
+/** `sign` 1: the fullest that fits; -1: the emptiest. Everything is taken back. */
+function placeInTurn(state: State, items: readonly number[], sign: 1 | -1): Omit<Shortage, 'blade'> {
+  const { free, open, model } = state
+  const placed: [number, number][] = []
+  const unplaced: number[] = []
+  let amount = 0
+  for (const vm of items) {
+    let best = NOWHERE
+    for (let blade = 0; blade < model.bladeCount; blade++) {
+      if (open[blade] === 0 || !state.fits(vm, blade)) continue
+      const isBetter =
+        sign * (free[blade * model.dims] as number) < sign * (free[best * model.dims] as number)
+      if (best === NOWHERE || isBetter) best = blade
+    }
+    if (best === NOWHERE) {
+      unplaced.push(vm)
+      amount += 1 + leastMissing(state, vm)
+    } else {
+      state.put(vm, best)
+      placed.push([vm, best])
+    }
+  }
+  for (const [vm, blade] of placed) state.unput(vm, blade)
+  return { amount, unplaced }
+}
+
+/** Over all blades the least share of what the VM needs that is not there, added up over the dimensions. */
+function leastMissing({ model, free, open }: State, vm: number): number {
+  const { dims, need, bladeCount } = model
+  let least = dims
+  for (let blade = 0; blade < bladeCount; blade++) {
+    if (open[blade] === 0 || !model.allows(vm, blade)) continue
+    let missing = 0
+    for (let dim = 0; dim < dims; dim++) {
+      const wanted = need[vm * dims + dim] as number
+      if (wanted > 0)
+        missing += Math.max(0, wanted - Math.max(0, free[blade * dims + dim] as number)) / wanted
+    }
+    least = Math.min(least, missing)
+  }
+  return least
+}
+
+function isPackable(state: State, items: readonly number[]): boolean {
+  const packed = createPacker(state)(items, {
+    preference: 'tight',
+    budget: budgetOf(SEARCH_MS),
+    accept: () => true,
+  })
+  if (packed !== 'found') return false
+  for (const vm of items) state.unput(vm, state.at[vm] as number)
+  return true
+}
+
+function vmsByBlade({ model, at }: State): ReadonlyMap<number, readonly number[]> {
+  const byBlade = new Map<number, number[]>()
+  for (let vm = 0; vm < model.vmCount; vm++) {
+    const blade = at[vm] as number
+    if (blade === NOWHERE) continue
+    const there = byBlade.get(blade)
+    if (there === undefined) byBlade.set(blade, [vm])
+    else there.push(vm)
+  }
+  return byBlade
+}
