@@ -3,6 +3,7 @@ import type { Purpose } from '../filters.ts'
 import { methodOf, vmObstacles } from '../movable.ts'
 import {
   isInMemory,
+  isOpen,
   type PoolRoom,
   type Room,
   type Rooms,
@@ -66,7 +67,7 @@ export function compile(rooms: Rooms, vms: readonly VmView[], options: CompileOp
     need,
     gives,
     at: Int32Array.from(inOrder, vm => bladeIndex.get(vm.blade) ?? NOWHERE),
-    open: Uint8Array.from(blades, room => (room.blade.capacity === undefined ? 0 : 1)),
+    open: Uint8Array.from(blades, room => (isOpen(room.blade) ? 1 : 0)),
     movable: Uint8Array.from(inOrder, vm => (mayStepAside(vm, rooms, rules) ? 1 : 0)),
     work: Float64Array.from(inOrder, vm => copyBytes(vm) + options.overheadBytes),
     priority: Float64Array.from(inOrder, vm => ruleOf(rules, vm.name).priority),
