@@ -21,7 +21,7 @@ const pin = fc.record({
 })
 
 const rules: fc.Arbitrary<PlacementRules> = fc.record({
-  vcpuRatio: fc.constantFrom(0, 0.25, 0.5),
+  vcpuRatio: fc.constantFrom(0, 0.125, 0.25),
   snapshotReserve: fc.constantFrom(0, 0.05, 0.2),
   groups: fc.array(group, { maxLength: 4 }).map(list =>
     list.map(
