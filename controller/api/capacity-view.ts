@@ -60,17 +60,18 @@ export function whatIfToWire(answer: WhatIfAnswer): wire.WhatIfReport {
     fits: answer.fits,
     text: answer.text,
     changes: [...answer.changes],
-    moves: answer.placements.map(({ vm, to, method }) =>
+    moves: answer.placements.map(({ vm, role, needs, to, method }) =>
       wire.Move.fromPartial({
         vm: vm.name,
         vmId: vm.blade === '' ? '' : vm.id,
         from: vm.blade,
         to,
-        method: method ?? '',
+        method: vm.blade === '' ? '' : method,
         memoryBytes: vm.memoryBytes,
         volumeBytes: vm.volumes.reduce((sum, volume) => sum + volume.sizeBytes, 0),
         state: 'planned',
-        role: 'leaves',
+        role,
+        needs: [...needs],
       }),
     ),
     unplaced: unplacedToWire(answer.unplaced),

@@ -1,6 +1,7 @@
 import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import type { Relief, UnplacedVm } from '../placement/plan.ts'
-import { type Asker, createAsker } from '../placement/returns.ts'
+import { findRelief } from '../placement/relief.ts'
+import { type Asker, asRestored, createAsker } from '../placement/returns.ts'
 import { roomsOf } from '../placement/room.ts'
 import { domainsOf, FAULT_DOMAINS, type FaultDomain } from '../placement/rules.ts'
 import { DEFAULT_LIMITS, expectedEnds, type PlanRates } from '../placement/times.ts'
@@ -49,7 +50,7 @@ export function lossesOf({ snapshot, pointOf, blade }: LossSources): Loss[] {
       .filter(([, blades]) => blade === '' || blades.includes(blade))
       .map(([name, blades]) => {
         const vms = blades.flatMap(each => vmsOf.get(each) ?? [])
-        return lossOf({ kind, name, blades, vms }, ask, pointOf, snapshot.rates)
+        return lossOf({ kind, name, blades, vms }, ask, pointOf, snapshot)
       }),
   )
 }
@@ -76,11 +77,11 @@ interface Dying {
   readonly vms: readonly VmView[]
 }
 
-function lossOf({ vms, ...dying }: Dying, ask: Asker, pointOf: PointOf, rates: PlanRates): Loss {
+function lossOf({ vms, ...dying }: Dying, ask: Asker, pointOf: PointOf, snapshot: FleetSnapshot): Loss {
   const { returns, unplaced } = ask(vms, new Set(dying.blades))
   const timed = withTimes(
     returns.map(({ vm, to }) => ({ vm, to, point: pointOf(vm.id) })),
-    rates,
+    snapshot.rates,
   )
   return {
     ...dying,
@@ -88,8 +89,28 @@ function lossOf({ vms, ...dying }: Dying, ask: Asker, pointOf: PointOf, rates: P
     unplaced,
     withoutPoint: vms.filter(vm => pointOf(vm.id) === undefined).map(vm => vm.name),
     allBackMs: Math.max(0, ...timed.map(each => each.backAfterMs)),
-    relief: [],
+    relief: unplaced.length === 0 || vms.length > MOST_RELIEVED ? [] : reliefFor(vms, dying.blades, snapshot),
   }
+}
+
+/** What would help half a fleet is no small change any more. */
+const MOST_RELIEVED = 64
+
+/** What would give every one of these VMs a place if those blades were gone. */
+export function reliefFor(
+  vms: readonly VmView[],
+  dead: readonly string[],
+  snapshot: FleetSnapshot,
+): readonly Relief[] {
+  const fleet = { ...snapshot, vms: snapshot.vms.map(asRestored) }
+  const coming = vms.map(asRestored).filter(vm => vm.obstacles.length === 0)
+  return findRelief(fleet, coming, new Set(dead), {
+    purpose: 'restore',
+    mostAside: 0,
+    keepNPlusOne: false,
+    budgetMs: 0,
+    overheadBytes: 0,
+  })
 }
 
 /** All of them are read from the vault, and share what it sends. */

@@ -1,11 +1,13 @@
-import type { Method } from '../../shared/domain/operation.ts'
 import { plural } from '../diagnosis/words.ts'
 import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import { loadOf } from '../placement/load.ts'
-import { placeAll } from '../placement/place.ts'
+import { overheadBytes } from '../placement/make-plan.ts'
+import { type Placed, type Placement, placeAll } from '../placement/place.ts'
 import type { BladeLoad, NPlusOne, Relief, UnplacedVm } from '../placement/plan.ts'
+import { findRelief } from '../placement/relief.ts'
 import { asRestored } from '../placement/returns.ts'
 import { roomsOf } from '../placement/room.ts'
+import { DEFAULT_BUDGET_MS, MOST_ASIDE, searchPlaces } from '../placement/search-places.ts'
 import { nPlusOne, nPlusOneOf } from '../placement/survives.ts'
 import { type FleetRoom, fleetRoom } from './fleet-room.ts'
 import type { WhatIf } from './what-if-check.ts'
@@ -16,12 +18,8 @@ export interface WhatIfAnswer {
   /** One sentence without a full stop. */
   readonly text: string
   readonly changes: readonly string[]
-  readonly placements: readonly {
-    readonly vm: VmView
-    readonly to: string
-    /** Undefined for a VM that is new. */
-    readonly method: Method | undefined
-  }[]
+  /** `recover` for VMs of a blade that is not up; a VM that is new is on no blade yet. */
+  readonly placements: readonly Placement[]
   readonly unplaced: readonly UnplacedVm[]
   readonly relief: readonly Relief[]
   readonly before: Standing
@@ -39,25 +37,18 @@ export function whatIf(snapshot: FleetSnapshot, wish: WhatIf): WhatIfAnswer {
   const up = new Set(snapshot.blades.filter(blade => blade.liveness === 'up').map(blade => blade.name))
   // What a silent blade has comes back from the vault, as it would if the blade stayed away.
   const homeless = edited.homeless.map(vm => (vm.blade === '' || up.has(vm.blade) ? vm : asRestored(vm)))
-  const placed = placeAll(homeless, roomsOf(edited.snapshot))
-  const targets = new Map(placed.placements.map(({ vm, to }) => [vm.id, to]))
-  const arrived = homeless.flatMap(vm => {
-    const to = targets.get(vm.id)
-    return to === undefined ? [] : [{ ...vm, blade: to }]
-  })
-  const after = nPlusOneOf([...edited.snapshot.vms, ...arrived], placed.rooms)
+  const fleet = { ...edited.snapshot, vms: [...edited.snapshot.vms, ...homeless] }
+  const { placed, after, relief } = placeIn(fleet, homeless)
   const fits = placed.unplaced.length === 0
   return {
     fits,
     text: textOf(homeless.length, placed.unplaced.length, after),
     changes: edited.changes,
-    placements: placed.placements.map(({ vm, to, method }) => ({
-      vm,
-      to,
-      method: methodFor(vm, method, up),
-    })),
+    placements: placed.placements.map(each =>
+      each.vm.blade === '' || up.has(each.vm.blade) ? each : { ...each, method: 'recover' },
+    ),
     unplaced: placed.unplaced,
-    relief: [],
+    relief,
     before: { nPlusOne: nPlusOne(snapshot), room: fleetRoom(roomsOf(snapshot)) },
     after: {
       nPlusOne: after,
@@ -67,9 +58,52 @@ export function whatIf(snapshot: FleetSnapshot, wish: WhatIf): WhatIfAnswer {
   }
 }
 
-function methodFor(vm: VmView, method: Method, up: ReadonlySet<string>): Method | undefined {
-  if (vm.blade === '') return undefined
-  return up.has(vm.blade) ? method : 'recover'
+interface Answer {
+  readonly placed: Placed
+  readonly after: NPlusOne
+  readonly relief: readonly Relief[]
+}
+
+/** As an evacuation does: the best blade for each in turn, and where that leaves something to wish, the search. */
+function placeIn(fleet: FleetSnapshot, homeless: readonly VmView[]): Answer {
+  const rooms = roomsOf(fleet)
+  const withNPlusOne = (placed: Placed): Answer => ({
+    placed,
+    after: nPlusOneAfter(fleet, placed),
+    relief: [],
+  })
+  const inTurn = withNPlusOne(placeAll(homeless, rooms))
+  const isStuck = ({ placed }: Answer) => placed.unplaced.some(isWithoutBlade)
+  if (inTurn.after.kept && !isStuck(inTurn)) return inTurn
+  const options = {
+    purpose: 'move' as const,
+    mostAside: MOST_ASIDE,
+    keepNPlusOne: true,
+    budgetMs: DEFAULT_BUDGET_MS,
+    overheadBytes: overheadBytes(fleet.rates),
+  }
+  const searched = withNPlusOne(searchPlaces(homeless, fleet.vms, rooms, options))
+  const fewer = inTurn.placed.unplaced.length - searched.placed.unplaced.length
+  const best = fewer > 0 || (fewer === 0 && searched.after.kept) ? searched : inTurn
+  if (!isStuck(best)) return best
+  const impossible = new Set(
+    best.placed.unplaced.filter(each => !isWithoutBlade(each)).map(each => each.vmId),
+  )
+  const meant = homeless.filter(vm => !impossible.has(vm.id))
+  return { ...best, relief: findRelief(fleet, meant, new Set(), options) }
+}
+
+function isWithoutBlade({ reasons }: UnplacedVm): boolean {
+  return reasons.some(reason => reason.code === 'no-blade-left')
+}
+
+function nPlusOneAfter({ vms }: FleetSnapshot, { placements, unplaced, rooms }: Placed): NPlusOne {
+  const targets = new Map(placements.map(({ vm, to }) => [vm.id, to]))
+  const left = new Set(unplaced.map(each => each.vmId))
+  const there = vms
+    .filter(vm => !left.has(vm.id))
+    .map(vm => ({ ...vm, blade: targets.get(vm.id) ?? vm.blade }))
+  return nPlusOneOf(there, rooms)
 }
 
 function textOf(asked: number, unplaced: number, { kept }: NPlusOne): string {

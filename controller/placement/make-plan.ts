@@ -110,7 +110,8 @@ function searchOptions(snapshot: FleetSnapshot, { rates = snapshot.rates, ...req
   }
 }
 
-function overheadBytes({ overheadMs, copyBytesPerSecond }: PlanRates): number {
+/** The overhead of a move, as bytes that could have been copied in its time. */
+export function overheadBytes({ overheadMs, copyBytesPerSecond }: PlanRates): number {
   return (overheadMs * copyBytesPerSecond) / 1000
 }
 

@@ -27,7 +27,7 @@ export function findRelief(
   emptied: ReadonlySet<string>,
   options: SearchOptions,
 ): Relief[] {
-  const fitsAll = questioner()
+  const fitsAll = questioner(Math.min(MOST_ASIDE, options.mostAside))
   const world = { snapshot, leaving, emptied, options, fitsAll }
   const compiled = compiledOf(world, snapshot)
   const blades = candidateBlades(compiled)
@@ -79,12 +79,12 @@ function compiledOf({ emptied, options }: World, snapshot: FleetSnapshot): Compi
 
 type FitsAll = (model: Model, wanted: readonly number[]) => boolean
 
-function questioner(): FitsAll {
+function questioner(mostAside: number): FitsAll {
   let left = STEPS_IN_ALL
   return (model, wanted) => {
     const budget = { left: Math.min(left, STEPS_PER_QUESTION) }
     const allowed = budget.left
-    const fits = left > 0 && canPlaceAll(model, wanted, { budget, mostAside: MOST_ASIDE })
+    const fits = left > 0 && canPlaceAll(model, wanted, { budget, mostAside })
     left -= allowed - budget.left + wanted.length
     return fits
   }
