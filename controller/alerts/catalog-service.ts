@@ -65,6 +65,22 @@ export const SERVICE_ALERTS = {
     nextCommand: () => 'lifeboat status',
     dependsOn: [{ code: 'common-cause' }],
   },
+  'rule-not-kept': {
+    title: each => `${each.subject}: not placed as its rule wants it`,
+    vms: () => 'All VMs run on; none is moved for a rule alone.',
+    next: () =>
+      'Move one of them with `lifeboat vm migrate VM --to BLADE`, or change the rule in controller.toml.',
+    nextCommand: () => 'lifeboat vm list',
+    dependsOn: [{ code: 'common-cause' }],
+  },
+  'rule-name-unknown': {
+    title: () => 'placement rules name what is not in the fleet',
+    vms: () => 'All VMs run on; a rule about a name that nothing bears does nothing.',
+    next: () =>
+      'Correct the names in [placement] of controller.toml, or drop the rules of VMs that are gone.',
+    nextCommand: () => 'lifeboat vm list',
+    dependsOn: [],
+  },
   'agent-version': {
     title: each => `${each.scopeName}: its agent does not fit this controller`,
     vms: (each, snapshot) => vmsSentence(each, snapshot, 'run on unwatched'),

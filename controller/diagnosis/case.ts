@@ -1,5 +1,5 @@
 import type { Fact } from '../../shared/domain/health.ts'
-import { HOUR_MS } from '../../shared/domain/units.ts'
+import { HOUR_MS, MINUTE_MS } from '../../shared/domain/units.ts'
 
 export const SEVERITIES = { info: 0, moderate: 1, severe: 2 } as const
 export type Severity = keyof typeof SEVERITIES
@@ -24,6 +24,8 @@ export const CASE_CODES = {
   'evacuation-incomplete': 'an evacuation ended and VMs are left on the blade',
   'operation-needs-admin': 'an operation ended half way',
   'n-plus-one-lost': 'should a certain blade die, not all its VMs would find a place',
+  'rule-not-kept': 'VMs are not where a placement rule wants them',
+  'rule-name-unknown': 'a placement rule names what is not there',
   'agent-version': 'an agent was refused for its protocol version',
   'backup-overdue': 'the newest restore point of a VM is too old',
   'backup-failed': 'the backup of a VM failed several times in a row',
@@ -135,5 +137,7 @@ export const DEFAULT_HOLDS: Holds = {
     'vm-runs-twice': 12_000,
     'vault-unreachable': 150_000,
     'boot-test-left': 6 * HOUR_MS,
+    // VMs that belong together move one after the other.
+    'rule-not-kept': 10 * MINUTE_MS,
   },
 }

@@ -1,10 +1,12 @@
 import { formatDuration } from '../../shared/domain/units.ts'
-import type { CaseCode, Finding, Severity } from '../diagnosis/case.ts'
-import { bladeFinding, keyOf } from '../diagnosis/finding.ts'
+import type { CaseCode, Finding } from '../diagnosis/case.ts'
+import { bladeFinding } from '../diagnosis/finding.ts'
 import type { NPlusOne } from '../placement/plan.ts'
 import type { BladeRecord } from '../store/blades.ts'
 import type { OperationRecord } from '../store/operations.ts'
 import type { VmRecord } from '../store/vms.ts'
+import { fleetWide } from './fleet-wide.ts'
+import { ruleFindings } from './rule-findings.ts'
 import { sightingsByVm } from './sightings.ts'
 import type { FleetSnapshot } from './snapshot.ts'
 
@@ -29,6 +31,7 @@ export function fleetFindings(sources: FleetFindingSources): Finding[] {
     ...vmsTwice(sources),
     ...ambiguousNames(sources),
     ...lostNPlusOne(sources),
+    ...ruleFindings(sources),
     ...unsettledOperations(sources),
   ]
 }
@@ -125,24 +128,4 @@ function unsettledOperations({ unsettled, snapshot }: FleetFindingSources): Find
         },
       )
     })
-}
-
-function fleetWide(
-  code: CaseCode,
-  severity: Severity,
-  subject: string,
-  now: number,
-  evidence: string,
-): Finding {
-  return {
-    key: keyOf(code, 'fleet', subject),
-    code,
-    severity,
-    scope: 'fleet',
-    scopeName: '',
-    blades: [],
-    subject,
-    evidence,
-    observedAt: now,
-  }
 }

@@ -113,11 +113,14 @@ export interface Unkept {
 /** Rules that are broken now: by hand, by a person's override, or by VMs that were there before the rule. */
 export function unkeptGroups(snapshot: FleetSnapshot): Unkept[] {
   const blades = new Map(snapshot.blades.map(blade => [blade.name, blade]))
+  const byName = Map.groupBy(snapshot.vms, vm => vm.name)
   return snapshot.rules.groups.flatMap(group => {
-    const members = snapshot.vms.flatMap(({ id, name, blade: at }) => {
-      const blade = blades.get(at)
-      return blade === undefined || !group.vms.includes(name) ? [] : [{ id, name, blade }]
-    })
+    const members = group.vms
+      .flatMap(name => byName.get(name) ?? [])
+      .flatMap(({ name, blade: at }) => {
+        const blade = blades.get(at)
+        return blade === undefined ? [] : [{ name, blade }]
+      })
     const byDomain = Map.groupBy(members, ({ blade }) =>
       group.kind === 'apart' ? apartDomain(blade, group.across) : blade.name,
     )

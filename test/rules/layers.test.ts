@@ -79,7 +79,7 @@ test('the types of the wire stay with those who speak to the other side', () => 
 
 const DECIDING = [
   /^controller\/(placement|diagnosis)\//,
-  /^controller\/fleet\/(liveness|health|build-snapshot|sightings|fleet-findings|measured-rates)\.ts$/,
+  /^controller\/fleet\/(liveness|health|build-snapshot|sightings|fleet-findings|measured-rates|rule-findings|fleet-wide)\.ts$/,
   /^controller\/evacuation\/(policy|brakes|evacuation-words)\.ts$/,
   /^controller\/backup\/(policy|standing|retention|agent-settings|volumes|restore-plan|find-point|saved-vm|plan-nights|backup-findings|choose-boot-test)\.ts$/,
   /^controller\/operations\/(operation-lines|outcome|new-operations)\.ts$/,
