@@ -5,17 +5,24 @@ const ALIGNMENT = 4096
 // The types of Node know the name only.
 const { Memory } = (
   globalThis as unknown as {
-    WebAssembly: { Memory: new (options: { initial: number }) => { readonly buffer: ArrayBuffer } }
+    WebAssembly: {
+      Memory: new (options: {
+        initial: number
+        maximum: number
+        shared: boolean
+      }) => { readonly buffer: SharedArrayBuffer }
+    }
   }
 ).WebAssembly
 
 /**
  * Buffers that begin at a page of memory, as direct I/O demands and Node's own never do: the memory of WebAssembly is
- * the only one with a promise about where it lies.
+ * the only one with a promise about where it lies. They are parts of one memory, which threads may share.
  */
 export function createAlignedBuffers(bytes: number, count: number): Buffer[] {
   const stride = Math.ceil(bytes / ALIGNMENT) * ALIGNMENT
-  const memory = new Memory({ initial: Math.ceil((stride * count) / PAGE_BYTES) })
+  const pages = Math.ceil((stride * count) / PAGE_BYTES)
+  const memory = new Memory({ initial: pages, maximum: pages, shared: true })
   return Array.from({ length: count }, (_, number) => Buffer.from(memory.buffer, number * stride, bytes))
 }
 

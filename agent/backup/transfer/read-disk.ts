@@ -127,9 +127,12 @@ interface Lanes {
 async function readRuns(lanes: Lanes): Promise<'read' | 'differs'> {
   const { reading, disk, blocks } = lanes
   const { job, crew, sender, spend } = reading
-  for (const run of lanes.runs) {
-    // What was offered and not asked about yet holds all blocks.
+  // What was offered and not asked about yet may hold all blocks.
+  const ask = (): void => {
     if (blocks.isEmpty && sender.isIdle) sender.flush()
+  }
+  for (const run of lanes.runs) {
+    ask()
     const block = await blocks.take()
     const start = run.from * job.chunkBytes
     const bytes = block.subarray(0, Math.min(run.count * job.chunkBytes, job.sizeBytes - start))
@@ -147,6 +150,8 @@ async function readRuns(lanes: Lanes): Promise<'read' | 'differs'> {
     }
     release()
   }
+  // Another lane may wait for one.
+  ask()
   return 'read'
 }
 

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import { LifeboatError } from '../../../shared/errors.ts'
 import { createUnpacker, type FrameLane } from '../../vault/format/frames.ts'
 import type { ChunkIndex } from '../../vault/format/index.ts'
@@ -9,17 +8,16 @@ import { createAlignedBuffers } from './aligned.ts'
 import type { Crew } from './crew.ts'
 import { type Disk, openToWrite } from './disk.ts'
 import { createPool, type Pool } from './pool.ts'
+import { readBack } from './read-back.ts'
+import { createZeroes } from './zeroes.ts'
 
 /** Unpacked bytes of the chunks fetched by one request. */
 const FETCH_BYTES = 4 * 1024 * 1024
 const FETCH_CHUNKS = 256
 /** Frames that could not be made smaller, with their heads. */
 const ANSWER_BYTES = FETCH_BYTES + 256 * 1024
-/** Requests under way: one comes while the one before is written. */
-const FETCHES_UNDER_WAY = 2
-const READERS = 3
-/** Read back at once. */
-const BLOCK_BYTES = 2 * 1024 * 1024
+/** Requests under way: one is read by the vault, one comes, one is written. */
+const FETCHES_UNDER_WAY = 3
 /** Chunks that are unpacked and wait for the disk, beside those that are being unpacked. */
 const WRITES_WAITING = 2
 
@@ -145,55 +143,4 @@ async function writeChunk(
     onWritten(bytes.length)
   }
   free.give(place)
-}
-
-async function readBack({ job, index, crew, onChecked }: DiskWriting, disk: Disk): Promise<void> {
-  const zeroes = createZeroes(index)
-  const blockBytes = Math.max(BLOCK_BYTES, index.maxChunkBytes)
-  const runs = toRuns(index, blockBytes)
-  const isRight = (position: number, bytes: Buffer): boolean => {
-    const id = index.idAt(position)
-    if (zeroes.isZero(id, bytes.length)) return bytes.equals(zeroes.bytes(bytes.length))
-    return hash(index.digest, bytes, 'hex') === id
-  }
-  const lane = async (block: Buffer): Promise<void> => {
-    for (const { from, to } of runs) {
-      crew.signal.throwIfAborted()
-      const start = index.startAt(from)
-      const bytes = block.subarray(0, index.endAt(to - 1) - start)
-      await disk.read(bytes, start)
-      for (let position = from; position < to; position++) {
-        const [chunkStart, chunkEnd] = [index.startAt(position), index.endAt(position)]
-        const chunk = bytes.subarray(chunkStart - start, chunkEnd - start)
-        if (!isRight(position, chunk)) {
-          const where = `bytes ${chunkStart} to ${chunkEnd}`
-          throw new LifeboatError('unavailable', `${job.path} reads back other than was written: ${where}`)
-        }
-        onChecked(chunk.length)
-      }
-    }
-  }
-  await Promise.all(createAlignedBuffers(blockBytes, READERS).map(lane))
-}
-
-/** Positions that are read together, in order; `to` is not of them. */
-function* toRuns(index: ChunkIndex, blockBytes: number): Generator<{ from: number; to: number }> {
-  for (let from = 0; from < index.count; ) {
-    let to = from + 1
-    while (to < index.count && index.endAt(to) - index.startAt(from) <= blockBytes) to++
-    yield { from, to }
-    from = to
-  }
-}
-
-/** Chunks of zeroes are known by their id, without a look at their bytes: those of the largest and the last length. */
-function createZeroes(index: ChunkIndex) {
-  const [zeroes = Buffer.alloc(0)] = createAlignedBuffers(index.maxChunkBytes, 1)
-  const lengths = [index.maxChunkBytes]
-  if (index.count > 0) lengths.push(index.sizeBytes - index.startAt(index.count - 1))
-  const ids = new Map(lengths.map(length => [length, hash(index.digest, zeroes.subarray(0, length), 'hex')]))
-  return {
-    isZero: (id: ChunkId, length: number): boolean => ids.get(length) === id,
-    bytes: (length: number): Buffer => zeroes.subarray(0, length),
-  }
 }

@@ -6,7 +6,7 @@ import { createRecentIds } from './recent-ids.ts'
 import { createSlab, type Slab } from './slabs.ts'
 
 /** Chunks asked about together: few, since their bytes wait in memory for the answer. */
-const ASK_CHUNKS = 16
+const ASK_CHUNKS = 32
 /** Frames sent together. */
 const PUT_BYTES = 4 * 1024 * 1024
 /** One is filled, one on its way, and two written by the vault. */

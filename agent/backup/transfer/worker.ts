@@ -4,7 +4,6 @@ import { constants, setPriority } from 'node:os'
 import { createInterface } from 'node:readline'
 import { systemClock } from '../../../shared/clock.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
-import { createLogger } from '../../../shared/log.ts'
 import type { BackupJob, RestoreJob, TransferOptions } from '../transfer.ts'
 import { createInlineTransfer } from './inline-transfer.ts'
 import { type FromWorker, formatError, formatMessage, parseMessage, type ToWorker } from './messages.ts'
@@ -44,7 +43,7 @@ try {
 
 async function work(job: BackupJob | RestoreJob): Promise<FromWorker> {
   const transfer = createInlineTransfer({
-    openVault: one => openVault(one, systemClock, createLogger({ level: 'warn', format: 'console' })),
+    openVault: one => openVault(one, systemClock),
     clock: systemClock,
     threads: packingThreads(),
     warn: warning => tell({ warning }),
