@@ -23,6 +23,7 @@ import type { Operations } from './operations/operations.ts'
 import type { NPlusOne } from './placement/plan.ts'
 import { nPlusOne } from './placement/survives.ts'
 import type { AlertRecord } from './store/alerts.ts'
+import { wordsOf } from './store/evacuations.ts'
 import type { Store } from './store/store.ts'
 
 /** What the last pass found, for `lifeboat status`. */
@@ -176,7 +177,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     if (store.evacuations.active().length > 0) options.bootTests.standAside()
     options.bootTests.pass(now, () => {
       const evacuating = store.evacuations.active()
-      if (evacuating.length > 0) return `${evacuating.map(each => each.blade).join(', ')} is being emptied`
+      if (evacuating.length > 0) return evacuating.map(wordsOf).join(', ')
       return automationOf(store, config).paused ? 'automation is paused' : ''
     })
   }

@@ -12,6 +12,7 @@ import { evacuationHandlers } from './evacuation.ts'
 import { requireOperation } from './find.ts'
 import { operationToWire } from './operation-view.ts'
 import { operationHandlers } from './operations.ts'
+import { rebalanceHandlers } from './rebalance.ts'
 import { statusHandlers } from './status.ts'
 import { vaultHandlers, vaultWorkHandlers } from './vaults.ts'
 import { vmHandlers } from './vms.ts'
@@ -28,6 +29,7 @@ export function createAdminService(context: ApiContext): RpcService {
     ...vmHandlers(context),
     ...evacuationHandlers(context),
     ...capacityHandlers(context),
+    ...rebalanceHandlers(context),
     ...operationHandlers(context),
     ...alertHandlers(context),
     ...automationHandlers(context),

@@ -73,6 +73,8 @@ type Requests = {
   removeVault: [wire.VaultName, wire.Empty]
   getCapacity: [wire.CapacityRequest, wire.CapacityReport]
   whatIf: [wire.WhatIfRequest, wire.WhatIfReport]
+  planRebalance: [wire.Empty, wire.Rebalance]
+  applyRebalance: [wire.Empty, wire.Rebalance]
 }
 
 type VaultRequests = {

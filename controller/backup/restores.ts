@@ -4,6 +4,7 @@ import { SECOND_MS } from '../../shared/domain/units.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { FleetState } from '../fleet/fleet-state.ts'
 import type { Operations } from '../operations/operations.ts'
+import { wordsOf } from '../store/evacuations.ts'
 import type { OperationRecord } from '../store/operations.ts'
 import type { PointRecord } from '../store/points.ts'
 import type { Store } from '../store/store.ts'
@@ -151,7 +152,7 @@ function refuseEvacuating(store: Store): void {
   if (evacuation === undefined) return
   throw new LifeboatError(
     'refused',
-    `${evacuation.blade} is being emptied (operation ${evacuation.operation}): boot tests wait until that is over`,
+    `${wordsOf(evacuation)} (operation ${evacuation.operation}): boot tests wait until that is over`,
   )
 }
 

@@ -1,35 +1,15 @@
-import type { BladeLoad, Move, Plan } from '../../proto/gen/lifeboat/v1/admin.ts'
+import type { Move, Plan } from '../../proto/gen/lifeboat/v1/admin.ts'
 import { formatBytes, formatDuration } from '../../shared/domain/units.ts'
-import { renderNPlusOne, renderSection, renderShare, renderTable, renderTime } from './render.ts'
+import { renderLoads, renderRelief } from './capacity-text.ts'
+import { type Column, renderNPlusOne, renderSection, renderTable, renderTime } from './render.ts'
 
-/** The whole plan for people: moves, what stays and why, the load afterwards. */
+/** The whole plan for people: moves, what stays and why, what would help, the load afterwards. */
 export function renderPlan(plan: Plan): string {
-  const head =
-    plan.id === ''
-      ? `What emptying ${plan.blade} would do (nothing is moved)`
-      : `Plan ${plan.id} for ${plan.blade}, made ${renderTime(plan.createdAt)}`
   return [
-    head,
+    headOf(plan),
     `  why: ${plan.cause || '-'}`,
     '',
-    renderTable<Move>(
-      [
-        { title: 'VM', value: move => move.vm },
-        { title: 'FROM', value: move => move.from },
-        { title: 'TO', value: move => move.to },
-        { title: 'METHOD', value: move => move.method },
-        { title: 'VOLUMES', value: move => formatBytes(move.volumeBytes), align: 'right' },
-        {
-          title: 'DOWNTIME',
-          value: move =>
-            move.method === 'live' ? `~${formatDuration(move.expectedDowntimeMs)}` : 'none added',
-        },
-        { title: 'DONE AFTER', value: move => `~${formatDuration(move.expectedEndMs)}` },
-        { title: 'STATE', value: move => move.state },
-      ],
-      plan.moves,
-      'No VM to move.',
-    ),
+    renderTable<Move>(columnsOf(plan), plan.moves, 'No VM to move.'),
     ...renderSection(
       'Stays where it is:',
       plan.unplaced.flatMap(vm => [
@@ -39,21 +19,53 @@ export function renderPlan(plan: Plan): string {
         ),
       ]),
     ),
+    ...renderRelief(plan.relief),
     '',
     'Afterwards:',
-    renderTable<BladeLoad>(
-      [
-        { title: 'BLADE', value: load => load.blade },
-        { title: 'VMS', value: load => `${load.vms}/${load.maxVms}`, align: 'right' },
-        { title: 'MEMORY', value: load => renderShare(load.memoryUsedBytes, load.memoryTotalBytes) },
-        {
-          title: 'FREE ROOM',
-          value: load => load.pools.map(pool => `${pool.name} ${formatBytes(pool.freeBytes)}`).join(', '),
-        },
-      ],
-      plan.after,
-      'No blades.',
-    ),
+    renderLoads(plan.after),
     ...(plan.nPlusOne === undefined ? [] : ['', renderNPlusOne(plan.nPlusOne, 'afterwards ')]),
   ].join('\n')
+}
+
+function headOf({ id, blade, createdAt }: Plan): string {
+  if (id === '')
+    return `What ${blade === '' ? 'rebalancing' : `emptying ${blade}`} would do (nothing is moved)`
+  const what = blade === '' ? `Plan ${id} to rebalance` : `Plan ${id} for ${blade}`
+  return `${what}, made ${renderTime(createdAt)}`
+}
+
+/** Why a VM is moved, where that is not plain: everybody knows why one leaves the blade that is emptied. */
+const ROLES: Readonly<Record<string, string>> = {
+  'makes-room': 'steps aside',
+  leaves: 'leaves',
+  balances: '',
+}
+
+/** Role and order only where there is something to say of them. */
+function columnsOf({ moves }: Plan): Column<Move>[] {
+  const names = new Map(moves.map(move => [move.vmId, move.vm]))
+  const hasRoles = moves.some(move => move.role === 'makes-room')
+  const hasOrder = moves.some(move => move.needs.length > 0)
+  return [
+    { title: 'VM', value: move => move.vm },
+    ...(hasRoles ? [{ title: 'ROLE', value: (move: Move) => ROLES[move.role] ?? move.role }] : []),
+    { title: 'FROM', value: move => move.from },
+    { title: 'TO', value: move => move.to },
+    { title: 'METHOD', value: move => move.method },
+    { title: 'VOLUMES', value: move => formatBytes(move.volumeBytes), align: 'right' },
+    {
+      title: 'DOWNTIME',
+      value: move => (move.method === 'live' ? `~${formatDuration(move.expectedDowntimeMs)}` : 'none added'),
+    },
+    ...(hasOrder
+      ? [
+          {
+            title: 'WAITS FOR',
+            value: (move: Move) => move.needs.map(id => names.get(id) ?? id).join(', '),
+          },
+        ]
+      : []),
+    { title: 'DONE AFTER', value: move => `~${formatDuration(move.expectedEndMs)}` },
+    { title: 'STATE', value: move => move.state },
+  ]
 }

@@ -29,10 +29,27 @@ export function toMove(move: PlannedMove, seq: number, plan: string): Evacuation
 /** What a pause keeps from going on. */
 export function waiting(evacuation: EvacuationRecord): HeldBack {
   const left = evacuation.moves.filter(move => move.state === 'planned').length
+  const what = evacuation.blade === '' ? 'the rebalancing' : `the evacuation of ${evacuation.blade}`
   return {
     blade: evacuation.blade,
-    text: `the evacuation of ${evacuation.blade} (operation ${evacuation.operation}) waits with ${left} moves, for automation is paused; \`lifeboat automation resume\` lets it go on, \`lifeboat operation abort ${evacuation.operation}\` ends it`,
+    text: `${what} (operation ${evacuation.operation}) waits with ${left} moves, for automation is paused; \`lifeboat automation resume\` lets it go on, \`lifeboat operation abort ${evacuation.operation}\` ends it`,
   }
+}
+
+/** Nobody is in danger where a VM stays that was only to even out the load: what was not moved is told, and no more. */
+function balanceSummary({ moves, startedAt, state }: EvacuationRecord, now: number): Summary {
+  const moved = moves.filter(move => move.state === 'done').length
+  const stay = moves.filter(move => move.state !== 'done').map(move => `${move.vm} (${move.error})`)
+  const count = `${moved} of ${moves.length} VMs moved in ${formatDuration(now - startedAt)}`
+  const outcome = `${state === 'aborting' ? 'aborted: ' : ''}${count}${stay.length === 0 ? '' : `; not moved: ${stay.join(', ')}`}`
+  const nextCommand = stay.length === 0 ? '' : 'lifeboat rebalance --plan'
+  return { state: moved === 0 ? 'undone' : 'done', outcome, nextCommand }
+}
+
+interface Summary {
+  readonly state: 'done' | 'undone' | 'needs-admin'
+  readonly outcome: string
+  readonly nextCommand: string
 }
 
 /** How it ended, for the person who reads it in the morning. Pure. */
@@ -42,7 +59,8 @@ export function summary(
   snapshot: FleetSnapshot,
   now: number,
   isOverdue = false,
-): { state: 'done' | 'undone' | 'needs-admin'; outcome: string; nextCommand: string } {
+): Summary {
+  if (evacuation.blade === '') return balanceSummary(evacuation, now)
   const last = new Map(evacuation.moves.map(move => [move.vmId, move]))
   const meant = [
     ...last.values(),

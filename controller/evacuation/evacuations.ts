@@ -6,7 +6,7 @@ import { companyOf, recheckMove } from '../placement/gate.ts'
 import { planEvacuation, planMove } from '../placement/make-plan.ts'
 import type { Plan } from '../placement/plan.ts'
 import type { AskedCause } from '../placement/rules.ts'
-import type { EvacuationMove, EvacuationRecord } from '../store/evacuations.ts'
+import { type EvacuationMove, type EvacuationRecord, wordsOf } from '../store/evacuations.ts'
 import type { OperationRecord } from '../store/operations.ts'
 import { summary, toMove, waiting } from './evacuation-words.ts'
 import type { HeldBack } from './policy.ts'
@@ -62,9 +62,10 @@ export function createEvacuations(
   const beginPlan: Evacuations['beginPlan'] = (request, makePlan) => {
     const under = store.evacuations.active().find(each => each.blade === request.blade)
     if (under !== undefined) {
-      const what =
-        request.blade === '' ? 'the fleet is being rebalanced' : `${request.blade} is being emptied`
-      throw new LifeboatError('busy', `${what} already; lifeboat operation watch ${under.operation}`)
+      throw new LifeboatError(
+        'busy',
+        `${wordsOf(under)} already; lifeboat operation watch ${under.operation}`,
+      )
     }
     const now = clock.now()
     return store.transaction(() => {
@@ -229,7 +230,10 @@ export function createEvacuations(
     log.warn(line)
   }
 
-  /** A planned target that no longer fits is not bent: the VM gets one new plan of its own, and no third. */
+  /**
+   * A planned target that no longer fits is not bent: the VM gets one new plan of its own, and no third. One that only
+   * makes room, or evens out the load, has no reason to go anywhere else.
+   */
   const replan = (
     evacuation: EvacuationRecord,
     move: EvacuationMove,
@@ -237,7 +241,7 @@ export function createEvacuations(
     why: string,
   ) => {
     skip(evacuation.operation, move, why)
-    if (move.plan !== evacuation.plan) return
+    if (move.plan !== evacuation.plan || move.role !== 'leaves') return
     const plan = planMove(snapshot, {
       vmId: move.vmId,
       cause: `${evacuation.cause}; plan ${move.plan} no longer fits: ${why}`,

@@ -42,7 +42,9 @@ function transition(operation: OperationRecord, state: OperationState): string {
   }
   const what =
     operation.kind === 'evacuate'
-      ? `blade ${operation.from}: evacuation`
+      ? operation.from === ''
+        ? 'fleet: rebalance'
+        : `blade ${operation.from}: evacuation`
       : `vm ${operation.vm}: ${operation.kind}`
   return begins ? `${what} begins` : `${what} ${operation.state} => ${state}`
 }

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { section } from '../../shared/config.ts'
+import { HOUR_MS } from '../../shared/domain/units.ts'
 import { contradictions } from './contradictions.ts'
 import {
   EVACUATION_CAUSES,
@@ -19,6 +20,8 @@ export interface PlacementConfig {
   /** @default 4 (rule 5) */
   readonly maxVmsPerBlade: number
   readonly rules: PlacementRules
+  /** A VM that was moved within it is left alone by `lifeboat rebalance`. @default 24 h */
+  readonly rebalanceCooldownMs: number
 }
 
 const kinds = Object.keys(GROUP_KINDS) as [GroupKind, ...GroupKind[]]
@@ -71,6 +74,7 @@ const FILE = section({
   max_vms_per_blade: z.int().min(1).max(1000).default(4),
   vcpu_ratio: z.number().min(0).max(1000).default(8),
   snapshot_reserve_percent: z.number().min(0).max(90).default(5),
+  rebalance_cooldown_h: z.number().min(0).max(8760).default(24),
   rule: z.array(RULE).default([]),
   vm: z.array(VM).default([]),
 })
@@ -92,7 +96,11 @@ type File = z.output<typeof FILE>
 
 /** Checked, shares instead of percent. */
 export function toPlacementConfig(file: File): PlacementConfig {
-  return { maxVmsPerBlade: file.max_vms_per_blade, rules: rulesOf(file) }
+  return {
+    maxVmsPerBlade: file.max_vms_per_blade,
+    rules: rulesOf(file),
+    rebalanceCooldownMs: file.rebalance_cooldown_h * HOUR_MS,
+  }
 }
 
 function rulesOf(file: File): PlacementRules {
@@ -116,6 +124,7 @@ export const PLACEMENT_TEMPLATE = `[placement]
 # max_vms_per_blade = 4
 # vcpu_ratio = 8              # vCPUs of VMs in memory for each CPU of a blade; 0: not checked
 # snapshot_reserve_percent = 5  # of each thick volume group, left free for the snapshots of backups
+# rebalance_cooldown_h = 24   # a VM that was moved within it is left alone by \`lifeboat rebalance\`
 
 # [[placement.rule]]          # VMs that must not, or must, be on one blade
 #   name = "mail"

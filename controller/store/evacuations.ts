@@ -35,6 +35,7 @@ export interface EvacuationRecord {
   /** Its operation, and its id. */
   readonly operation: string
   readonly plan: string
+  /** Empty: the fleet is rebalanced. */
   readonly blade: string
   readonly cause: string
   /** The case that asked for it; empty when a person did. */
@@ -44,6 +45,11 @@ export interface EvacuationRecord {
   readonly startedAt: number
   readonly endedAt: number
   readonly moves: readonly EvacuationMove[]
+}
+
+/** `blade03 is being emptied`; a plan for no single blade is a rebalancing. */
+export function wordsOf({ blade }: Pick<EvacuationRecord, 'blade'>): string {
+  return blade === '' ? 'the fleet is being rebalanced' : `${blade} is being emptied`
 }
 
 export interface EvacuationStore {

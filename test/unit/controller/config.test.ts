@@ -101,6 +101,7 @@ evacuate = { mirror-degraded = "stay", any = "live" }
 test('placement: rules as they are written become plain data, also about names that nothing bears', () => {
   assert.deepEqual(read(PLACEMENT).placement, {
     maxVmsPerBlade: 4,
+    rebalanceCooldownMs: 24 * 3_600_000,
     rules: {
       vcpuRatio: 6,
       snapshotReserve: 0.1,

@@ -114,6 +114,32 @@ test('evacuate --plan asks for a plan only, and names what stays and why', async
   assert.equal(json.after[0].blade, 'blade02')
 })
 
+test('a plan says who steps aside, what a move waits for, and what would help', async () => {
+  const move = { method: 'live', state: 'planned', expectedDowntimeMs: 300, expectedEndMs: 60_000 }
+  const shuffle = Plan.fromPartial({
+    blade: 'blade01',
+    moves: [
+      { ...move, vm: 'web01', vmId: 'w', from: 'blade02', to: 'blade03', role: 'makes-room' },
+      { ...move, vm: 'mail01', vmId: 'm', from: 'blade01', to: 'blade02', role: 'leaves', needs: ['w'] },
+    ],
+    unplaced: [{ vm: 'big01', reasons: [{ code: 'no-blade-left', text: 'big01 fits on none of 2 blades' }] }],
+    relief: [{ kind: 'memory', text: '1.5 GiB more memory on any of blade04, blade05, blade06' }],
+  })
+  const { printed } = await runCli(['evacuate', 'blade01', '--plan'], { planEvacuation: shuffle })
+  const lines = (printed[0] ?? '').split('\n').map(line => line.replace(/ {2,}/g, '  '))
+  assert.deepEqual(lines.slice(3, 6), [
+    'VM  ROLE  FROM  TO  METHOD  VOLUMES  DOWNTIME  WAITS FOR  DONE AFTER  STATE',
+    'web01  steps aside  blade02  blade03  live  0 B  ~300 ms  -  ~1 min  planned',
+    'mail01  leaves  blade01  blade02  live  0 B  ~300 ms  web01  ~1 min  planned',
+  ])
+  assert.ok(
+    (printed[0] ?? '').includes(
+      'What would help:\n  1.5 GiB more memory on any of blade04, blade05, blade06\n',
+    ),
+    printed[0],
+  )
+})
+
 test('a migration is followed to its end, and its outcome is the exit code', async () => {
   const answers = { migrateVm: moving }
   const steps = [{ ...moving, steps: [{ name: 'send', state: 'running' }] }] as Operation[]

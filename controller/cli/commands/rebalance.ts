@@ -1,0 +1,59 @@
+import { type Command, Option } from 'commander'
+import type { Rebalance } from '../../../proto/gen/lifeboat/v1/admin.ts'
+import { LifeboatError } from '../../../shared/errors.ts'
+import { type CliContext, show } from '../context.ts'
+import { followOperation, isRunning } from '../follow.ts'
+import { renderPlan } from '../plan-text.ts'
+import { renderSection } from '../render.ts'
+import { renderOperation } from './operation.ts'
+
+interface Options {
+  readonly plan?: boolean
+  readonly apply?: boolean
+  readonly wait: boolean
+}
+
+/** `lifeboat rebalance` */
+export function addRebalanceCommand(program: Command, context: CliContext): void {
+  program
+    .command('rebalance')
+    .description(
+      'the fewest moves that restore N+1, or lower the highest load; Lifeboat never does it by itself',
+    )
+    .addOption(new Option('--plan', 'only show the moves').conflicts('apply'))
+    .option('--apply', 'carry them out')
+    .option('--no-wait', 'do not wait for the end')
+    .addHelpText(
+      'after',
+      '\nA VM that was moved within `rebalance_cooldown_h` is left alone.\n\nExamples:\n  lifeboat rebalance --plan\n  lifeboat rebalance --apply',
+    )
+    .action(async (options: Options) => {
+      if (options.apply) await apply(context, options.wait)
+      else if (options.plan) show(context, await context.admin().ask('planRebalance', {}), renderRebalance)
+      else {
+        throw new LifeboatError(
+          'bad-input',
+          'say --plan to see the moves, or --apply to carry them out; for example: lifeboat rebalance --plan',
+        )
+      }
+    })
+}
+
+async function apply(context: CliContext, wait: boolean): Promise<void> {
+  const answer = await context.admin().ask('applyRebalance', {})
+  const { operation } = answer
+  if (operation === undefined) return show(context, answer, renderRebalance)
+  if (!context.json()) context.print(renderRebalance(answer))
+  const latest = wait ? await followOperation(context, operation) : operation
+  if (wait && isRunning(latest) && !context.json()) return
+  show(context, { ...answer, operation: latest }, () => `\n${renderOperation(latest)}`)
+}
+
+function renderRebalance({ plan, text, leftAlone }: Rebalance): string {
+  const moves = plan?.moves.length ?? 0
+  return [
+    `${text.charAt(0).toUpperCase()}${text.slice(1)}.`,
+    ...(plan === undefined || moves === 0 ? [] : ['', renderPlan(plan)]),
+    ...renderSection('Left alone:', leftAlone),
+  ].join('\n')
+}
