@@ -134,6 +134,11 @@ export function readControllerConfig(path: string): ControllerConfig {
   return readConfigFile(path, CONFIG, 'empty')
 }
 
+/** The configuration as data, checked as the file is; for fleets that are only simulated. */
+export function checkControllerConfig(value: unknown): z.ZodSafeParseResult<ControllerConfig> {
+  return CONFIG.safeParse(value)
+}
+
 /** All defaults, for tests and the simulation to start from. */
 export function defaultControllerConfig(): ControllerConfig {
   return CONFIG.parse({})

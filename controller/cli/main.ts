@@ -1,81 +1,10 @@
 #!/usr/bin/env node
-import { CommanderError } from 'commander'
-import { formatErrorChain, LifeboatError } from '../../shared/errors.ts'
-import { type AdminConnection, connect, findController } from './connection.ts'
-import type { CliContext } from './context.ts'
-import { EXIT_CODES, exitCodeOf } from './exit-codes.ts'
-import { createProgram, type GlobalOptions } from './program.ts'
-import { cutToWidth } from './render.ts'
+import { enableCompileCache } from 'node:module'
+import { join } from 'node:path'
 
-async function main(): Promise<number> {
-  let connection: AdminConnection | undefined
-  let exitCode: number = EXIT_CODES.done
-  let lastProgress = ''
-  const live = process.stderr.isTTY === true
-  const endProgress = () => {
-    if (live && lastProgress !== '') process.stderr.write('\r\u001b[K')
-    lastProgress = ''
-  }
-  const inColour = process.stdout.isTTY === true && !process.env.NO_COLOR
-  const interrupt = new AbortController()
-  process.once('SIGINT', () => interrupt.abort())
-  const context: CliContext = {
-    print: text => {
-      endProgress()
-      process.stdout.write(`${text}\n`)
-    },
-    note: text => {
-      endProgress()
-      process.stderr.write(`${text}\n`)
-    },
-    alarming: text => (inColour ? `\u001b[31m${text}\u001b[39m` : text),
-    progress: (phase, detail) => {
-      // A line that wraps could not be rewritten: only its last row would be.
-      const text = live ? cutToWidth(`${phase} ${detail}`.trimEnd(), process.stderr.columns ?? 80) : phase
-      if (text === lastProgress) return
-      lastProgress = text
-      process.stderr.write(live ? `\r\u001b[K${text}` : `${text}\n`)
-    },
-    env: process.env,
-    now: () => Date.now(),
-    admin: () => {
-      connection ??= connect(findController(program.opts<GlobalOptions>(), process.env))
-      return connection
-    },
-    interrupted: interrupt.signal,
-    exitWith: code => {
-      exitCode = code
-    },
-    json: () => program.opts<GlobalOptions>().output === 'json',
-  }
-  const program = createProgram(context)
-  try {
-    await program.parseAsync(process.argv)
-    return exitCode
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.done : EXIT_CODES.usage
-    endProgress()
-    reportError(error, context.json())
-    return exitCodeOf(error)
-  } finally {
-    connection?.close()
-  }
-}
+// Not where Node would keep it: below /tmp somebody else could put code there for root to run.
+const cache = process.env.XDG_CACHE_HOME || (process.env.HOME && join(process.env.HOME, '.cache'))
+if (cache) enableCompileCache(join(cache, 'lifeboat'))
 
-/** Errors go to standard error; with `--output json` as one JSON object, so that a program need not parse prose. */
-function reportError(error: unknown, json: boolean): void {
-  if (json) {
-    const code = error instanceof LifeboatError ? error.code : 'internal'
-    const details = error instanceof LifeboatError ? error.details : []
-    process.stderr.write(
-      `${JSON.stringify({ error: { code, message: formatErrorChain(error), details } })}\n`,
-    )
-    return
-  }
-  // Nine blades that refuse are read one a line.
-  const isList = error instanceof LifeboatError && error.details.length > 2 && error.cause === undefined
-  const text = isList ? [`${error.message}:`, ...error.details].join('\n  ') : formatErrorChain(error)
-  process.stderr.write(`lifeboat: ${text}\n`)
-}
-
-process.exitCode = await main()
+const { runCli } = await import('./run.ts')
+process.exitCode = await runCli(process.argv, () => Date.now())

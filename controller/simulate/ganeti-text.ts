@@ -96,6 +96,7 @@ function readGroups(rows: readonly Row[], problems: Problems): Map<string, strin
   for (const each of rows) {
     const row = new RowReader(each, 'group', 3, problems)
     const uuid = row.text(1)
+    if (each.fields.length < 3) continue
     if (groups.has(uuid)) row.wrong(`has the uuid ${clip(uuid)}, which another group has`)
     if (names.has(row.name)) row.wrong('is there twice')
     if (!['preferred', 'last_resort', 'unallocable'].includes(row.text(2))) {

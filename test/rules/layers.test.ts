@@ -34,7 +34,13 @@ test('agent and controller never import each other, shared imports neither, and 
 test('inside the controller each folder leans only on those that know less of the whole', () => {
   const walls = [
     // The CLI is a client like any other: what it knows comes over the wire.
-    { inside: 'controller/cli/', forbidden: /^controller\/(?!cli\/)/ },
+    // One command asks nobody: it has a fleet in a file, and the deciders themselves (see the next test).
+    { inside: 'controller/cli/', forbidden: /^controller\/(?!cli\/|simulate\/simulate\.ts$)/ },
+    {
+      inside: 'controller/simulate/',
+      forbidden:
+        /^controller\/(?!simulate\/|placement\/|diagnosis\/|evacuation\/(policy|brakes)|fleet\/(snapshot|health|liveness|fleet-findings)|api\/plan-view|config\.ts)/,
+    },
     // Whoever moves a VM does not choose its target, nor when.
     { inside: 'controller/operations/', forbidden: /^controller\/(evacuation|api|cli|alerts)\// },
     { inside: 'controller/backup/', forbidden: /^controller\/(evacuation|alerts|api|cli)\// },
@@ -52,6 +58,16 @@ test('inside the controller each folder leans only on those that know less of th
   }
 })
 
+test('only the command that simulates knows the simulation', () => {
+  const bad = offenders(
+    product,
+    file =>
+      file.imports.some(below('controller/simulate/')) &&
+      !below('controller/simulate/', 'controller/cli/commands/simulate.ts')(file.path),
+  )
+  assert.deepEqual(bad, [])
+})
+
 test('the domain types and the errors stand on nothing of ours but each other', () => {
   const bad = product
     .filter(file => below('shared/domain/', 'shared/errors.ts')(file.path))
@@ -64,6 +80,8 @@ test('the types of the wire stay with those who speak to the other side', () => 
     /^shared\/wire\//,
     /^agent\/(session\/|vault\/control\/|join\.ts$|operations\/(order-desk|order-status|read-order)\.ts$)/,
     /^controller\/(api|cli|enrolment)\//,
+    // It answers in the form in which the controller would.
+    /^controller\/simulate\/simulate\.ts$/,
     /^controller\/backup\/(vault-client|vaults|retention|agent-settings)\.ts$/,
     /^controller\/fleet\/(intake-rpc|intake-service|sessions)\.ts$/,
     /^controller\/operations\/(orders|order-step|vm-action-saga|point-steps)\.ts$/,
@@ -80,6 +98,7 @@ test('the types of the wire stay with those who speak to the other side', () => 
 const DECIDING = [
   /^controller\/(placement|diagnosis)\//,
   /^controller\/fleet\/(liveness|health|build-snapshot|sightings|fleet-findings|measured-rates|rule-findings|fleet-wide)\.ts$/,
+  /^controller\/simulate\/(?!simulate\.ts$)/,
   /^controller\/evacuation\/(policy|brakes|evacuation-words)\.ts$/,
   /^controller\/backup\/(policy|standing|retention|agent-settings|volumes|restore-plan|find-point|saved-vm|plan-nights|backup-findings|choose-boot-test)\.ts$/,
   /^controller\/operations\/(operation-lines|outcome|new-operations)\.ts$/,

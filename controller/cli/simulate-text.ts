@@ -1,0 +1,68 @@
+import type { BladeLoad, NPlusOne, Plan } from '../../proto/gen/lifeboat/v1/admin.ts'
+import { formatBytes, formatDuration } from '../../shared/domain/units.ts'
+import { renderNPlusOne, renderShare, renderTable } from './render.ts'
+
+/** What is printed of a simulation; see controller/simulate/README.md. */
+export interface TimelineAnswer {
+  readonly story: string
+  readonly startsAt: number
+  readonly timeline: readonly {
+    readonly atMs: number
+    readonly kind: string
+    readonly text: string
+    readonly plan?: Plan
+  }[]
+  readonly after: readonly BladeLoad[]
+  readonly nPlusOne: NPlusOne
+}
+
+const INDENT = ' '.repeat(11)
+
+/** Line by line what happens, when, and what is done about it; then the blades as they are in the end. */
+export function renderTimeline(answer: TimelineAnswer): string {
+  const lines = answer.timeline.flatMap(({ atMs, text, plan }) => [
+    `${formatDuration(atMs).padStart(INDENT.length - 2)}  ${text}`,
+    ...(plan === undefined ? [] : renderMoves(plan)),
+  ])
+  return [
+    ...(answer.story === '' ? [] : [answer.story, '']),
+    ...(lines.length === 0 ? ['Nothing happens.'] : lines),
+    '',
+    'In the end:',
+    renderTable<BladeLoad>(
+      [
+        { title: 'BLADE', value: load => load.blade },
+        { title: 'VMS', value: load => `${load.vms}/${load.maxVms}`, align: 'right' },
+        { title: 'MEMORY', value: load => renderShare(load.memoryUsedBytes, load.memoryTotalBytes) },
+        {
+          title: 'FREE ROOM',
+          value: load => load.pools.map(pool => `${pool.name} ${formatBytes(pool.freeBytes)}`).join(', '),
+        },
+      ],
+      answer.after,
+      'No blades.',
+    ),
+    '',
+    renderNPlusOne(answer.nPlusOne),
+  ].join('\n')
+}
+
+function renderMoves(plan: Plan): string[] {
+  const names = new Map(plan.moves.map(move => [move.vmId, move.vm]))
+  const moves = plan.moves.map(move => {
+    const after = move.needs.map(id => names.get(id) ?? id)
+    const notes = [
+      move.method,
+      ...(move.role === 'makes-room' ? ['steps aside'] : []),
+      ...(after.length === 0 ? [] : [`after ${after.join(', ')}`]),
+      `done after ~${formatDuration(move.expectedEndMs)}`,
+    ]
+    return `${INDENT}${move.vm}: ${move.from} → ${move.to} (${notes.join('; ')})`
+  })
+  const left = plan.unplaced.flatMap(vm => [
+    `${INDENT}${vm.vm} stays:`,
+    ...vm.reasons.map(reason => `${INDENT}  ${reason.blade === '' ? '' : `${reason.blade}: `}${reason.text}`),
+  ])
+  const relief = plan.relief.map(each => `${INDENT}what would help: ${each.text}`)
+  return [...moves, ...left, ...relief]
+}

@@ -1,0 +1,125 @@
+import { describeIssue } from '../../shared/config.ts'
+import { LifeboatError } from '../../shared/errors.ts'
+import { type ControllerConfig, checkControllerConfig } from '../config.ts'
+import type { FleetSnapshot } from '../fleet/snapshot.ts'
+import { DEFAULT_RATES } from '../placement/times.ts'
+import { checkFleet } from './fleet-checks.ts'
+import { type FileEvent, FLEET_FILE, type FleetFile } from './fleet-schema.ts'
+import { toBlade, toVm } from './fleet-views.ts'
+import { Problems } from './problems.ts'
+import { byName, START } from './quiet-fleet.ts'
+import type { Scenario, ScenarioEvent } from './scenario.ts'
+
+/**
+ * A fleet file (README.md) as a scenario. Throws `bad-input` with every problem by the path of its field: those of the
+ * form first, and when the form is right those of the sense.
+ */
+export function readFleet(text: string): Scenario {
+  const raw = withDefaults(parseJson(text))
+  const problems = new Problems()
+  const parsed = FLEET_FILE.safeParse(raw)
+  const checkedConfig = checkControllerConfig((parsed.data ?? (raw as { config?: unknown })).config ?? {})
+  for (const issue of parsed.error?.issues ?? []) addIssue(problems, '', describeIssue(issue))
+  for (const issue of checkedConfig.error?.issues ?? []) addIssue(problems, 'config.', describeIssue(issue))
+  problems.throwIfAny('the fleet file')
+  const file = parsed.data as FleetFile
+  const config = checkedConfig.data as ControllerConfig
+  checkFleet(file, config, problems)
+  problems.throwIfAny('the fleet file')
+  return toScenario(file, config)
+}
+
+function addIssue(problems: Problems, prefix: string, lines: readonly string[]): void {
+  for (const line of lines) {
+    const found = /^(\S+): (.*)$/s.exec(line)
+    problems.add(prefix + (found?.[1] ?? ''), found?.[2] ?? line)
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    const position = /at position (\d+)/.exec(message)?.[1]
+    const before = position === undefined ? text : text.slice(0, Number(position))
+    const line = before.split('\n').length
+    throw new LifeboatError('bad-input', 'the fleet file cannot be used', {
+      details: [`line ${line}: is no JSON${position === undefined ? ': it ends too early' : ''}`],
+    })
+  }
+}
+
+/** What `defaults` says of every blade and VM goes under what each says itself, key by key. */
+function withDefaults(raw: unknown): unknown {
+  if (!isObject(raw) || !isObject(raw.defaults)) return raw
+  const { blade, vm } = raw.defaults
+  const under = (defaults: unknown, each: unknown) =>
+    isObject(defaults) && isObject(each) ? { ...defaults, ...each } : each
+  const all = (list: unknown, change: (each: unknown) => unknown) =>
+    Array.isArray(list) ? list.map(change) : list
+  return {
+    ...raw,
+    blades: all(raw.blades, each => under(blade, each)),
+    ...(raw.vms === undefined ? {} : { vms: all(raw.vms, each => under(vm, each)) }),
+    ...(raw.events === undefined
+      ? {}
+      : {
+          events: all(raw.events, each =>
+            isObject(each) && isObject(each.vm) ? { ...each, vm: under(vm, each.vm) } : each,
+          ),
+        }),
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function toScenario(file: FleetFile, config: ControllerConfig): Scenario {
+  const startAt = file.startsAt === undefined ? START : Date.parse(file.startsAt)
+  const { copyMbPerSecond, restoreMbPerSecond } = file.rates
+  const perBlade = Map.groupBy(file.vms, vm => vm.blade)
+  const fleet: FleetSnapshot = {
+    generation: 1,
+    takenAt: startAt,
+    blades: file.blades
+      .map(blade => toBlade(blade, perBlade.get(blade.name) ?? [], config.placement.maxVmsPerBlade, startAt))
+      .sort(byName),
+    vms: file.vms.map(vm => toVm(vm, vm.blade, startAt)).sort(byName),
+    rules: config.placement.rules,
+    rates: {
+      ...DEFAULT_RATES,
+      ...(copyMbPerSecond === undefined ? {} : { copyBytesPerSecond: copyMbPerSecond * 1e6 }),
+      ...(restoreMbPerSecond === undefined ? {} : { restoreBytesPerSecond: restoreMbPerSecond * 1e6 }),
+    },
+  }
+  const events = file.events.map(event => toEvent(event, startAt)).sort((a, b) => a.atMs - b.atMs)
+  return { story: file.story, fleet, config, events }
+}
+
+function toEvent(event: FileEvent, startAt: number): ScenarioEvent {
+  const atMs = Math.round(event.atSeconds * 1000)
+  switch (event.what) {
+    case 'chassis-lost':
+    case 'chassis-back':
+      return { atMs, what: event.what, domain: 'chassis', name: event.chassis }
+    case 'feed-lost':
+    case 'feed-back':
+      return { atMs, what: event.what, domain: 'feed', name: event.feed }
+    case 'switch-lost':
+    case 'switch-back':
+      return { atMs, what: event.what, domain: 'switch', name: event.switch }
+    case 'vm-added':
+      return { atMs, what: event.what, vm: toVm(event.vm, '', startAt + atMs) }
+    case 'vm-removed':
+    case 'vm-stopped':
+    case 'vm-started':
+      return { atMs, what: event.what, vm: event.vm }
+    case 'automation-paused':
+    case 'automation-resumed':
+      return { atMs, what: event.what }
+    default:
+      return { atMs, what: event.what, blade: event.blade }
+  }
+}

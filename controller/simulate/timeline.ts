@@ -1,0 +1,261 @@
+import { LifeboatError } from '../../shared/errors.ts'
+import { type Case, DEFAULT_HOLDS } from '../diagnosis/case.ts'
+import { diagnose } from '../diagnosis/engine.ts'
+import { updateCases } from '../diagnosis/update-cases.ts'
+import { commonCause } from '../evacuation/brakes.ts'
+import { decideEvacuations } from '../evacuation/policy.ts'
+import { fleetFindings } from '../fleet/fleet-findings.ts'
+import type { FleetSnapshot } from '../fleet/snapshot.ts'
+import { loadOf } from '../placement/load.ts'
+import { planEvacuation } from '../placement/make-plan.ts'
+import { placeAll } from '../placement/place.ts'
+import type { BladeLoad, NPlusOne, Plan, PlannedMove } from '../placement/plan.ts'
+import { createAsker } from '../placement/returns.ts'
+import { roomsOf } from '../placement/room.ts'
+import type { AskedCause } from '../placement/rules.ts'
+import { nPlusOne } from '../placement/survives.ts'
+import { describeEvent } from './event-words.ts'
+import type { Scenario, ScenarioEvent } from './scenario.ts'
+import { createWorld } from './world.ts'
+
+export interface TimelineEntry {
+  /** From the start. */
+  readonly atMs: number
+  readonly kind: keyof typeof ENTRY_KINDS
+  readonly text: string
+  /** Of a `plan`. */
+  readonly plan?: Plan
+}
+
+export const ENTRY_KINDS = {
+  event: 'what the file says happens',
+  case: 'what the diagnosis made of it',
+  'held-back': 'what would be done, and why it is not',
+  plan: 'what was decided',
+  moved: 'a move has ended well',
+  failed: 'a move or a start could not be',
+  'would-return': 'where the VMs of a dead blade have their places',
+  placed: 'a new VM has found a blade',
+  'n-plus-one': 'whether any one blade may fail, when that changes',
+} as const
+
+export interface Timeline {
+  readonly entries: readonly TimelineEntry[]
+  readonly after: readonly BladeLoad[]
+  readonly nPlusOne: NPlusOne
+  /** No plan left a VM without a place, no dead blade's VM lacks one, no new VM was turned away. */
+  readonly allPlaced: boolean
+}
+
+interface Evacuation {
+  readonly blade: string
+  readonly startedAt: number
+  readonly moves: PlannedMove[]
+  readonly left: number
+  readonly total: number
+}
+
+/** Far more than any scenario needs: each step has a cause, and a defect in one of them must not hang. */
+const MOST_STEPS = 100_000
+
+/**
+ * Plays the scenario to its end: events as they come, diagnosis and policy after each, plans as they are decided, moves
+ * that all succeed at the time the plan gives, unless an end of one dies. Nothing is decided here that the controller's
+ * own functions do not decide.
+ */
+export function playScenario(scenario: Scenario): Timeline {
+  const { config, fleet } = scenario
+  const startAt = fleet.takenAt
+  const world = createWorld(scenario)
+  const events = [...scenario.events]
+  const entries: TimelineEntry[] = []
+  const evacuations = new Map<string, Evacuation>()
+  const handled = new Set<string>()
+  let cases: readonly Case[] = []
+  let pending: ReadonlyMap<string, number> = new Map()
+  let held: ReadonlySet<string> = new Set()
+  let isPaused = !config.evacuation.automatic
+  let current = nPlusOne(world.snapshot(cases, startAt))
+  let caseNumber = 0
+  let planNumber = 0
+  let allPlaced = true
+  let now = startAt
+
+  const tell = (kind: TimelineEntry['kind'], text: string, plan?: Plan) => {
+    entries.push({ atMs: now - startAt, kind, text, ...(plan === undefined ? {} : { plan }) })
+  }
+
+  const nextCase = () => {
+    caseNumber += 1
+    return `c${caseNumber}`
+  }
+
+  const happen = (event: ScenarioEvent) => {
+    tell('event', describeEvent(event))
+    if (event.what === 'automation-paused' || event.what === 'automation-resumed') {
+      isPaused = event.what === 'automation-paused'
+    } else if (event.what === 'evacuate') evacuate(event.blade, 'asked for by a person', 'asked')
+    else if (event.what === 'vm-added') placeNew(event.vm)
+    else world.apply(event, now)
+  }
+
+  const evacuate = (blade: string, cause: string, trigger: AskedCause) => {
+    if (evacuations.has(blade)) return tell('failed', `${blade} is being emptied already`)
+    planNumber += 1
+    const snapshot = world.snapshot(cases, now)
+    const limits = config.evacuation
+    const plan = planEvacuation(snapshot, {
+      bladeName: blade,
+      cause,
+      trigger,
+      id: `p${planNumber}`,
+      now,
+      limits,
+    })
+    tell('plan', describePlan(plan), plan)
+    if (plan.unplaced.length > 0) allPlaced = false
+    for (const move of plan.moves) world.begin(move, plan.id)
+    const moves = [...plan.moves]
+    const left = plan.unplaced.length
+    if (moves.length > 0) evacuations.set(blade, { blade, startedAt: now, moves, left, total: moves.length })
+    if (trigger === 'asked') world.cordon(blade)
+  }
+
+  const placeNew = (vm: FleetSnapshot['vms'][number]) => {
+    const snapshot = world.snapshot(cases, now)
+    const { placements, unplaced } = placeAll([vm], roomsOf(snapshot))
+    const place = placements[0]
+    if (place !== undefined) {
+      world.add(vm, place.to)
+      return tell('placed', `${vm.name} → ${place.to}`)
+    }
+    allPlaced = false
+    const reasons = (unplaced[0]?.reasons ?? []).map(reason => reason.text)
+    tell('failed', `no blade for ${vm.name}: ${reasons.join('; ')}`)
+  }
+
+  const endMoves = () => {
+    for (const [blade, evacuation] of evacuations) {
+      const due = evacuation.moves.filter(move => evacuation.startedAt + move.expectedEndMs <= now)
+      for (const move of due) {
+        evacuation.moves.splice(evacuation.moves.indexOf(move), 1)
+        if (world.end(move)) tell('moved', `${move.vm}: ${move.from} → ${move.to}`)
+        else {
+          allPlaced = false
+          tell(
+            'failed',
+            `${move.vm} stays on ${move.from}: ${world.isAlive(move.to) ? move.from : move.to} died`,
+          )
+        }
+      }
+      if (evacuation.moves.length === 0) evacuations.delete(blade)
+    }
+  }
+
+  const look = (): boolean => {
+    const snapshot = world.snapshot(cases, now)
+    const found = [
+      ...diagnose(world.evidence(now), now, { neededSupplies: config.power.neededSupplies, open: cases }),
+      ...fleetFindings({
+        now,
+        snapshot,
+        blades: [],
+        vms: [],
+        nPlusOne: { ...current, kept: true },
+        unsettled: [],
+        listeningSince: startAt - config.liveness.silentAfterMs,
+        silentAfterMs: config.liveness.silentAfterMs,
+      }),
+    ]
+    const common = commonCause(cases, snapshot.blades)
+    if (common !== undefined) found.push(common)
+    const edits = updateCases(cases, found, now, DEFAULT_HOLDS, nextCase, pending)
+    cases = edits.cases
+    pending = edits.pending
+    for (const line of edits.story) tell('case', line)
+    for (const opened of edits.opened) if (opened.code === 'blade-silent') tellReturns(opened.scopeName)
+    return edits.opened.length + edits.closed.length > 0
+  }
+
+  const tellReturns = (blade: string) => {
+    const snapshot = world.snapshot(cases, now)
+    const vms = snapshot.vms.filter(vm => vm.blade === blade)
+    const dead = new Set(snapshot.blades.filter(each => each.liveness === 'silent').map(each => each.name))
+    const { returns, unplaced } = createAsker(roomsOf(snapshot), snapshot.vms)(vms, dead)
+    if (unplaced.length > 0) allPlaced = false
+    const places = returns.map(({ vm, to }) => `${vm.name} → ${to}`)
+    const without = unplaced.map(({ vm, reasons }) => `no place for ${vm} (${reasons[0]?.text ?? ''})`)
+    if (vms.length === 0) return
+    tell(
+      'would-return',
+      `from their restore points, once it is proven that ${blade} does not run them: ${[...places, ...without].join(', ')}`,
+    )
+  }
+
+  const decide = () => {
+    const decision = decideEvacuations({
+      snapshot: world.snapshot(cases, now),
+      cases,
+      automation: isPaused ? { paused: true } : { paused: false },
+      now,
+      settings: config.evacuation,
+      active: new Set(evacuations.keys()),
+      handled,
+    })
+    for (const { blade, cause, caseId, trigger } of decision.evacuate) {
+      handled.add(caseId)
+      evacuate(blade, cause, trigger)
+    }
+    const texts = new Set(decision.heldBack.map(each => each.text))
+    for (const text of texts) if (!held.has(text)) tell('held-back', text)
+    held = texts
+  }
+
+  const tellNPlusOne = () => {
+    const next = nPlusOne(world.snapshot(cases, now))
+    if (next.text !== current.text) tell('n-plus-one', next.text)
+    current = next
+  }
+
+  const nextMoment = (): number => {
+    const moments = [
+      startAt + (events[0]?.atMs ?? Number.POSITIVE_INFINITY),
+      world.nextLivenessChange(now),
+      ...[...evacuations.values()].flatMap(({ startedAt, moves }) =>
+        moves.map(move => startedAt + move.expectedEndMs),
+      ),
+      ...cases.flatMap(each => [
+        each.openedAt + config.evacuation.holdMs,
+        each.quietSince === 0 ? 0 : each.quietSince + DEFAULT_HOLDS.clearMs,
+      ]),
+    ]
+    return Math.min(...moments.filter(moment => moment > now))
+  }
+
+  for (let step = 0; ; step++) {
+    if (step > MOST_STEPS) throw new LifeboatError('internal', 'the simulation does not come to an end')
+    endMoves()
+    while (events[0] !== undefined && startAt + events[0].atMs <= now) happen(events.shift() as ScenarioEvent)
+    // A second look sees what the first made of it: so many cases at once are one more.
+    for (let again = 0; look() && again < 3; again++);
+    decide()
+    tellNPlusOne()
+    const next = nextMoment()
+    if (!Number.isFinite(next)) break
+    now = next
+  }
+  const last = world.snapshot(cases, now)
+  const after = [...roomsOf(last).values()].map(loadOf).sort((a, b) => (a.blade < b.blade ? -1 : 1))
+  return { entries, after, nPlusOne: current, allPlaced }
+}
+
+function describePlan(plan: Plan): string {
+  const count = (number: number, thing: string) => `${number} ${thing}${number === 1 ? '' : 's'}`
+  const asides = plan.moves.filter(move => move.role === 'makes-room').length
+  const parts = [
+    `plan ${plan.id}: ${plan.blade} is emptied (${plan.cause}): ${count(plan.moves.length, 'move')}`,
+    ...(asides === 0 ? [] : [`${count(asides, 'VM')} of them steps aside first`]),
+    ...(plan.unplaced.length === 0 ? [] : [`no place for ${plan.unplaced.map(each => each.vm).join(', ')}`]),
+  ]
+  return parts.join('; ')
+}
