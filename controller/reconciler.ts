@@ -8,6 +8,7 @@ import { backupFindings } from './backup/backup-findings.ts'
 import type { BootTestNights } from './backup/boot-test-nights.ts'
 import { readBackups } from './backup/known.ts'
 import type { SettingsPush } from './backup/settings-push.ts'
+import { commonRelief } from './capacity/common-relief.ts'
 import type { ControllerConfig } from './config.ts'
 import { type BladeEvidence, type Case, DEFAULT_HOLDS, type Finding } from './diagnosis/case.ts'
 import { diagnose } from './diagnosis/engine.ts'
@@ -72,8 +73,18 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const stop = new AbortController()
   let wake = Promise.withResolvers<void>()
   let pending: ReadonlyMap<string, number> = new Map()
+  let relief: { readonly lost: string; readonly texts: readonly string[] } = { lost: '[]', texts: [] }
   let view: ReconcilerView = { heldBack: [], nPlusOne: { kept: true, text: '', notSurvivable: [] } }
   let nextPruneAt = 0
+
+  /** Looked for when other VMs or blades are lost than before: it is a search, and its figures would move every second. */
+  const reliefOf = (snapshot: FleetSnapshot): readonly string[] => {
+    const lost = JSON.stringify(view.nPlusOne.notSurvivable)
+    if (lost !== relief.lost) {
+      relief = { lost, texts: commonRelief(snapshot, view.nPlusOne).map(each => each.text) }
+    }
+    return relief.texts
+  }
 
   const findings = (snapshot: FleetSnapshot, open: readonly Case[], now: number): Finding[] => {
     const blades = store.blades.list().filter(blade => blade.joinedAt > 0)
@@ -94,6 +105,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       blades,
       vms: store.vms.list(),
       nPlusOne: view.nPlusOne,
+      nPlusOneRelief: reliefOf(snapshot),
       unsettled: store.operations.unsettled(),
       listeningSince,
       silentAfterMs: config.liveness.silentAfterMs,

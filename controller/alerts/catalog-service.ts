@@ -60,9 +60,11 @@ export const SERVICE_ALERTS = {
   },
   'n-plus-one-lost': {
     title: () => 'the fleet could not lose just any blade',
-    vms: () => 'All VMs run on; should such a blade fail, not all of its VMs would find a place.',
-    next: () => 'Stop or move VMs, bring blades back into service, or add room.',
-    nextCommand: () => 'lifeboat status',
+    vms: () =>
+      'All VMs run on; only should such a blade fail would some of its VMs have no place to come back to.',
+    next: () =>
+      '`lifeboat capacity` shows it blade by blade, `lifeboat rebalance --plan` whether moving VMs helps, `lifeboat what-if` what a change would do.',
+    nextCommand: () => 'lifeboat capacity',
     dependsOn: [{ code: 'common-cause' }],
   },
   'rule-not-kept': {

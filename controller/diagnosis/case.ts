@@ -127,6 +127,7 @@ export interface Holds {
  * against one bad answer otherwise: no blade of it may be able to read them.) More would hide a dead sensor too long.
  * 12 s for a VM on two blades: two reports of each. When an administrator migrates it by virsh, the target says that it
  * runs a second or two before the source says that it does not.
+ * 60 s for N+1: while a VM moves, its room is taken at both ends.
  * 150 s for a vault: three looks in a row, longer than it takes to restart its host's service.
  * 6 h for the VM of a boot test: as long as its agent may be at it when the controller has given it up.
  */
@@ -135,6 +136,7 @@ export const DEFAULT_HOLDS: Holds = {
   assertMs: {
     'sensor-unreadable': 8_000,
     'vm-runs-twice': 12_000,
+    'n-plus-one-lost': 60_000,
     'vault-unreachable': 150_000,
     'boot-test-left': 6 * HOUR_MS,
     // VMs that belong together move one after the other.

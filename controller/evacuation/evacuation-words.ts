@@ -46,6 +46,14 @@ function balanceSummary({ moves, startedAt, state }: EvacuationRecord, now: numb
   return { state: moved === 0 ? 'undone' : 'done', outcome, nextCommand }
 }
 
+/** More alternatives are in the plan. */
+const RELIEFS_TOLD = 3
+
+function helpOf(plan: Plan | undefined): string {
+  const relief = (plan?.relief ?? []).slice(0, RELIEFS_TOLD).map(each => each.text)
+  return relief.length === 0 ? '' : `. What would help: ${relief.join('; or ')}`
+}
+
 interface Summary {
   readonly state: 'done' | 'undone' | 'needs-admin'
   readonly outcome: string
@@ -94,7 +102,7 @@ export function summary(
   if (left.length === 0) return { state: 'done', outcome: count, nextCommand: '' }
   return {
     state: 'needs-admin',
-    outcome: `${isOverdue ? 'the deadline passed: ' : ''}${count}; left on ${evacuation.blade}: ${stay}`,
+    outcome: `${isOverdue ? 'the deadline passed: ' : ''}${count}; left on ${evacuation.blade}: ${stay}${helpOf(plan)}`,
     nextCommand: `lifeboat evacuate ${evacuation.blade} --plan`,
   }
 }

@@ -16,6 +16,8 @@ export interface FleetFindingSources {
   readonly blades: readonly BladeRecord[]
   readonly vms: readonly VmRecord[]
   readonly nPlusOne: NPlusOne
+  /** What would restore N+1, in words. Default: nothing is known to. */
+  readonly nPlusOneRelief?: readonly string[]
   /** Ended in needs-admin, and nobody has dealt with it. */
   readonly unsettled: readonly OperationRecord[]
   /** When this controller began to listen: an observer that was away must not blame those it did not hear. */
@@ -92,8 +94,12 @@ function ambiguousNames({ snapshot, now }: FleetFindingSources): Finding[] {
     })
 }
 
+/** More alternatives than these are for `lifeboat capacity`. */
+const RELIEFS_TOLD = 3
+
 function lostNPlusOne({
   nPlusOne,
+  nPlusOneRelief = [],
   now,
   snapshot,
   listeningSince,
@@ -105,7 +111,9 @@ function lostNPlusOne({
   // One blade alone has nothing to be emptied onto: that is the fleet, not an event.
   if (nPlusOne.kept || snapshot.blades.length < 2) return []
   const blades = nPlusOne.notSurvivable.map(each => each.blade).sort()
-  return [{ ...fleetWide('n-plus-one-lost', 'info', '', now, nPlusOne.text), blades }]
+  const relief = nPlusOneRelief.slice(0, RELIEFS_TOLD).join('; or ')
+  const evidence = relief === '' ? nPlusOne.text : `${nPlusOne.text}. What would help: ${relief}`
+  return [{ ...fleetWide('n-plus-one-lost', 'moderate', '', now, evidence), blades }]
 }
 
 function unsettledOperations({ unsettled, snapshot }: FleetFindingSources): Finding[] {

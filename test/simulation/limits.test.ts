@@ -19,6 +19,9 @@ describe('what cannot move', { concurrency: 3 }, () => {
       vms: places,
       shape: {
         big01: { memoryBytes: 15 * GIB },
+        // None of them finds room beside another one, so nobody can step aside for big01.
+        web02: { memoryBytes: 8 * GIB },
+        web03: { memoryBytes: 8 * GIB },
         odd01: {
           memoryBytes: 0.25 * GIB,
           obstacles: [{ code: 'passed-through-device', text: 'a GPU of the blade is passed through' }],
@@ -53,6 +56,49 @@ describe('what cannot move', { concurrency: 3 }, () => {
     const incomplete = await scenario.alert('evacuation-incomplete')
     assert.ok(incomplete.text.includes('big01'), incomplete.text)
     story.expectGolden('limits')
+  })
+
+  it('forty VMs on ten blades at the limit of four: told before a blade fails, and as impossible when it does', async t => {
+    const numbers = Array.from({ length: 40 }, (_, index) => index)
+    const places = Object.fromEntries(
+      numbers.map(index => [
+        `vm${String(index + 1).padStart(2, '0')}`,
+        `blade${String((index % 10) + 1).padStart(2, '0')}`,
+      ]),
+    )
+    const scenario = await createScenario(t, { blades: 10, vms: places })
+    const { fleet } = scenario
+    const helps = [/a VM limit of 5 instead of 4 on every blade/, /one more blade like blade\d\d/]
+
+    // Every blade is sound, and yet none of them could be lost.
+    const before = await scenario.alert('n-plus-one-lost')
+    assert.equal(before.severity, 'moderate')
+    assert.equal(before.nextCommand, 'lifeboat capacity')
+    for (const help of helps) assert.match(before.text, help)
+    const { losses, room } = await fleet.admin.ask('getCapacity', { blade: '' })
+    assert.deepEqual([room?.vms, room?.maxVms, room?.roomiest], [40, 40, undefined])
+    const blades = losses.filter(loss => loss.kind === 'blade')
+    assert.deepEqual(
+      blades.map(loss => [loss.survivable, loss.unplaced.length, loss.withoutPoint.length]),
+      blades.map(() => [false, 4, 4]),
+    )
+
+    fleet.blade('blade03').fail('mirror')
+    const evacuation = await scenario.ended('evacuate')
+    assert.equal(evacuation.state, 'needs-admin')
+    const plan = await fleet.admin.ask('getPlan', { id: evacuation.plan })
+    assert.deepEqual(plan.moves, [])
+    assert.deepEqual(
+      plan.unplaced.map(({ vm, reasons }) => [vm, reasons[0]?.code]),
+      ['vm03', 'vm13', 'vm23', 'vm33'].map(vm => [vm, 'no-blade-left']),
+    )
+    const incomplete = await scenario.alert('evacuation-incomplete')
+    for (const help of helps) {
+      assert.match(plan.relief.map(each => each.text).join('; '), help)
+      assert.match(incomplete.text, help)
+    }
+    assert.ok(before.since < incomplete.since, 'told before the failure')
+    await scenario.allRunOn(places)
   })
 
   it('one move fails: the others go on, and the failed VM is left alone where it runs', async t => {

@@ -23,6 +23,7 @@ function renderStatus(status: Status): string {
     `Blades: ${status.blades}, ${status.bladesUp} up, ${status.bladesHealthy} healthy. VMs: ${status.vms}, ${status.vmsRunning} running.`,
     renderAutomation(status.automation),
     ...(status.nPlusOne === undefined ? [] : [renderNPlusOne(status.nPlusOne)]),
+    ...(status.nPlusOne?.kept === false ? ['  What would help: lifeboat capacity'] : []),
     ...renderBackupOverview(status.backup),
     ...renderSection('Held back:', status.heldBack),
     '',
