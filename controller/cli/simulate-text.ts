@@ -21,12 +21,12 @@ const INDENT = ' '.repeat(11)
 /** Line by line what happens, when, and what is done about it; then the blades as they are in the end. */
 export function renderTimeline(answer: TimelineAnswer): string {
   const lines = answer.timeline.flatMap(({ atMs, text, plan }) => [
-    `${formatDuration(atMs).padStart(INDENT.length - 2)}  ${text}`,
+    `${clock(atMs).padStart(INDENT.length - 2)}  ${text}`,
     ...(plan === undefined ? [] : renderMoves(plan)),
   ])
   return [
     ...(answer.story === '' ? [] : [answer.story, '']),
-    ...(lines.length === 0 ? ['Nothing happens.'] : lines),
+    ...(lines.length === 0 ? ['Nothing happens.'] : [`  0:00:00  is ${utc(answer.startsAt)}`, ...lines]),
     '',
     'In the end:',
     renderTable<BladeLoad>(
@@ -45,6 +45,17 @@ export function renderTimeline(answer: TimelineAnswer): string {
     '',
     renderNPlusOne(answer.nPlusOne),
   ].join('\n')
+}
+
+function utc(at: number): string {
+  return new Date(at).toISOString().replace('T', ' ').replace('.000Z', ' UTC')
+}
+
+/** `1:30:00`: hours, minutes, seconds from the start. */
+function clock(atMs: number): string {
+  const seconds = Math.floor(atMs / 1000)
+  const two = (value: number) => String(value).padStart(2, '0')
+  return `${Math.floor(seconds / 3600)}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`
 }
 
 function renderMoves(plan: Plan): string[] {

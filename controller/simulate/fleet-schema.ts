@@ -13,10 +13,8 @@ const name = z.string().superRefine((text, context) => {
   const problem = nameProblem(text)
   if (problem !== '') context.addIssue({ code: 'custom', message: problem })
 })
-const names = z
-  .array(name)
-  .refine(list => new Set(list).size === list.length, 'has the same name twice')
-  .default([])
+const different = z.array(name).refine(list => new Set(list).size === list.length, 'has the same name twice')
+const names = different.default([])
 const gib = z
   .number()
   .min(0, 'is below zero')
@@ -129,9 +127,9 @@ export const FLEET_FILE = z.strictObject({
   config: z.unknown().optional(),
   rates: RATES.default({}),
   /** Where given, every blade must name its own among them. */
-  chassis: names.optional(),
-  feeds: names.optional(),
-  switches: names.optional(),
+  chassis: different.optional(),
+  feeds: different.optional(),
+  switches: different.optional(),
   /** Already under each blade and VM when this is checked. */
   defaults: z.strictObject({ blade: KEYS.optional(), vm: KEYS.optional() }).optional(),
   blades: z.array(BLADE).min(1, 'has no blade'),

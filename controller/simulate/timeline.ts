@@ -9,13 +9,14 @@ import type { FleetSnapshot } from '../fleet/snapshot.ts'
 import { loadOf } from '../placement/load.ts'
 import { planEvacuation } from '../placement/make-plan.ts'
 import { placeAll } from '../placement/place.ts'
-import type { BladeLoad, NPlusOne, Plan, PlannedMove } from '../placement/plan.ts'
+import type { BladeLoad, NPlusOne, Plan } from '../placement/plan.ts'
 import { createAsker } from '../placement/returns.ts'
 import { roomsOf } from '../placement/room.ts'
 import type { AskedCause } from '../placement/rules.ts'
 import { nPlusOne } from '../placement/survives.ts'
-import { describeEvent } from './event-words.ts'
+import { createMovesUnderWay } from './moves-under-way.ts'
 import type { Scenario, ScenarioEvent } from './scenario.ts'
+import { describeEvent, describePlan, describeReturns } from './timeline-words.ts'
 import { createWorld } from './world.ts'
 
 export interface TimelineEntry {
@@ -47,14 +48,6 @@ export interface Timeline {
   readonly allPlaced: boolean
 }
 
-interface Evacuation {
-  readonly blade: string
-  readonly startedAt: number
-  readonly moves: PlannedMove[]
-  readonly left: number
-  readonly total: number
-}
-
 /** Far more than any scenario needs: each step has a cause, and a defect in one of them must not hang. */
 const MOST_STEPS = 100_000
 
@@ -69,7 +62,7 @@ export function playScenario(scenario: Scenario): Timeline {
   const world = createWorld(scenario)
   const events = [...scenario.events]
   const entries: TimelineEntry[] = []
-  const evacuations = new Map<string, Evacuation>()
+  const moves = createMovesUnderWay(world)
   const handled = new Set<string>()
   let cases: readonly Case[] = []
   let pending: ReadonlyMap<string, number> = new Map()
@@ -100,7 +93,7 @@ export function playScenario(scenario: Scenario): Timeline {
   }
 
   const evacuate = (blade: string, cause: string, trigger: AskedCause) => {
-    if (evacuations.has(blade)) return tell('failed', `${blade} is being emptied already`)
+    if (moves.active().has(blade)) return tell('failed', `${blade} is being emptied already`)
     planNumber += 1
     const snapshot = world.snapshot(cases, now)
     const limits = config.evacuation
@@ -114,10 +107,7 @@ export function playScenario(scenario: Scenario): Timeline {
     })
     tell('plan', describePlan(plan), plan)
     if (plan.unplaced.length > 0) allPlaced = false
-    for (const move of plan.moves) world.begin(move, plan.id)
-    const moves = [...plan.moves]
-    const left = plan.unplaced.length
-    if (moves.length > 0) evacuations.set(blade, { blade, startedAt: now, moves, left, total: moves.length })
+    moves.start(plan, now)
     if (trigger === 'asked') world.cordon(blade)
   }
 
@@ -135,20 +125,10 @@ export function playScenario(scenario: Scenario): Timeline {
   }
 
   const endMoves = () => {
-    for (const [blade, evacuation] of evacuations) {
-      const due = evacuation.moves.filter(move => evacuation.startedAt + move.expectedEndMs <= now)
-      for (const move of due) {
-        evacuation.moves.splice(evacuation.moves.indexOf(move), 1)
-        if (world.end(move)) tell('moved', `${move.vm}: ${move.from} → ${move.to}`)
-        else {
-          allPlaced = false
-          tell(
-            'failed',
-            `${move.vm} stays on ${move.from}: ${world.isAlive(move.to) ? move.from : move.to} died`,
-          )
-        }
-      }
-      if (evacuation.moves.length === 0) evacuations.delete(blade)
+    for (const { move, failure } of moves.end(now)) {
+      if (failure === '') tell('moved', `${move.vm}: ${move.from} → ${move.to}`)
+      else tell('failed', `${move.vm} stays on ${move.from}: ${failure}`)
+      if (failure !== '') allPlaced = false
     }
   }
 
@@ -183,13 +163,7 @@ export function playScenario(scenario: Scenario): Timeline {
     const dead = new Set(snapshot.blades.filter(each => each.liveness === 'silent').map(each => each.name))
     const { returns, unplaced } = createAsker(roomsOf(snapshot), snapshot.vms)(vms, dead)
     if (unplaced.length > 0) allPlaced = false
-    const places = returns.map(({ vm, to }) => `${vm.name} → ${to}`)
-    const without = unplaced.map(({ vm, reasons }) => `no place for ${vm} (${reasons[0]?.text ?? ''})`)
-    if (vms.length === 0) return
-    tell(
-      'would-return',
-      `from their restore points, once it is proven that ${blade} does not run them: ${[...places, ...without].join(', ')}`,
-    )
+    if (vms.length > 0) tell('would-return', describeReturns(blade, returns, unplaced))
   }
 
   const decide = () => {
@@ -199,7 +173,7 @@ export function playScenario(scenario: Scenario): Timeline {
       automation: isPaused ? { paused: true } : { paused: false },
       now,
       settings: config.evacuation,
-      active: new Set(evacuations.keys()),
+      active: moves.active(),
       handled,
     })
     for (const { blade, cause, caseId, trigger } of decision.evacuate) {
@@ -221,9 +195,7 @@ export function playScenario(scenario: Scenario): Timeline {
     const moments = [
       startAt + (events[0]?.atMs ?? Number.POSITIVE_INFINITY),
       world.nextLivenessChange(now),
-      ...[...evacuations.values()].flatMap(({ startedAt, moves }) =>
-        moves.map(move => startedAt + move.expectedEndMs),
-      ),
+      moves.nextEnd(),
       ...cases.flatMap(each => [
         each.openedAt + config.evacuation.holdMs,
         each.quietSince === 0 ? 0 : each.quietSince + DEFAULT_HOLDS.clearMs,
@@ -232,10 +204,11 @@ export function playScenario(scenario: Scenario): Timeline {
     return Math.min(...moments.filter(moment => moment > now))
   }
 
+  if (!current.kept) tell('n-plus-one', current.text)
   for (let step = 0; ; step++) {
     if (step > MOST_STEPS) throw new LifeboatError('internal', 'the simulation does not come to an end')
-    endMoves()
     while (events[0] !== undefined && startAt + events[0].atMs <= now) happen(events.shift() as ScenarioEvent)
+    endMoves()
     // A second look sees what the first made of it: so many cases at once are one more.
     for (let again = 0; look() && again < 3; again++);
     decide()
@@ -247,15 +220,4 @@ export function playScenario(scenario: Scenario): Timeline {
   const last = world.snapshot(cases, now)
   const after = [...roomsOf(last).values()].map(loadOf).sort((a, b) => (a.blade < b.blade ? -1 : 1))
   return { entries, after, nPlusOne: current, allPlaced }
-}
-
-function describePlan(plan: Plan): string {
-  const count = (number: number, thing: string) => `${number} ${thing}${number === 1 ? '' : 's'}`
-  const asides = plan.moves.filter(move => move.role === 'makes-room').length
-  const parts = [
-    `plan ${plan.id}: ${plan.blade} is emptied (${plan.cause}): ${count(plan.moves.length, 'move')}`,
-    ...(asides === 0 ? [] : [`${count(asides, 'VM')} of them steps aside first`]),
-    ...(plan.unplaced.length === 0 ? [] : [`no place for ${plan.unplaced.map(each => each.vm).join(', ')}`]),
-  ]
-  return parts.join('; ')
 }

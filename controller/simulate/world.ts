@@ -19,8 +19,10 @@ export interface World {
   evidence(now: number): BladeEvidence[]
   /** The VM is part of a move, its room at the target is promised. */
   begin(move: PlannedMove, operation: string): void
-  /** False: one of the ends is dead by now, and the VM stays where it is. */
-  end(move: PlannedMove): boolean
+  /** False: the VM is not there any more. */
+  arrive(move: PlannedMove): boolean
+  /** The VM stays where it is, and nothing is promised to it. */
+  giveUp(move: PlannedMove): void
   add(vm: VmView, blade: string): void
   isAlive(blade: string): boolean
   cordon(blade: string): void
@@ -148,7 +150,7 @@ export function createWorld(scenario: Scenario): World {
     })
   }
 
-  const arrive = (vm: VmView, to: string) => {
+  const settle = (vm: VmView, to: string) => {
     const needs = volumeNeeds(vm)
     editPools(to, pool => {
       const need = needs.find(each => each.pool === pool.name && each.storage === pool.storage)?.bytes ?? 0
@@ -160,6 +162,12 @@ export function createWorld(scenario: Scenario): World {
     })
     vms.set(vm.name, { ...vm, blade: to })
     generation += 1
+  }
+
+  const release = (move: PlannedMove) => {
+    const reservations = blades.get(move.to)?.reservations.filter(each => each.vmName !== move.vm)
+    if (reservations !== undefined) change(move.to, { reservations })
+    changeVm(move.vm, { operation: '' })
   }
 
   const viewBlade = (blade: BladeView, cases: readonly Case[], now: number): BladeView => {
@@ -197,21 +205,16 @@ export function createWorld(scenario: Scenario): World {
       changeVm(vm.name, { operation })
       change(move.to, { reservations: [...target.reservations, reservationOf(vm, operation)] })
     },
-    end: move => {
+    arrive: move => {
+      release(move)
       const vm = vms.get(move.vm)
-      const [source, target] = [blades.get(move.from), blades.get(move.to)]
-      if (target !== undefined) {
-        change(move.to, { reservations: target.reservations.filter(each => each.vmName !== move.vm) })
-      }
       if (vm === undefined) return false
-      changeVm(vm.name, { operation: '' })
-      const canRun = source !== undefined && target !== undefined && reports(source) && reports(target)
-      if (!canRun) return false
       editPools(move.from, pool => ({ reclaimableBytes: pool.reclaimableBytes + written(vm, pool) }))
-      arrive({ ...vm, operation: '' }, move.to)
+      settle(vm, move.to)
       return true
     },
-    add: arrive,
+    giveUp: release,
+    add: settle,
     isAlive: name => {
       const blade = blades.get(name)
       return blade !== undefined && reports(blade)

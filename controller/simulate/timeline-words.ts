@@ -1,3 +1,5 @@
+import type { Plan, UnplacedVm } from '../placement/plan.ts'
+import type { Returns } from '../placement/returns.ts'
 import type { ScenarioEvent } from './scenario.ts'
 
 /** An event of the file as a sentence without its end. */
@@ -36,4 +38,29 @@ export function describeEvent(event: ScenarioEvent): string {
     default:
       return `${event.domain} ${event.name} is ${event.what.endsWith('-lost') ? 'lost' : 'back'}`
   }
+}
+
+/** What was decided, in one line; the moves follow it. */
+export function describePlan(plan: Plan): string {
+  const count = (number: number, thing: string) => `${number} ${thing}${number === 1 ? '' : 's'}`
+  const asides = plan.moves.filter(move => move.role === 'makes-room').length
+  const parts = [
+    `plan ${plan.id}: ${plan.blade} is emptied (${plan.cause}): ${count(plan.moves.length, 'move')}`,
+    ...(asides === 0 ? [] : [`${count(asides, 'VM')} of them steps aside first`]),
+    ...(plan.unplaced.length === 0
+      ? []
+      : [`on ${plan.blade} stay ${plan.unplaced.map(each => each.vm).join(', ')}`]),
+  ]
+  return parts.join('; ')
+}
+
+/** Where the VMs of a dead blade would be, and which have no place. */
+export function describeReturns(
+  blade: string,
+  returns: Returns['returns'],
+  unplaced: readonly UnplacedVm[],
+): string {
+  const places = returns.map(({ vm, to }) => `${vm.name} → ${to}`)
+  const without = unplaced.map(({ vm, reasons }) => `no place for ${vm} (${reasons[0]?.text ?? ''})`)
+  return `from their restore points, once it is proven that ${blade} does not run them: ${[...places, ...without].join(', ')}`
 }

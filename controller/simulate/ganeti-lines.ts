@@ -1,0 +1,150 @@
+import type { VmState } from '../../shared/domain/fleet.ts'
+import type { GroupRule } from '../placement/rules.ts'
+import { clip, type Row, RowReader } from './ganeti-rows.ts'
+import type { Problems } from './problems.ts'
+
+/** Ganeti's words, and what they mean for moving: what is down is copied, what is in doubt stays. */
+const STATES: ReadonlyMap<string, VmState> = new Map([
+  ['running', 'running'],
+  ['ERROR_up', 'running'],
+  ['ADMIN_down', 'stopped'],
+  ['ADMIN_offline', 'stopped'],
+  ['ERROR_down', 'stopped'],
+  ['USER_down', 'stopped'],
+  ['ERROR_wrongnode', 'unknown'],
+  ['ERROR_nodedown', 'unknown'],
+  ['ERROR_nodeoffline', 'unknown'],
+])
+
+/** A line of nodes, in bytes. */
+export interface Node {
+  readonly row: RowReader
+  readonly name: string
+  readonly group: string
+  readonly isOffline: boolean
+  /** Fields with a question mark: Ganeti does not know. */
+  readonly isKnown: boolean
+  readonly memoryBytes: number
+  readonly ownBytes: number
+  readonly freeBytes: number
+  readonly diskBytes: number
+  readonly diskFreeBytes: number
+  readonly cpus: number
+}
+
+/** A line of instances, in bytes. */
+export interface Instance {
+  readonly row: RowReader
+  readonly name: string
+  readonly node: string
+  readonly memoryBytes: number
+  readonly diskBytes: number
+  readonly vcpus: number
+  readonly state: VmState
+  readonly tags: readonly string[]
+}
+
+/** Names by uuid. */
+export function readGroups(rows: readonly Row[], problems: Problems): Map<string, string> {
+  const groups = new Map<string, string>()
+  const names = new Set<string>()
+  for (const each of rows) {
+    const row = new RowReader(each, 'group', 3, problems)
+    const uuid = row.text(1)
+    if (each.fields.length < 3) continue
+    if (groups.has(uuid)) row.wrong(`has the uuid ${clip(uuid)}, which another group has`)
+    if (names.has(row.name)) row.wrong('is there twice')
+    if (!['preferred', 'last_resort', 'unallocable'].includes(row.text(2))) {
+      row.wrong(`has the policy '${clip(row.text(2))}', not preferred, last_resort or unallocable`)
+    }
+    names.add(row.name)
+    groups.set(uuid, row.name)
+  }
+  return groups
+}
+
+export function readNode(each: Row, groups: ReadonlyMap<string, string>, problems: Problems): Node {
+  const row = new RowReader(each, 'node', 9, problems)
+  const isKnown = !each.fields.slice(1, 7).includes('?')
+  const size = (at: number, name: string) => (isKnown ? row.bytes(at, name) : 0)
+  const flag = row.text(7)
+  if (each.fields.length > 7 && !['N', 'Y', 'M'].includes(flag)) {
+    row.wrong(`says '${clip(flag)}' to being offline, not N, Y or M`)
+  }
+  const uuid = row.text(8)
+  if (each.fields.length > 8 && !groups.has(uuid)) row.wrong(`is in a group that is not there: ${clip(uuid)}`)
+  return {
+    row,
+    name: row.name,
+    group: groups.get(uuid) ?? '',
+    isOffline: flag === 'Y',
+    isKnown,
+    memoryBytes: size(1, 'its memory'),
+    ownBytes: size(2, "the node's own memory"),
+    freeBytes: size(3, 'its free memory'),
+    diskBytes: size(4, 'its disk'),
+    diskFreeBytes: size(5, 'its free disk'),
+    cpus: isKnown ? row.number(6, 'its number of CPUs') : 0,
+  }
+}
+
+export function readInstance(each: Row, nodes: ReadonlyMap<string, Node>, problems: Problems): Instance {
+  const row = new RowReader(each, 'instance', 9, problems)
+  const status = row.text(4)
+  const state = STATES.get(status)
+  if (each.fields.length > 4 && state === undefined) row.wrong(`has the unknown state '${clip(status)}'`)
+  const node = row.text(6)
+  if (each.fields.length > 6 && !nodes.has(node)) row.wrong(`is on a node that is not there: '${clip(node)}'`)
+  const second = row.text(7)
+  if (second !== '' && !nodes.has(second)) row.wrong(`has an unknown secondary node: '${clip(second)}'`)
+  if (second !== '' && second === node) row.wrong('has its primary node as secondary')
+  return {
+    row,
+    name: row.name,
+    node,
+    memoryBytes: row.bytes(1, 'its memory'),
+    diskBytes: row.bytes(2, 'its disk'),
+    vcpus: row.number(3, 'its number of vCPUs'),
+    state: state ?? 'unknown',
+    tags: row.text(9).split(',').filter(Boolean),
+  }
+}
+
+/** `htools:iextags:service` among the cluster's tags: instances with the same `service:...` tag are kept apart. */
+export function exclusions(rows: readonly Row[], instances: readonly Instance[]): GroupRule[] {
+  const prefixes = rows
+    .map(row => row.fields.join('|'))
+    .filter(tag => tag.startsWith('htools:iextags:'))
+    .map(tag => tag.slice('htools:iextags:'.length))
+  const byTag = new Map<string, string[]>()
+  for (const { name, tags } of instances) {
+    for (const tag of new Set(tags)) {
+      if (!prefixes.some(prefix => tag.startsWith(`${prefix}:`))) continue
+      const list = byTag.get(tag)
+      if (list === undefined) byTag.set(tag, [name])
+      else list.push(name)
+    }
+  }
+  return [...byTag]
+    .filter(([, vms]) => vms.length > 1)
+    .map(([name, vms]) => ({ name, kind: 'apart', vms, across: 'blade', hard: true }))
+}
+
+/** The tightest vCPU ratio of the policies that apply to a group; 0, not checked, without one. */
+export function readRatio(rows: readonly Row[], groups: ReadonlySet<string>, problems: Problems): number {
+  const ratios = new Map<string, number>()
+  for (const { line, fields } of rows) {
+    const [owner = ''] = fields
+    const ratio = fields.at(-2) ?? ''
+    // Older versions have the least and the largest sizes in a field each.
+    if (fields.length < 6) problems.add(`line ${line}`, `policy has ${fields.length} fields, 6 are wanted`)
+    else if (!/^\d{1,9}(\.\d{1,9})?$/.test(ratio) || Number(ratio) <= 0) {
+      problems.add(`line ${line}`, `policy has the vCPU ratio '${clip(ratio)}', which is not above zero`)
+    } else if (owner !== '' && !groups.has(owner)) {
+      problems.add(`line ${line}`, `policy of a group that is not there: '${clip(owner)}'`)
+    }
+    ratios.set(owner, Number(ratio))
+  }
+  const applied = [...groups].flatMap(group => ratios.get(group) ?? ratios.get('') ?? [])
+  return applied.length === 0 ? 0 : Math.min(...applied)
+}
