@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { LifeboatError } from '../../../shared/errors.ts'
-import { isAligned } from './aligned.ts'
+import { isAligned } from '../../vault/format/aligned.ts'
 
 /**
  * A volume, or an image file. Whole blocks go past the page cache: what is read once a night would push out what the

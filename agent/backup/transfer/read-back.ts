@@ -1,9 +1,9 @@
 import { LifeboatError } from '../../../shared/errors.ts'
+import { createAlignedBuffers } from '../../vault/format/aligned.ts'
+import { createHasher } from '../../vault/format/hasher.ts'
 import type { ChunkIndex } from '../../vault/format/index.ts'
-import { createAlignedBuffers } from './aligned.ts'
 import type { Crew } from './crew.ts'
 import type { Disk } from './disk.ts'
-import { createHasher } from './hasher.ts'
 import { createZeroes } from './zeroes.ts'
 
 const READERS = 4

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
+import { createAlignedBuffers } from '../../vault/format/aligned.ts'
 import type { ChunkIndex } from '../../vault/format/index.ts'
 import type { ChunkId } from '../../vault/vault.ts'
-import { createAlignedBuffers } from './aligned.ts'
 
 /** Chunks of zeroes are known by their id, without a look at their bytes: those of the largest and the last length. */
 export function createZeroes(index: ChunkIndex) {

@@ -35,10 +35,12 @@ export function createPacker(maxBytes: number): FrameLane {
 
 /**
  * Frames of at most `maxBytes` unpacked, each just one. Those that do not say how much they hold, as casync's, get a
- * context of their own: it could not be told whether they left something in the lane.
+ * context of their own: it could not be told whether they left something in the lane. What is unpacked lies in
+ * `output`, of `unpackingBytes`, for those who bring it.
  */
-export function createUnpacker(maxBytes: number): FrameLane {
-  const lane = createLane(() => createZstdDecompress(keeping(maxBytes)), 'does not unpack')
+export function createUnpacker(maxBytes: number, output?: Buffer): FrameLane {
+  const make = () => createZstdDecompress(keeping(maxBytes))
+  const lane = createLane(make, 'does not unpack', output)
   return {
     turn: async frame => {
       const size = contentBytes(frame)
@@ -58,13 +60,19 @@ function keeping(maxBytes: number) {
   return { chunkSize: maxBytes + SPARE_BYTES, readableHighWaterMark: 2 ** 30 }
 }
 
+/** The length of an output that is brought. */
+export function unpackingBytes(maxBytes: number): number {
+  return maxBytes + SPARE_BYTES
+}
+
 type ZstdStream = ReturnType<typeof createZstdCompress> | ReturnType<typeof createZstdDecompress>
 
-function createLane(make: () => ZstdStream, failure: string): FrameLane {
+function createLane(make: () => ZstdStream, failure: string, output?: Buffer): FrameLane {
   let stream: ZstdStream | undefined
   const open = (): ZstdStream => {
     if (stream !== undefined && !stream.destroyed) return stream
     stream = make()
+    if (output !== undefined) Object.assign(stream, { _outBuffer: output })
     // Told by each turn; without a listener one between two turns would end the process.
     stream.on('error', () => {})
     return stream
@@ -83,17 +91,17 @@ function createLane(make: () => ZstdStream, failure: string): FrameLane {
           else fail(error)
         })
       })
-      const output = (standing.read() as Buffer | null) ?? Buffer.alloc(0)
+      const bytes = (standing.read() as Buffer | null) ?? Buffer.alloc(0)
       rewind(standing)
-      return output
+      return bytes
     },
     close: () => void stream?.destroy(),
   }
 }
 
 /**
- * Node cuts each output from where the last one ended in a buffer, and makes a new buffer when that is full. This is
- * the one thing here that is not in its documentation; should it go, each output gets a buffer of its own again.
+ * Node cuts each output from where the last one ended in a buffer, and makes a new buffer when that is full. These two
+ * names are all here that is not in its documentation; should they go, each output gets a buffer of its own again.
  */
 function rewind(stream: ZstdStream): void {
   Object.assign(stream, { _outOffset: 0 })

@@ -1,5 +1,6 @@
 import { LifeboatError } from '../../../shared/errors.ts'
 import { distinctPositions } from '../format/distinct.ts'
+import { createFrameChecker } from '../format/frame-checker.ts'
 import type { Digest } from '../format/index.ts'
 import type { PointRef } from '../format/point.ts'
 import type { CheckReport, ChunkId, ProgressOptions } from '../vault.ts'
@@ -25,7 +26,7 @@ export interface PointCheck extends CheckReport {
 
 /** Hashes every chunk of a restore point where it lies; changes nothing. `not-found`, `aborted`. */
 export async function checkPoint(
-  { layout, frames }: LookContext,
+  { layout }: Pick<LookContext, 'layout'>,
   ref: PointRef,
   options: ProgressOptions,
 ): Promise<PointCheck> {
@@ -41,18 +42,25 @@ export async function checkPoint(
     total.chunks++
     total.bytes += sizeBytes
   }
+  // Of its own: a restore waits for it.
+  const frames = createFrameChecker(CHUNKS_AT_ONCE, true)
   const look = createChunkLook({ layout, frames })
   const bad: ChunkId[] = []
   const unfit = new Set<string>()
   let done = 0
-  await eachBounded(distinctChunks(indexes), CHUNKS_AT_ONCE, async ({ target, id, digest, sizeBytes }) => {
+  const lookAt = async ({ target, id, digest, sizeBytes }: CheckedChunk): Promise<void> => {
     if (options.signal.aborted) throw new LifeboatError('aborted', 'the check was stopped')
     const { verdict } = await look(id, digest, sizeBytes)
     if (verdict === 'other-length') unfit.add(target)
     else if (verdict !== 'good') bad.push(id)
     done += sizeBytes
     options.onProgress?.(done, total.bytes)
-  })
+  }
+  try {
+    await eachBounded(distinctChunks(indexes), CHUNKS_AT_ONCE, lookAt)
+  } finally {
+    frames.close()
+  }
   const problems = [...unreadable.map(describeUnreadable), ...[...unfit].map(describeUnfit)]
   return { chunks: total.chunks, bad, problems, unreadable, unfit: [...unfit] }
 }

@@ -3,8 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { createAlignedBuffers, isAligned } from '../../../../../agent/backup/transfer/aligned.ts'
 import { openToRead, openToWrite } from '../../../../../agent/backup/transfer/disk.ts'
+import { createAlignedBuffers, isAligned } from '../../../../../agent/vault/format/aligned.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'lifeboat-disk-'))
 after(() => rmSync(folder, { recursive: true, force: true }))

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
-import { createAlignedBuffers } from '../../../../../agent/backup/transfer/aligned.ts'
-import { createHasher, type Hasher } from '../../../../../agent/backup/transfer/hasher.ts'
+import { createAlignedBuffers } from '../../../../../agent/vault/format/aligned.ts'
+import { createHasher, type Hasher } from '../../../../../agent/vault/format/hasher.ts'
 
 const BLOCK_BYTES = 2 * 1024 * 1024
 

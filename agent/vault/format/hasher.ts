@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto'
 import { Worker } from 'node:worker_threads'
-import type { Digest } from '../../vault/format/index.ts'
+import type { Digest } from './index.ts'
 
-/** Hashes on two cores what lies in buffers of one shared memory. */
+/** Hashes on two cores what lies in buffers of one shared memory: for who waits for nothing else. */
 export interface Hasher {
-  /** Digests of parts of those buffers as hex, in their order. */
+  /** Digests as hex, in their order, of parts of those buffers; of others too, without help. */
   digest(parts: readonly Buffer[]): Promise<readonly string[]>
   close(): void
 }
@@ -55,7 +55,8 @@ export function createHasher(
 
   return {
     digest: async parts => {
-      if (isReady && !isOver && batches.length < THREAD_BATCHES) {
+      const isSeen = parts.every(({ buffer }) => buffer === memory)
+      if (isReady && !isOver && isSeen && batches.length < THREAD_BATCHES) {
         const ids = new Promise<readonly string[]>(resolve => batches.push({ parts, resolve }))
         thread?.postMessage(parts.map(({ byteOffset, length }) => [byteOffset, length]))
         return await ids
