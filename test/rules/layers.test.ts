@@ -45,6 +45,10 @@ test('inside the controller each folder leans only on those that know less of th
     { inside: 'controller/operations/', forbidden: /^controller\/(evacuation|api|cli|alerts)\// },
     { inside: 'controller/backup/', forbidden: /^controller\/(evacuation|alerts|api|cli)\// },
     { inside: 'controller/placement/', forbidden: /^controller\/(?!placement\/|fleet\/snapshot)/ },
+    {
+      inside: 'controller/capacity/',
+      forbidden: /^controller\/(?!capacity\/|placement\/|fleet\/snapshot|diagnosis\/words|backup\/(find-point|standing)|store\/points)/,
+    },
     { inside: 'controller/diagnosis/', forbidden: /^controller\/(?!diagnosis\/)/ },
     { inside: 'controller/store/', forbidden: /^controller\/(operations|evacuation|alerts|api|cli)\// },
   ]
@@ -96,7 +100,7 @@ test('the types of the wire stay with those who speak to the other side', () => 
 })
 
 const DECIDING = [
-  /^controller\/(placement|diagnosis)\//,
+  /^controller\/(placement|capacity|diagnosis)\//,
   /^controller\/fleet\/(liveness|health|build-snapshot|sightings|fleet-findings|measured-rates|rule-findings|fleet-wide)\.ts$/,
   /^controller\/simulate\/(?!simulate\.ts$)/,
   /^controller\/evacuation\/(policy|brakes|evacuation-words)\.ts$/,
