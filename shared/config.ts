@@ -57,8 +57,7 @@ function parseToml(text: string, path: string): unknown {
   }
 }
 
-/** `placement.rule.0.kind: ...`; a line for each unknown key. */
-export function describeIssue(issue: z.core.$ZodIssue): string[] {
+function describeIssue(issue: z.core.$ZodIssue): string[] {
   const where = issue.path.map(String).join('.')
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map(key => `${[where, key].filter(part => part !== '').join('.')} is not a known key`)

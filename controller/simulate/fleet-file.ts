@@ -1,4 +1,4 @@
-import { describeIssue } from '../../shared/config.ts'
+import type * as z from 'zod'
 import { LifeboatError } from '../../shared/errors.ts'
 import { type ControllerConfig, checkControllerConfig } from '../config.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
@@ -6,7 +6,7 @@ import { DEFAULT_RATES } from '../placement/times.ts'
 import { checkFleet } from './fleet-checks.ts'
 import { type FileEvent, FLEET_FILE, type FleetFile } from './fleet-schema.ts'
 import { toBlade, toVm } from './fleet-views.ts'
-import { Problems } from './problems.ts'
+import { clip, Problems } from './problems.ts'
 import { byName, START } from './quiet-fleet.ts'
 import type { Scenario, ScenarioEvent } from './scenario.ts'
 
@@ -18,9 +18,9 @@ export function readFleet(text: string): Scenario {
   const raw = withDefaults(parseJson(text))
   const problems = new Problems()
   const parsed = FLEET_FILE.safeParse(raw)
-  const checkedConfig = checkControllerConfig((parsed.data ?? (raw as { config?: unknown })).config ?? {})
-  for (const issue of parsed.error?.issues ?? []) addIssue(problems, '', describeIssue(issue))
-  for (const issue of checkedConfig.error?.issues ?? []) addIssue(problems, 'config.', describeIssue(issue))
+  const checkedConfig = checkControllerConfig((isObject(raw) ? raw.config : undefined) ?? {})
+  for (const issue of parsed.error?.issues ?? []) addIssue(problems, [], issue)
+  for (const issue of checkedConfig.error?.issues ?? []) addIssue(problems, ['config'], issue)
   problems.throwIfAny('the fleet file')
   const file = parsed.data as FleetFile
   const config = checkedConfig.data as ControllerConfig
@@ -29,11 +29,11 @@ export function readFleet(text: string): Scenario {
   return toScenario(file, config)
 }
 
-function addIssue(problems: Problems, prefix: string, lines: readonly string[]): void {
-  for (const line of lines) {
-    const found = /^(\S+): (.*)$/s.exec(line)
-    problems.add(prefix + (found?.[1] ?? ''), found?.[2] ?? line)
-  }
+function addIssue(problems: Problems, prefix: readonly string[], issue: z.core.$ZodIssue): void {
+  const path = [...prefix, ...issue.path.map(String)]
+  const at = path.length === 0 ? 'whole file' : clip(path.join('.'))
+  if (issue.code !== 'unrecognized_keys') problems.add(at, issue.message)
+  else for (const key of issue.keys) problems.add(at, `'${clip(key)}' is no key that is known here`)
 }
 
 function parseJson(text: string): unknown {

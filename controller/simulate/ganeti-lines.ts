@@ -1,7 +1,7 @@
 import type { VmState } from '../../shared/domain/fleet.ts'
 import type { GroupRule } from '../placement/rules.ts'
-import { clip, type Row, RowReader } from './ganeti-rows.ts'
-import type { Problems } from './problems.ts'
+import { type Row, RowReader } from './ganeti-rows.ts'
+import { clip, type Problems } from './problems.ts'
 
 /** Ganeti's words, and what they mean for moving: what is down is copied, what is in doubt stays. */
 const STATES: ReadonlyMap<string, VmState> = new Map([
@@ -79,12 +79,12 @@ export function readNode(each: Row, groups: ReadonlyMap<string, string>, problem
     group: groups.get(uuid) ?? '',
     isOffline: flag === 'Y',
     isKnown,
-    memoryBytes: size(1, 'its memory'),
-    ownBytes: size(2, "the node's own memory"),
-    freeBytes: size(3, 'its free memory'),
-    diskBytes: size(4, 'its disk'),
-    diskFreeBytes: size(5, 'its free disk'),
-    cpus: isKnown ? row.number(6, 'its number of CPUs') : 0,
+    memoryBytes: size(1, 'memory'),
+    ownBytes: size(2, 'own memory'),
+    freeBytes: size(3, 'free memory'),
+    diskBytes: size(4, 'disk'),
+    diskFreeBytes: size(5, 'free disk'),
+    cpus: isKnown ? row.number(6, 'number of CPUs') : 0,
   }
 }
 
@@ -102,9 +102,9 @@ export function readInstance(each: Row, nodes: ReadonlyMap<string, Node>, proble
     row,
     name: row.name,
     node,
-    memoryBytes: row.bytes(1, 'its memory'),
-    diskBytes: row.bytes(2, 'its disk'),
-    vcpus: row.number(3, 'its number of vCPUs'),
+    memoryBytes: row.bytes(1, 'memory'),
+    diskBytes: row.bytes(2, 'disk'),
+    vcpus: row.number(3, 'number of vCPUs'),
     state: state ?? 'unknown',
     tags: row.text(9).split(',').filter(Boolean),
   }

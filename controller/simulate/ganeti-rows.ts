@@ -1,4 +1,4 @@
-import { LARGEST_BYTES, nameProblem, type Problems } from './problems.ts'
+import { clip, LARGEST_BYTES, nameProblem, type Problems } from './problems.ts'
 
 /** One line, split at its bars. */
 export interface Row {
@@ -67,7 +67,7 @@ export class RowReader {
   bytes(at: number, name: string): number {
     const bytes = this.number(at, name) * MIB
     if (bytes <= LARGEST_BYTES) return bytes
-    this.wrong(`${name} is ${this.text(at)} MiB; more than 512 TiB is taken for a mistake`)
+    this.wrong(`has the ${name} ${this.text(at)} MiB; more than 512 TiB is taken for a mistake`)
     return 0
   }
 
@@ -76,8 +76,8 @@ export class RowReader {
     const text = this.#row.fields[at]
     if (text === undefined) return 0
     const value = /^[+-]?\d{1,15}(\.\d{1,15})?$/.test(text) ? Number(text) : Number.NaN
-    if (Number.isNaN(value)) this.wrong(`${name} is '${clip(text)}', which is not a number`)
-    else if (value < 0) this.wrong(`${name} is ${text}, which is below zero`)
+    if (Number.isNaN(value)) this.wrong(`has the ${name} '${clip(text)}', which is not a number`)
+    else if (value < 0) this.wrong(`has the ${name} ${text}, which is below zero`)
     else return Math.floor(value)
     return 0
   }
@@ -85,11 +85,4 @@ export class RowReader {
   wrong(text: string): void {
     this.#problems.add(`line ${this.#row.line}`, `${clip(this.#what)} ${text}`)
   }
-}
-
-/** So that a file of rubbish does not fill the terminal, nor steer it. */
-export function clip(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
-  const plain = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, '?')
-  return plain.length > 80 ? `${plain.slice(0, 77)}...` : plain
 }

@@ -36,3 +36,10 @@ export function nameProblem(name: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   return /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(name) ? 'has a control character in its name' : ''
 }
+
+/** So that a file of rubbish does not fill the terminal, nor steer it. */
+export function clip(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
+  const plain = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, '?')
+  return plain.length > 80 ? `${plain.slice(0, 77)}...` : plain
+}
