@@ -2,6 +2,7 @@ import { formatDuration } from '../../shared/domain/units.ts'
 import { utcStamp } from '../diagnosis/words.ts'
 import { whyNot } from '../placement/gate.ts'
 import { planMove } from '../placement/make-plan.ts'
+import { ruleWords } from '../placement/rule-words.ts'
 import type { AdminHandlers, ApiContext } from './context.ts'
 import { requireBlade, requireVm } from './find.ts'
 import { reasonsToWire, scoreToWire } from './plan-view.ts'
@@ -36,6 +37,7 @@ export function whyHandlers(context: ApiContext): Pick<AdminHandlers, 'why' | 'w
         story: [
           ...(story.length === 0 ? [`Lifeboat has decided nothing about ${vm.name} yet`] : story),
           seen,
+          ...ruleWords(snapshot.rules, vm.name).map(line => `wanted: ${line}`),
         ],
         scores: (plan.moves[0]?.scores ?? []).map(scoreToWire),
       }

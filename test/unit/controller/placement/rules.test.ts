@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { whereaboutsOf } from '../../../../controller/placement/groups.ts'
 import { roomsOf } from '../../../../controller/placement/room.ts'
+import { ruleWords } from '../../../../controller/placement/rule-words.ts'
 import {
   apartDomain,
   domainsOf,
@@ -98,4 +99,19 @@ test('a VM on its way is looked for at both ends', () => {
     ['blade01', 'blade02'],
   )
   assert.deepEqual(where('nobody'), [])
+})
+
+test('what is wanted of a VM is said in words', () => {
+  const groups = [group('mail', ['mx1', 'mx2', 'mx3']), { ...group('shop', ['mx1', 'db01']), hard: false }]
+  const vms = [{ vm: 'mx1', priority: 7, blades: ['blade01', 'blade02'], evacuate: { any: 'ask' as const } }]
+  const together = { ...group('site', ['mx1', 'web01']), kind: 'together' as const }
+  assert.deepEqual(ruleWords({ ...NO_RULES, groups: [...groups, together], vms }, 'mx1'), [
+    "rule 'mail': apart from mx2, mx3, across blade",
+    "rule 'shop': apart from db01, across blade (a wish)",
+    "rule 'site': together with web01",
+    'it may only be on blade01, blade02',
+    'its priority is 7, where others have 0',
+    'when its blade is emptied: ask for any',
+  ])
+  assert.deepEqual(ruleWords(NO_RULES, 'mx1'), [])
 })
