@@ -50,6 +50,8 @@ export interface VaultConnection {
 }
 
 const CONNECT_LIMIT_MS = 10_000
+/** Nobody asks for it; without one, each request would make an error with a stack. */
+const OVER = new LifeboatError('aborted', 'the request is over')
 
 /** Connects. Errors: `unavailable`, `timeout`, `not-authenticated` for a host that is not that vault. */
 export async function connectVault(
@@ -157,7 +159,7 @@ async function send(
   } catch (error) {
     throw ending ?? error
   } finally {
-    over.abort()
+    over.abort(OVER)
     signal?.removeEventListener('abort', onAbort)
   }
 }

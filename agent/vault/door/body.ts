@@ -60,8 +60,10 @@ export async function readBody(
       if (filled + piece.length > length) fail('bad-input', 'a body longer than announced')
       else filled += piece.copy(body, filled)
     })
-    stream.once('close', () => reject(new LifeboatError('aborted', 'the caller went away')))
+    const onClose = (): void => reject(new LifeboatError('aborted', 'the caller went away'))
+    stream.once('close', onClose)
     stream.once('end', () => {
+      stream.off('close', onClose)
       stream.setTimeout(0)
       if (filled === length) resolve(body)
       else fail('bad-input', 'a body shorter than announced')

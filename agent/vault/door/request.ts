@@ -23,7 +23,8 @@ export async function serveRequest(
     throw new LifeboatError('version-mismatch', `the vault does not know '${path}': its version differs`)
   }
   const gone = new AbortController()
-  stream.once('close', () => gone.abort())
+  const onClose = (): void => gone.abort()
+  stream.once('close', onClose)
   const body = await readBody(stream, headers, route.maxBytes, buffers)
   if (route.lines) stream.respond({ ':status': 200 })
   const tell = (line: unknown): void => {
@@ -37,6 +38,8 @@ export async function serveRequest(
     if (!stream.destroyed) sendAnswer(stream, answer, giveBack)
   } finally {
     buffers.give(body)
+    // Each stream closes: to abort what is over makes an error with a stack, for nobody.
+    stream.off('close', onClose)
   }
 }
 
