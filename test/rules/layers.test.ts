@@ -47,7 +47,8 @@ test('inside the controller each folder leans only on those that know less of th
     { inside: 'controller/placement/', forbidden: /^controller\/(?!placement\/|fleet\/snapshot)/ },
     {
       inside: 'controller/capacity/',
-      forbidden: /^controller\/(?!capacity\/|placement\/|fleet\/snapshot|diagnosis\/words|backup\/(find-point|standing)|store\/points)/,
+      forbidden:
+        /^controller\/(?!capacity\/|placement\/|fleet\/snapshot|diagnosis\/words|backup\/(find-point|standing)|store\/points)/,
     },
     { inside: 'controller/diagnosis/', forbidden: /^controller\/(?!diagnosis\/)/ },
     { inside: 'controller/store/', forbidden: /^controller\/(operations|evacuation|alerts|api|cli)\// },
