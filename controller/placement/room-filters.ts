@@ -85,7 +85,7 @@ export function checkStorageRoom({ vm, room }: Candidate): Reason[] {
   return volumeNeeds(vm).flatMap(need => {
     const pool = findPool(room, need)
     if (pool === undefined) return []
-    const reserve = snapshotReserveBytes(room.rules, pool)
+    const reserve = snapshotReserveBytes(room.rules, pool, room.pools)
     const available = Math.max(0, availableFor(room, pool, vm.id) - reserve)
     if (need.bytes <= available) return []
     const beside = reserve === 0 ? '' : ` beside the ${formatBytes(reserve)} kept for snapshots of backups`

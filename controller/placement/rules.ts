@@ -117,12 +117,22 @@ export function apartDomain(blade: Parameters<typeof domainsOf>[0], across: Faul
   return domain === undefined ? `blade ${blade.name}` : `${across} ${domain}`
 }
 
-/** Bytes of a pool that arrivals leave free. A thin snapshot takes its room from its pool when blocks change. */
+type PoolSize = Pick<StoragePool, 'name' | 'storage' | 'sizeBytes'>
+
+/**
+ * Bytes of a pool that arrivals leave free, `pools` being all of its blade. Of a volume group counts what is not given to
+ * thin pools, for a thin snapshot takes its room from its own pool.
+ */
 export function snapshotReserveBytes(
   rules: PlacementRules,
-  pool: Pick<StoragePool, 'storage' | 'sizeBytes'>,
+  pool: PoolSize,
+  pools: readonly PoolSize[],
 ): number {
-  return pool.storage === 'thick' ? Math.ceil(pool.sizeBytes * rules.snapshotReserve) : 0
+  if (pool.storage !== 'thick' || rules.snapshotReserve === 0) return 0
+  const thin = pools
+    .filter(each => each.storage === 'thin' && each.name.startsWith(`${pool.name}/`))
+    .reduce((sum, each) => sum + each.sizeBytes, 0)
+  return Math.ceil(Math.max(0, pool.sizeBytes - thin) * rules.snapshotReserve)
 }
 
 /** For `asked`, `ask` is answered already: the person asks. */

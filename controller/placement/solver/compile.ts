@@ -128,12 +128,12 @@ function fillRoom(
   free[row + VCPUS] = Math.min(UNCHECKED, usableVcpus(room)) - usedVcpus(room)
   for (const pool of room.pools) {
     const dim = pools.get(poolKey(pool))
-    if (dim !== undefined) free[row + dim] = roomFor(pool, rules)
+    if (dim !== undefined) free[row + dim] = roomFor(pool, room.pools, rules)
   }
 }
 
-function roomFor(pool: PoolRoom, rules: PlacementRules): number {
-  return pool.availableBytes - snapshotReserveBytes(rules, pool)
+function roomFor(pool: PoolRoom, pools: readonly PoolRoom[], rules: PlacementRules): number {
+  return pool.availableBytes - snapshotReserveBytes(rules, pool, pools)
 }
 
 /** In a plan nobody else is asked who has a word of his own about being moved. */

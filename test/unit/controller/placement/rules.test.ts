@@ -77,11 +77,15 @@ test('the policy of the cause comes before that of any, and a person who asks ha
   assert.equal(evacuationPolicy(NO_RULES, 'db01', 'mirror-degraded'), 'live')
 })
 
-test('only thick volume groups keep room for snapshots', () => {
+test('volume groups keep room for snapshots, of what they have not given to thin pools', () => {
   const rules = { ...NO_RULES, snapshotReserve: 0.05 }
-  assert.equal(snapshotReserveBytes(rules, { storage: 'thick', sizeBytes: 100 * GIB }), 5 * GIB)
-  assert.equal(snapshotReserveBytes(rules, { storage: 'thin', sizeBytes: 100 * GIB }), 0)
-  assert.equal(snapshotReserveBytes(NO_RULES, { storage: 'thick', sizeBytes: 100 * GIB }), 0)
+  const group = { name: 'vg0', storage: 'thick', sizeBytes: 100 * GIB } as const
+  const thin = { name: 'vg0/pool', storage: 'thin', sizeBytes: 60 * GIB } as const
+  const other = { name: 'vg01/pool', storage: 'thin', sizeBytes: 60 * GIB } as const
+  assert.equal(snapshotReserveBytes(rules, group, [group, other]), 5 * GIB)
+  assert.equal(snapshotReserveBytes(rules, group, [group, thin]), 2 * GIB)
+  assert.equal(snapshotReserveBytes(rules, thin, [group, thin]), 0)
+  assert.equal(snapshotReserveBytes(NO_RULES, group, [group]), 0)
 })
 
 test('a VM on its way is looked for at both ends', () => {
