@@ -2,6 +2,8 @@ import type { ClusterShape } from './placement-clusters.ts'
 import { findMilp } from './placement-milp.ts'
 import { findPeers } from './placement-peers.ts'
 import { measureShape } from './placement-quality.ts'
+import { measureSpeed } from './placement-speed.ts'
+import { describeSpeed, speedHead, speedVerdicts } from './placement-speed-text.ts'
 import { describeShape, qualityVerdicts, type ShapeResults } from './placement-verdicts.ts'
 
 export interface PlacementBenchOptions {
@@ -35,5 +37,8 @@ export async function comparePlacements(options: PlacementBenchOptions): Promise
     for (const line of describeShape(found)) say(line)
   }
   say('')
-  for (const line of qualityVerdicts(results)) say(line)
+  say(speedHead())
+  const speeds = await measureSpeed({ peers, ...options }, result => say(describeSpeed(result)))
+  say('')
+  for (const line of [...qualityVerdicts(results), ...speedVerdicts(speeds)]) say(line)
 }
