@@ -5,7 +5,8 @@ import type { Problems } from './problems.ts'
 
 /** What is right in form and cannot be: names that are not there or twice, more in use than there is. */
 export function checkFleet(file: FleetFile, config: ControllerConfig, problems: Problems): void {
-  const blades = new Map(file.blades.map(blade => [blade.name, blade]))
+  // Of two with one name the first counts: the other is told of, and makes no more problems.
+  const blades = new Map(file.blades.toReversed().map(blade => [blade.name, blade]))
   const perBlade = Map.groupBy(file.vms, vm => vm.blade)
   tellTwice(file.blades, 'blades', problems)
   tellTwice(file.vms, 'vms', problems)
