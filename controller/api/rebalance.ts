@@ -1,7 +1,7 @@
 import type * as wire from '../../proto/gen/lifeboat/v1/admin.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
-import { planRebalance, type Rebalance } from '../placement/balance/rebalance.ts'
+import { planRebalance, type Rebalance, rebalanceCause } from '../placement/balance/rebalance.ts'
 import { type EvacuationRecord, wordsOf } from '../store/evacuations.ts'
 import type { OperationRecord } from '../store/operations.ts'
 import type { AdminHandlers, ApiContext } from './context.ts'
@@ -32,20 +32,40 @@ export function rebalanceHandlers(
     },
     applyRebalance: (_, caller) => {
       refuseOthers(store.evacuations.active())
-      const now = clock.now()
-      let made = planFor(fleet.snapshot(now), { id: '', now }, caller)
-      if (made.plan.moves.length === 0) return toWire(made)
-      const begun = evacuations.beginPlan(
-        { blade: '', cause: made.plan.cause, caseKey: '', caseId: '', requestedBy: caller },
-        (snapshot, head) => {
-          made = planFor(snapshot, head, caller)
-          return made.plan
-        },
+      const made: Rebalance[] = []
+      const request = { ...NO_BLADE, cause: rebalanceCause(caller), requestedBy: caller }
+      const begun = unlessIdle(() =>
+        evacuations.beginPlan(request, (snapshot, head) => {
+          const planned = planFor(snapshot, head, caller)
+          made.push(planned)
+          if (planned.plan.moves.length === 0) throw NOTHING_TO_MOVE
+          return planned.plan
+        }),
       )
+      const [answer] = made.map(toWire)
+      if (answer === undefined) throw new LifeboatError('internal', 'no plan was made')
+      if (begun === undefined) return { ...answer, plan: answer.plan && { ...answer.plan, id: '' } }
       context.nudge()
-      const plan = planToWire(begun.plan, store.evacuations.get(begun.operation.id))
-      return { ...toWire(made), plan, operation: operationToWire(context, begun.operation) }
+      return {
+        ...answer,
+        plan: planToWire(begun.plan, store.evacuations.get(begun.operation.id)),
+        operation: operationToWire(context, begun.operation),
+      }
     },
+  }
+}
+
+const NO_BLADE = { blade: '', caseKey: '', caseId: '' }
+
+/** Thrown out of the transaction that would have stored an empty plan. */
+const NOTHING_TO_MOVE = new Error('no move is worth it')
+
+function unlessIdle<Begun>(begin: () => Begun): Begun | undefined {
+  try {
+    return begin()
+  } catch (error) {
+    if (error === NOTHING_TO_MOVE) return undefined
+    throw error
   }
 }
 

@@ -58,8 +58,7 @@ export function planRebalance(snapshot: FleetSnapshot, request: RebalanceRequest
     leastGain: LEAST_GAIN,
   })
   const placed = placedBy(compiled, steps, rooms)
-  const cause = `rebalance, asked for by ${request.requestedBy}`
-  const plan = assemble(snapshot, '', placed, { ...request, cause })
+  const plan = assemble(snapshot, '', placed, { ...request, cause: rebalanceCause(request.requestedBy) })
   const before = nPlusOne(snapshot)
   const loads = { before: highestLoad(rooms), after: highestLoad(placed.rooms) }
   return {
@@ -73,6 +72,11 @@ export function planRebalance(snapshot: FleetSnapshot, request: RebalanceRequest
         `${vm.name} was moved lately and is left alone for ${formatDuration(restsForMs(vm, request))} more`,
     ),
   }
+}
+
+/** Why, in words: it is never made for any other reason. */
+export function rebalanceCause(requestedBy: string): string {
+  return `rebalance, asked for by ${requestedBy}`
 }
 
 function restsForMs(vm: VmView, { movedAt, cooldownMs, now }: RebalanceRequest): number {

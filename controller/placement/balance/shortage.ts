@@ -13,11 +13,16 @@ export interface Shortage {
 /** For a loss that the easy looks do not answer. */
 const SEARCH_MS = 5
 
+/** In a large fleet the VMs of one blade nearly always fit on these. */
+const FIRST_ASKED = 12
+
 /** What is missing for each blade that could not be lost, the worst first. The state is as before. */
 export function shortages(state: State, among: readonly number[]): Shortage[] {
   const byBlade = vmsByBlade(state)
+  const open = openBlades(state)
+  const few = open.length <= FIRST_ASKED ? open : emptiest(state, open, FIRST_ASKED)
   return among
-    .flatMap(blade => shortageOf(state, blade, byBlade.get(blade) ?? []) ?? [])
+    .flatMap(blade => shortageOf(state, blade, byBlade.get(blade) ?? [], { open, few }) ?? [])
     .sort((a, b) => b.amount - a.amount || a.blade - b.blade)
 }
 
@@ -26,15 +31,44 @@ export function openBlades({ open }: State): number[] {
   return [...open.keys()].filter(blade => open[blade] === 1)
 }
 
-function shortageOf(state: State, blade: number, vms: readonly number[]): Shortage | undefined {
+/** Those with the most memory left, the emptiest first. */
+export function emptiest(
+  { free, model: { dims } }: State,
+  blades: readonly number[],
+  count: number,
+): number[] {
+  return blades
+    .toSorted((a, b) => (free[b * dims] as number) - (free[a * dims] as number) || a - b)
+    .slice(0, count)
+}
+
+/** No blade is lost that was not. */
+export function isPartOf(lost: readonly Shortage[], before: readonly Shortage[]): boolean {
+  return lost.every(({ blade }) => before.some(each => each.blade === blade))
+}
+
+interface Onto {
+  readonly open: readonly number[]
+  readonly few: readonly number[]
+}
+
+function shortageOf(
+  state: State,
+  blade: number,
+  vms: readonly number[],
+  { open, few }: Onto,
+): Shortage | undefined {
   if (vms.length === 0) return undefined
   const { need, dims } = state.model
   const items = [...vms].sort((a, b) => (need[b * dims] as number) - (need[a * dims] as number) || a - b)
   const was = state.open[blade] as number
   state.open[blade] = 0
   for (const vm of items) state.lift(vm)
-  const looks = [placeInTurn(state, items, -1), placeInTurn(state, items, 1)]
-  const best = looks.reduce((a, b) => (b.amount < a.amount ? b : a))
+  let best = placeInTurn(state, items, few, -1)
+  if (best.amount > 0) {
+    const looks = [placeInTurn(state, items, open, -1), placeInTurn(state, items, open, 1)]
+    best = looks.reduce((a, b) => (b.amount < a.amount ? b : a))
+  }
   const kept = best.amount === 0 || isPackable(state, items)
   for (const vm of items) state.unlift(vm, blade)
   state.open[blade] = was
@@ -42,14 +76,19 @@ function shortageOf(state: State, blade: number, vms: readonly number[]): Shorta
 }
 
 /** `sign` 1: the fullest that fits; -1: the emptiest. Everything is taken back. */
-function placeInTurn(state: State, items: readonly number[], sign: 1 | -1): Omit<Shortage, 'blade'> {
+function placeInTurn(
+  state: State,
+  items: readonly number[],
+  onto: readonly number[],
+  sign: 1 | -1,
+): Omit<Shortage, 'blade'> {
   const { free, open, model } = state
   const placed: [number, number][] = []
   const unplaced: number[] = []
   let amount = 0
   for (const vm of items) {
     let best = NOWHERE
-    for (let blade = 0; blade < model.bladeCount; blade++) {
+    for (const blade of onto) {
       if (open[blade] === 0 || !state.fits(vm, blade)) continue
       const isBetter =
         sign * (free[blade * model.dims] as number) < sign * (free[best * model.dims] as number)
