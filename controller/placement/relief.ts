@@ -8,8 +8,8 @@ import type { Model } from './solver/model.ts'
 import { canPlaceAll } from './solver/solve.ts'
 
 /** One question of many: small, so that all of them together take no longer than the plan. */
-const STEPS_PER_QUESTION = 20_000
-const STEPS_IN_ALL = 2_000_000
+const STEPS_PER_QUESTION = 100_000
+const STEPS_IN_ALL = 10_000_000
 /** Fewer than a plan lets step aside: a relief that needs a shuffle besides is a poor one. */
 const MOST_ASIDE = 2
 /** Blades that are asked about, those with the most memory left first. */

@@ -23,7 +23,7 @@ export function compileAllows(
   const vmKinds = kindsOf(vms, vmKind)
   const rules = blades[0]?.rules
   const isNamed = vms.map(vm => rules !== undefined && ruleOf(rules, vm.name).blades.length > 0)
-  const known = new Map<number, boolean>()
+  const answers = new Uint8Array(vmKinds.count * bladeKinds.count)
   const passes = (asked: readonly (typeof FILTERS)[number][], vm: number, blade: number) => {
     const candidate = {
       vm: vms[vm] as VmView,
@@ -35,24 +35,28 @@ export function compileAllows(
     return asked.every(filter => filter.check(candidate).length === 0)
   }
   return (vm, blade) => {
-    const key = (vmKinds[vm] as number) * blades.length + (bladeKinds[blade] as number)
-    let allowed = known.get(key)
-    if (allowed === undefined) {
-      allowed = passes(byKind, vm, blade)
-      known.set(key, allowed)
-    }
-    return allowed && (isNamed[vm] !== true || passes(byName, vm, blade))
+    const key = (vmKinds.of[vm] as number) * bladeKinds.count + (bladeKinds.of[blade] as number)
+    if (answers[key] === UNASKED) answers[key] = passes(byKind, vm, blade) ? YES : NO
+    return answers[key] === YES && (isNamed[vm] !== true || passes(byName, vm, blade))
   }
 }
 
-function kindsOf<Item>(items: readonly Item[], kindOf: (item: Item) => string): Int32Array {
+const UNASKED = 0
+const YES = 1
+const NO = 2
+
+function kindsOf<Item>(
+  items: readonly Item[],
+  kindOf: (item: Item) => string,
+): { readonly of: Int32Array; readonly count: number } {
   const numbers = new Map<string, number>()
-  return Int32Array.from(items, item => {
+  const of = Int32Array.from(items, item => {
     const kind = kindOf(item)
     const number = numbers.get(kind) ?? numbers.size
     numbers.set(kind, number)
     return number
   })
+  return { of, count: numbers.size }
 }
 
 function bladeKind({ blade, pools }: Room): string {

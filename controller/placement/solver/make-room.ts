@@ -1,4 +1,4 @@
-import { cheapestSets } from './cheapest-sets.ts'
+import { cheapestSets, MOST_CANDIDATES } from './cheapest-sets.ts'
 import { type Budget, NOWHERE, type Step } from './model.ts'
 import { legalOrder } from './order.ts'
 import type { Packer } from './pack.ts'
@@ -23,7 +23,7 @@ export interface RoomAnswer {
 }
 
 /** One set is searched no longer than this, so that a hard one does not take what a hundred easy ones would need. */
-const STEPS_PER_SET = 20_000
+const STEPS_PER_SET = 200_000
 
 /**
  * Lets others step aside until all fit: sets of VMs in order of what moving them costs, each packed by complete search.
@@ -32,13 +32,17 @@ const STEPS_PER_SET = 20_000
  */
 export function makeRoom(request: RoomRequest): RoomAnswer {
   const { state, leaving, budget } = request
-  const candidates = stepAsideCandidates(state, leaving)
+  const all = stepAsideCandidates(state, leaving)
+  const candidates = all.slice(0, MOST_CANDIDATES)
+  const hardestFirst = byBladesLeft(state, leaving)
   const work = candidates.map(vm => state.model.work[vm] as number)
-  let leastWork = Number.POSITIVE_INFINITY
+  // Nothing was looked for among those that were left out.
+  let leastWork = all.length > candidates.length ? (work.at(-1) ?? 0) : Number.POSITIVE_INFINITY
   for (const { members, cost } of cheapestSets(work, request.mostAside)) {
     if (budget.left <= 0) return { order: undefined, leastWork: Math.min(leastWork, cost) }
     const { order, proven } = packWith(
       request,
+      hardestFirst,
       members.map(index => candidates[index] as number),
     )
     if (order !== undefined) return { order, leastWork: Math.min(leastWork, cost) }
@@ -50,11 +54,12 @@ export function makeRoom(request: RoomRequest): RoomAnswer {
 /** `proven`: with these VMs stepping aside there is no way. */
 function packWith(
   { state, packer, leaving, budget, prefer }: RoomRequest,
+  hardestFirst: readonly number[],
   aside: readonly number[],
 ): { order: readonly Step[] | undefined; proven: boolean } {
   const { model } = state
   const homes = aside.map(vm => state.at[vm] as number)
-  const items = [...leaving, ...aside]
+  const items = [...hardestFirst, ...aside]
   const own = { left: Math.min(STEPS_PER_SET, budget.left) }
   const allowed = own.left
   let best: readonly Step[] | undefined
@@ -63,7 +68,11 @@ function packWith(
     preference: 'tight',
     budget: own,
     accept: () => {
-      const steps = items.map(vm => ({ vm, from: model.at[vm] as number, to: state.at[vm] as number }))
+      const steps = [...leaving, ...aside].map(vm => ({
+        vm,
+        from: model.at[vm] as number,
+        to: state.at[vm] as number,
+      }))
       const order = legalOrder(model, steps)
       if (order === undefined) return false
       const preferred = prefer()
@@ -75,6 +84,17 @@ function packWith(
   for (const [index, vm] of aside.entries()) state.unlift(vm, homes[index] as number)
   budget.left -= allowed - own.left + items.length
   return { order: best, proven: packed === 'none' }
+}
+
+/** A VM that no blade would take as things are is asked first: most sets do not help it, and that ends the look at them. */
+function byBladesLeft(state: State, vms: readonly number[]): number[] {
+  const left = new Map<number, number>()
+  for (const vm of vms) {
+    let count = 0
+    for (let blade = 0; blade < state.model.bladeCount; blade++) if (state.fits(vm, blade)) count++
+    left.set(vm, count)
+  }
+  return [...vms].sort((a, b) => (left.get(a) ?? 0) - (left.get(b) ?? 0) || a - b)
 }
 
 /** VMs whose leaving makes room on a blade that takes newcomers; the cheapest to move first. */

@@ -51,13 +51,13 @@ export interface Step {
   readonly to: number
 }
 
-/** Steps of search that may still be taken. Not a clock: the same input gives the same plan on any machine. */
+/** Steps of search, each a look at one VM and one blade, that may still be taken. Not a clock: the same input gives the same plan on any machine. */
 export interface Budget {
   left: number
 }
 
 /** About what one core of a small server does in a millisecond. */
-const STEPS_PER_MS = 4_000
+const STEPS_PER_MS = 40_000
 
 /** A budget of search steps that takes about so long. */
 export function budgetOf(milliseconds: number): Budget {

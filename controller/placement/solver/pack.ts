@@ -1,3 +1,4 @@
+import { createDeadEnds } from './dead-ends.ts'
 import type { Budget } from './model.ts'
 import { createSignature } from './signature.ts'
 import type { State } from './state.ts'
@@ -21,8 +22,6 @@ export type Packer = (items: readonly number[], options: PackOptions) => Packed
 
 /** With more blades than these there is room enough, or nothing a bound would show. */
 const BOUND_BLADES = 64
-/** More situations than these are not remembered: memory. */
-const MEMORY_LIMIT = 200_000
 
 /**
  * A place for each lifted VM, if there is one at all: complete search, the VM with the fewest blades left first. What
@@ -31,7 +30,7 @@ const MEMORY_LIMIT = 200_000
  * it comes back.
  */
 export function createPacker(state: State): Packer {
-  const { model, free } = state
+  const { model, free, scarce } = state
   const { dims, need } = model
   const blades = openBlades(state)
   const weights = scarcity(state, blades)
@@ -50,28 +49,6 @@ export function createPacker(state: State): Packer {
     return sum
   }
 
-  /** Index of the pending VM with the fewest blades, of those the heaviest; -1: one of them has none. */
-  const choose = (pending: Int32Array, count: number, budget: Budget): number => {
-    let best = -1
-    let bestFits = Number.POSITIVE_INFINITY
-    let bestWeight = -1
-    for (let index = 0; index < count; index++) {
-      const vm = pending[index] as number
-      let fits = 0
-      for (let each = 0; each < blades.length && fits <= bestFits; each++)
-        if (state.fits(vm, blades[each] as number)) fits++
-      budget.left--
-      if (fits === 0) return -1
-      if (fits > bestFits) continue
-      const weight = weightOf(vm)
-      if (fits === bestFits && weight <= bestWeight) continue
-      best = index
-      bestFits = fits
-      bestWeight = weight
-    }
-    return best
-  }
-
   /** Blades for the VM, the preferred one first; of blades that are alike only one. Returns how many. */
   const rank = (vm: number, row: Int32Array, preference: Preference): number => {
     const sign = preference === 'tight' ? 1 : -1
@@ -79,7 +56,7 @@ export function createPacker(state: State): Packer {
     for (const blade of blades) {
       if (!state.fits(vm, blade)) continue
       let left = 0
-      for (let dim = 0; dim < dims; dim++)
+      for (const dim of scarce)
         left +=
           ((free[blade * dims + dim] as number) - (need[vm * dims + dim] as number)) *
           (weights[dim] as number)
@@ -94,42 +71,78 @@ export function createPacker(state: State): Packer {
     return kept
   }
 
-  return (items, { preference, budget, accept }) => {
-    const pending = Int32Array.from(items)
-    const dead = new Set<number>()
+  // One search at a time: what belongs to it is made once, for there are half a million small ones in a large one.
+  const pending = new Int32Array(model.vmCount)
+  const dead = createDeadEnds()
+  let now: PackOptions = { preference: 'tight', budget: { left: 0 }, accept: () => true }
+  let total = 0
+  let gaveUp = false
+
+  /** Index of the pending VM with the fewest blades, of those the heaviest; -1: one of them has none. */
+  const choose = (count: number, budget: Budget): number => {
+    let best = -1
+    let bestFits = Number.POSITIVE_INFINITY
+    let bestWeight = -1
+    for (let index = 0; index < count; index++) {
+      const vm = pending[index] as number
+      let fits = 0
+      let each = 0
+      for (; each < blades.length && fits <= bestFits; each++)
+        if (state.fits(vm, blades[each] as number)) fits++
+      budget.left -= each
+      if (fits === 0) return -1
+      if (fits > bestFits) continue
+      const weight = weightOf(vm)
+      if (fits === bestFits && weight <= bestWeight) continue
+      best = index
+      bestFits = fits
+      bestWeight = weight
+    }
+    return best
+  }
+
+  const descend = (count: number): boolean => {
+    if (count === 0) return now.accept()
+    if (now.budget.left <= 0) {
+      gaveUp = true
+      return false
+    }
+    // The first situation of a search was never there before, and is the only one of most searches.
+    const key = small && count < total ? signature.of(pending, count) : 0
+    now.budget.left -= blades.length
+    if (key !== 0 && dead.has(key)) return false
+    const chosen = choose(count, now.budget)
+    if (chosen < 0) return false
+    if (small && tooLittle(state, pending, count, blades)) return false
+    if (branch(chosen, count)) return true
+    if (key !== 0 && !gaveUp) dead.add(key)
+    return false
+  }
+
+  const branch = (chosen: number, count: number): boolean => {
+    const vm = pending[chosen] as number
+    pending[chosen] = pending[count - 1] as number
+    const row = rowOf(count)
+    const candidates = rank(vm, row, now.preference)
+    now.budget.left -= blades.length
+    for (let index = 0; index < candidates && !gaveUp; index++) {
+      const blade = row[index] as number
+      state.put(vm, blade)
+      if (descend(count - 1)) return true
+      state.unput(vm, blade)
+    }
+    pending[count - 1] = vm
+    return false
+  }
+
+  return (items, options) => {
+    now = options
+    total = items.length
+    gaveUp = false
+    for (let index = 0; index < total; index++) pending[index] = items[index] as number
+    dead.clear()
     signature.begin(items)
-    let gaveUp = false
-
-    const descend = (count: number): boolean => {
-      if (count === 0) return accept()
-      if (budget.left <= 0) {
-        gaveUp = true
-        return false
-      }
-      const key = small ? signature.of(pending, count) : 0
-      if (small && (dead.has(key) || tooLittle(state, pending, count, blades))) return false
-      const chosen = choose(pending, count, budget)
-      if (chosen >= 0 && branch(chosen, count)) return true
-      if (small && !gaveUp && dead.size < MEMORY_LIMIT) dead.add(key)
-      return false
-    }
-
-    const branch = (chosen: number, count: number): boolean => {
-      const vm = pending[chosen] as number
-      pending[chosen] = pending[count - 1] as number
-      const row = rowOf(count)
-      const candidates = rank(vm, row, preference)
-      for (let index = 0; index < candidates && !gaveUp; index++) {
-        const blade = row[index] as number
-        state.put(vm, blade)
-        if (descend(count - 1)) return true
-        state.unput(vm, blade)
-      }
-      pending[count - 1] = vm
-      return false
-    }
-
-    if (descend(items.length)) return 'found'
+    if (descend(total)) return 'found'
     return gaveUp ? 'unknown' : 'none'
   }
 }
@@ -167,12 +180,12 @@ function insertSorted(row: Int32Array, count: number, blade: number, scores: Flo
 
 /** In some dimension the blades that could still take the smallest VM have less room together than all VMs want. */
 function tooLittle(
-  { model: { need, dims }, free }: State,
+  { model: { need, dims }, free, scarce }: State,
   pending: Int32Array,
   count: number,
   blades: Int32Array,
 ): boolean {
-  for (let dim = 0; dim < dims; dim++) {
+  for (const dim of scarce) {
     let wanted = 0
     let least = Number.POSITIVE_INFINITY
     for (let index = 0; index < count; index++) {

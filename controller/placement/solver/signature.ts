@@ -1,5 +1,9 @@
 import type { State } from './state.ts'
 
+const UNKNOWN = 0
+const PLAIN = 1
+const SPECIAL = 2
+
 /** Tells situations of a search apart, whichever of two blades that are alike has which room. */
 export interface Signature {
   /** Before a search over these VMs, all of them lifted. */
@@ -15,15 +19,18 @@ export interface Signature {
  * came from it: whether a move has to wait is another question there.
  */
 export function createSignature(state: State, blades: Int32Array): Signature {
-  const { model, free } = state
+  const { model, free, scarce } = state
   const { dims } = model
   const special = new Uint8Array(model.bladeCount)
-  const isPlain = memoize(
-    (vm: number) =>
-      (model.apartOf[vm] as readonly number[]).length === 0 &&
-      (model.togetherOf[vm] as number) < 0 &&
-      blades.every(blade => model.allows(vm, blade)),
-  )
+  const known = new Uint8Array(model.vmCount)
+  const isPlain = (vm: number): boolean => {
+    if (known[vm] === UNKNOWN) known[vm] = goesAnywhere(vm) ? PLAIN : SPECIAL
+    return known[vm] === PLAIN
+  }
+  const goesAnywhere = (vm: number) =>
+    (model.apartOf[vm] as readonly number[]).length === 0 &&
+    (model.togetherOf[vm] as number) < 0 &&
+    blades.every(blade => model.allows(vm, blade))
   const halves = new Uint32Array(2)
   const whole = new Float64Array(halves.buffer)
   const mix = (value: number, seed: number) => {
@@ -42,7 +49,7 @@ export function createSignature(state: State, blades: Int32Array): Signature {
       for (const blade of blades) {
         let one = special[blade] === 1 ? blade + 1 : 0x2f6b
         let two = one ^ 0x71d3
-        for (let dim = 0; dim < dims; dim++) {
+        for (const dim of scarce) {
           const room = free[blade * dims + dim] as number
           one = mix(room, one + dim)
           two = mix(room, two ^ 0x5bd1e995)
@@ -59,20 +66,8 @@ export function createSignature(state: State, blades: Int32Array): Signature {
     },
     alike: (one, other) => {
       if (special[one] === 1 || special[other] === 1) return false
-      for (let dim = 0; dim < dims; dim++)
-        if (free[one * dims + dim] !== free[other * dims + dim]) return false
+      for (const dim of scarce) if (free[one * dims + dim] !== free[other * dims + dim]) return false
       return true
     },
-  }
-}
-
-function memoize<Result>(of: (key: number) => Result): (key: number) => Result {
-  const known = new Map<number, Result>()
-  return key => {
-    const before = known.get(key)
-    if (before !== undefined) return before
-    const result = of(key)
-    known.set(key, result)
-    return result
   }
 }

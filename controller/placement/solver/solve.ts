@@ -3,7 +3,7 @@ import type { Budget, Model, Step } from './model.ts'
 import { legalOrder, needsOf } from './order.ts'
 import { createPacker, type Packer } from './pack.ts'
 import { createState, type State } from './state.ts'
-import { survivesEachLoss } from './survive.ts'
+import { createLossCheck } from './survive.ts'
 
 export interface SolveOptions {
   readonly budget: Budget
@@ -25,9 +25,9 @@ export interface Solution {
 }
 
 /** Of the budget, for looking at placements that differ only in what they leave of N+1. */
-const N_PLUS_ONE_SHARE = 0.2
+const N_PLUS_ONE_SHARE = 0.1
 /** Enough for a direct placement in a small fleet, whatever was spent before. */
-const MINIMUM_STEPS = 20_000
+const MINIMUM_STEPS = 200_000
 
 /**
  * Where the leaving VMs go, by these goals, each before the next: no rule is broken; all are placed; if not all can be,
@@ -142,13 +142,14 @@ function placeDirectly(
 /** True of a placement that keeps N+1; of any, when that is not asked for or has cost enough. */
 function preference(state: State, { budget, keepNPlusOne }: SolveOptions): () => boolean {
   const own = { left: Math.floor(budget.left * N_PLUS_ONE_SHARE) }
+  const survivesEachLoss = createLossCheck(state)
   return () => {
     if (!keepNPlusOne || own.left <= 0) return true
     const before = own.left
-    const kept = survivesEachLoss(state, own)
-    budget.left -= before - own.left
-    // Each look costs something, also one that ended at the first sum.
+    const kept = survivesEachLoss(own)
+    // A look costs something, also one that ended at the first sum.
     own.left -= state.model.bladeCount
+    budget.left -= before - own.left
     return kept
   }
 }

@@ -7,6 +7,8 @@ export interface State {
   readonly at: Int32Array
   /** 1: takes newcomers. At first as the model says; a question about the loss of a blade closes it. */
   readonly open: Uint8Array
+  /** The dimensions in which room may run out at all: the only ones worth a look. */
+  readonly scarce: Int32Array
   /** Takes the VM off its blade: its room is given back. */
   lift(vm: number): void
   /** Back to where it was lifted from, whether it fits or not. */
@@ -30,6 +32,7 @@ export function createState(model: Model, origin: Int32Array = model.at): State 
   const free = model.free.slice()
   const at = model.at.slice()
   const open = model.open.slice()
+  const scarce = scarceDims(model)
   const counts = apart.map(set => new Int32Array(set.domainCount))
 
   const count = (vm: number, blade: number, change: number) => {
@@ -74,9 +77,10 @@ export function createState(model: Model, origin: Int32Array = model.at): State 
     if (open[blade] === 0 || blade === origin[vm]) return false
     const row = blade * dims
     const own = vm * dims
-    for (let dim = 0; dim < dims; dim++) {
+    for (let index = 0; index < scarce.length; index++) {
+      const dim = scarce[index] as number
       const wanted = need[own + dim] as number
-      if (wanted > 0 && wanted > (free[row + dim] as number)) return false
+      if (wanted > (free[row + dim] as number) && wanted > 0) return false
     }
     if ((apartOf[vm] as readonly number[]).length > 0 && !keepsApart(vm, blade)) return false
     return model.allows(vm, blade)
@@ -86,6 +90,7 @@ export function createState(model: Model, origin: Int32Array = model.at): State 
     free,
     at,
     open,
+    scarce,
     lift: vm => {
       shift(gives, vm, at[vm] as number, 1)
       at[vm] = NOWHERE
@@ -105,4 +110,18 @@ export function createState(model: Model, origin: Int32Array = model.at): State 
     fits: (vm, blade) => fitsForNow(vm, blade) && staysTogether(vm, blade),
     fitsForNow,
   }
+}
+
+/** Where a blade has less room left than all VMs of the fleet want together. */
+function scarceDims({ dims, need, free, vmCount, bladeCount }: Model): Int32Array {
+  const scarce: number[] = []
+  for (let dim = 0; dim < dims; dim++) {
+    let wanted = 0
+    for (let vm = 0; vm < vmCount; vm++) wanted += need[vm * dims + dim] as number
+    let least = Number.POSITIVE_INFINITY
+    for (let blade = 0; blade < bladeCount; blade++)
+      least = Math.min(least, free[blade * dims + dim] as number)
+    if (wanted > 0 && least < wanted) scarce.push(dim)
+  }
+  return Int32Array.from(scarce)
 }

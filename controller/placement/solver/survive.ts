@@ -1,44 +1,55 @@
 import { type Budget, NOWHERE } from './model.ts'
-import { createPacker } from './pack.ts'
+import { createPacker, type Packer } from './pack.ts'
 import type { State } from './state.ts'
 
 /** The emptiest blades are asked first: in a large fleet the VMs of one blade nearly always fit on these. */
 const FIRST_ASKED = 24
 
-/**
- * Could the fleet, as the state has it, lose any one of its open blades and have a place for every VM of it on the
- * others? Out of budget counts as no. The state is as before.
- */
-export function survivesEachLoss(state: State, budget: Budget): boolean {
-  if (!hasRoomForLargest(state)) return false
-  const emptiest = bladesByRoom(state)
-  for (const [blade, vms] of vmsByBlade(state))
-    if (state.open[blade] === 1 && !survives(state, blade, vms, emptiest, budget)) return false
-  return true
-}
+/** What a question costs beside its search, in steps. */
+const STEPS_PER_QUESTION = 500
 
-function survives(
-  state: State,
-  lost: number,
-  vms: readonly number[],
-  blades: readonly number[],
-  budget: Budget,
-): boolean {
+/**
+ * Asks of the fleet, as the state has it when asked: could it lose any one of its open blades and have a place for every
+ * VM of it on the others? Out of budget counts as no. The state is as before. Made once for many questions.
+ */
+export function createLossCheck(state: State): (budget: Budget) => boolean {
   const { open } = state
-  const before = open.slice()
-  const ask = (asked: readonly number[]): boolean => {
-    open.fill(0)
-    for (const blade of asked) if (blade !== lost) open[blade] = 1
-    const found = createPacker(state)(vms, { preference: 'tight', budget, accept: () => true }) === 'found'
-    if (found) for (const vm of vms) state.unput(vm, state.at[vm] as number)
-    return found
+  const packers = new Map<number, Packer>()
+  const packerOf = (lost: number): Packer => {
+    const known = packers.get(lost)
+    if (known !== undefined) return known
+    const packer = createPacker(state)
+    packers.set(lost, packer)
+    return packer
   }
-  for (const vm of vms) state.lift(vm)
-  const few = blades.slice(0, FIRST_ASKED + 1)
-  const kept = ask(few) || (few.length < blades.length && ask(blades))
-  for (const vm of vms) state.unlift(vm, lost)
-  open.set(before)
-  return kept
+
+  const survives = (lost: number, vms: readonly number[], blades: readonly number[], budget: Budget) => {
+    const before = open.slice()
+    const ask = (asked: readonly number[]): boolean => {
+      open.fill(0)
+      for (const blade of asked) if (blade !== lost) open[blade] = 1
+      // In a small fleet those that are asked are always the same ones.
+      const packer = asked.length === blades.length ? packerOf(lost) : createPacker(state)
+      budget.left -= STEPS_PER_QUESTION
+      const found = packer(vms, { preference: 'tight', budget, accept: () => true }) === 'found'
+      if (found) for (const vm of vms) state.unput(vm, state.at[vm] as number)
+      return found
+    }
+    for (const vm of vms) state.lift(vm)
+    const few = blades.slice(0, FIRST_ASKED + 1)
+    const kept = ask(few) || (few.length < blades.length && ask(blades))
+    for (const vm of vms) state.unlift(vm, lost)
+    open.set(before)
+    return kept
+  }
+
+  return budget => {
+    if (!hasRoomForLargest(state)) return false
+    const emptiest = bladesByRoom(state)
+    for (const [blade, vms] of vmsByBlade(state))
+      if (open[blade] === 1 && !survives(blade, vms, emptiest, budget)) return false
+    return true
+  }
 }
 
 /** Without it no arrangement could do: in each dimension, all free room together holds what the fullest blade may hold. */

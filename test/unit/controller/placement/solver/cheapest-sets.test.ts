@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { cheapestSets } from '../../../../../controller/placement/solver/cheapest-sets.ts'
+
+const SEED = 20_261_128
+
+test(`every set comes once, the cheapest first (seed ${SEED})`, () => {
+  const lists = fc.array(fc.nat({ max: 20 }), { maxLength: 8 }).map(costs => costs.sort((a, b) => a - b))
+  fc.assert(
+    fc.property(lists, fc.integer({ min: 0, max: 4 }), (costs, largest) => {
+      const found = Array.from(cheapestSets(costs, largest), ({ members, cost }) => ({
+        key: members.join(),
+        cost,
+      }))
+      assert.deepEqual(
+        found.map(each => each.cost),
+        found.map(each => each.cost).sort((a, b) => a - b),
+      )
+      assert.deepEqual(
+        found.map(each => each.key).sort(),
+        subsets(costs.length, largest)
+          .map(set => set.join())
+          .sort(),
+      )
+      for (const { key, cost } of found) {
+        const sum = key.split(',').reduce((so, index) => so + (costs[Number(index)] ?? 0), 0)
+        assert.equal(cost, sum)
+      }
+    }),
+    { seed: SEED },
+  )
+})
+
+function subsets(count: number, largest: number): number[][] {
+  const all: number[][] = []
+  for (let mask = 1; mask < 1 << count; mask++) {
+    const set = Array.from({ length: count }, (_, index) => index).filter(index => (mask >> index) & 1)
+    if (set.length <= largest) all.push(set)
+  }
+  return all
+}
