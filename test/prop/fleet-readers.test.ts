@@ -12,6 +12,13 @@ import { LifeboatError } from '../../shared/errors.ts'
 import { makeCluster } from '../bench/placement-clusters.ts'
 import { toGanetiText } from '../bench/placement-ganeti.ts'
 
+const SEED = Number(process.env.FC_SEED ?? 20_261_128)
+console.log(`fleet readers: seed ${SEED}`)
+
+function check<Values>(property: fc.IProperty<Values>, numRuns = 1000): void {
+  fc.assert(property, { seed: SEED, numRuns })
+}
+
 const NIGHT_FILE = readFileSync(
   join(import.meta.dirname, '../golden/fleets/mirror-fails-at-night.json'),
   'utf8',
@@ -73,7 +80,7 @@ function damaged(text: string, replacements: readonly string[]): fc.Arbitrary<st
 }
 
 test('any text is a cluster, or is refused with the lines that are wrong', () => {
-  fc.assert(
+  check(
     fc.property(
       fc.string({ unit: 'binary', maxLength: 400 }),
       text => void readsOrRefuses(() => readGaneti(text)),
@@ -83,11 +90,11 @@ test('any text is a cluster, or is refused with the lines that are wrong', () =>
 
 test('a cluster with a few letters changed is still one that makes sense, or is refused', () => {
   const seen = { read: 0, refused: 0 }
-  fc.assert(
+  check(
     fc.property(damaged(CLUSTER, ['|', '\n', '\n\n', '-1', '?', '1e9', '1000000000000', 'Y', '']), text => {
       seen[readsOrRefuses(() => readGaneti(text))]++
     }),
-    { numRuns: 2000 },
+    2000,
   )
   assert.ok(seen.read > 0 && seen.refused > 0, JSON.stringify(seen))
 })
@@ -98,19 +105,18 @@ test('every field of a cluster may hold anything', () => {
     fc.constantFrom('', '-5', '?', 'NaN', '0x10', '9'.repeat(30), '1.5', 'Y'),
     fc.string(),
   )
-  fc.assert(
+  check(
     fc.property(fc.nat({ max: lines.length - 1 }), fc.nat({ max: 15 }), field, (line, at, text) => {
       const fields = (lines[line] ?? '').split('|')
       fields[at] = text
       const changed = lines.with(line, fields.join('|')).join('\n')
       readsOrRefuses(() => readGaneti(changed))
     }),
-    { numRuns: 1000 },
   )
 })
 
 test('any text is a fleet file, or is refused', () => {
-  fc.assert(
+  check(
     fc.property(
       fc.string({ unit: 'binary', maxLength: 400 }),
       text => void readsOrRefuses(() => readFleet(text).fleet),
@@ -119,16 +125,15 @@ test('any text is a fleet file, or is refused', () => {
 })
 
 test('any JSON is a fleet file, or is refused with the paths that are wrong', () => {
-  fc.assert(fc.property(fc.json({ maxDepth: 5 }), text => void readsOrRefuses(() => readFleet(text).fleet)))
+  check(fc.property(fc.json({ maxDepth: 5 }), text => void readsOrRefuses(() => readFleet(text).fleet)))
 })
 
 test('a fleet file with a few letters changed is still one that makes sense, or is refused', () => {
   const seen = { read: 0, refused: 0 }
-  fc.assert(
+  check(
     fc.property(damaged(NIGHT_FILE, ['"', '{', '}', ',', '-1', '1e6', '1e999', 'null', '[]', '']), text => {
       seen[readsOrRefuses(() => readFleet(text).fleet)]++
     }),
-    { numRuns: 1000 },
   )
   assert.ok(seen.read > 0 && seen.refused > 0, JSON.stringify(seen))
 })
@@ -139,13 +144,12 @@ test('every value of a fleet file may be anything', () => {
     fc.jsonValue({ maxDepth: 2 }),
     fc.constantFrom<fc.JsonValue>(-1, 1e6, 1e300, '', '\u0000', 'blade01', '__proto__', { __proto__: null }),
   )
-  fc.assert(
+  check(
     fc.property(fc.constantFrom(...paths), value, (path, put) => {
       const file = JSON.parse(NIGHT_FILE)
       setAt(file, path, put)
       readsOrRefuses(() => readFleet(JSON.stringify(file)).fleet)
     }),
-    { numRuns: 1000 },
   )
 })
 
@@ -163,7 +167,7 @@ test('whatever is read can be played to its end, and planned for', () => {
     'cordoned',
     'evacuate',
   ]
-  fc.assert(
+  check(
     fc.property(
       fc.array(fc.tuple(fc.constantFrom(...paths), fc.nat({ max: 7 })), { maxLength: 6 }),
       changes => {
@@ -187,7 +191,7 @@ test('whatever is read can be played to its end, and planned for', () => {
         assert.ok(after.length > 0)
       },
     ),
-    { numRuns: 500 },
+    500,
   )
   assert.ok(played > 20, `only ${played} of 500 could be read`)
 })
