@@ -90,7 +90,8 @@ export function summary(
   const moved = done.filter(move => !asides.has(move.vmId)).length
   const total = new Set(meant.map(each => each.vmId)).size - asides.size - wanted.length
   const took = formatDuration(now - evacuation.startedAt)
-  const steppedAside = asides.size === 0 ? '' : `, ${done.length - moved} others stepped aside`
+  const aside = done.length - moved
+  const steppedAside = aside === 0 ? '' : `, ${aside} ${aside === 1 ? 'other' : 'others'} stepped aside`
   const byPolicy = wanted.map(each => `; ${each.error}`).join('')
   const count = `${moved} of ${total} VMs moved in ${took}${steppedAside}${byPolicy}`
   const stay = left.map(each => `${each.vm} (${each.error})`).join(', ')

@@ -24,9 +24,12 @@ export function compileGroups(
     domains.set(across, set)
     return members.set(key, { set, vms: [vm] })
   }
+  const names = repeated(vms.map(vm => vm.name))
+  const paths = repeated(vms.flatMap(vm => vm.volumes.map(volume => volume.path)))
   for (const [index, vm] of vms.entries()) {
-    join(`name ${vm.name}`, 'blade', index)
-    for (const path of new Set(vm.volumes.map(volume => volume.path))) join(`path ${path}`, 'blade', index)
+    if (names.has(vm.name)) join(`name ${vm.name}`, 'blade', index)
+    for (const path of new Set(vm.volumes.map(volume => volume.path).filter(each => paths.has(each))))
+      join(`path ${path}`, 'blade', index)
     for (const group of groupsOf(rules, vm.name)) {
       if (!group.hard) continue
       if (group.kind === 'apart') join(`group ${group.name}`, group.across, index)
@@ -40,6 +43,16 @@ export function compileGroups(
   const togetherOf = new Int32Array(vms.length).fill(NO_SET)
   for (const [set, each] of sets.entries()) for (const vm of each) togetherOf[vm] = set
   return { apart: apart.map(each => each.set), apartOf, together: sets, togetherOf }
+}
+
+function repeated(texts: readonly string[]): ReadonlySet<string> {
+  const seen = new Set<string>()
+  const again = new Set<string>()
+  for (const text of texts) {
+    if (seen.has(text)) again.add(text)
+    seen.add(text)
+  }
+  return again
 }
 
 function domainsAcross(blades: readonly Room[], across: FaultDomain): ApartSet {

@@ -8,6 +8,7 @@ import { NO_RULES } from '../../../../controller/placement/rules.ts'
 import { EMPTY_OPERATION, type OperationRecord } from '../../../../controller/store/operations.ts'
 import { openStore, type Store } from '../../../../controller/store/store.ts'
 import type { Vm } from '../../../../shared/domain/fleet.ts'
+import { GIB } from '../../../../shared/domain/units.ts'
 import { silentLogger } from '../../../../shared/log.ts'
 import { soundCapacity, vm } from '../../../fakes/agent-reports.ts'
 
@@ -153,6 +154,89 @@ describe('an evacuation moves on pass by pass', () => {
     evacuations.advance()
     assert.equal(store.evacuations.get(id)?.moves.filter(move => move.vmId === moves[0]?.vmId).length, 2)
   })
+
+  /** 14 GiB fit on neither of the other two while `small` is where it is. */
+  const tight = () => {
+    report('blade01', [vm('large', 1, { memoryBytes: 14 * GIB })])
+    report('blade02', [vm('small', 2, { memoryBytes: 4 * GIB })])
+    report('blade03', [vm('other', 3, { memoryBytes: 6 * GIB })])
+    for (const blade of ['blade01', 'blade02', 'blade03']) {
+      const known = store.blades.get(blade)?.report
+      assert.ok(known)
+      fleet.accept(
+        blade,
+        {
+          ...known,
+          sequence: 2,
+          capacity: { ...known.capacity, memoryBytes: 16 * GIB, reservedMemoryBytes: 0 },
+        },
+        CLOCK.now(),
+      )
+    }
+  }
+
+  it('lets a VM step aside, and begins the move that needs its room when it has arrived', () => {
+    tight()
+    const id = begin()
+    assert.deepEqual(
+      store.evacuations
+        .get(id)
+        ?.moves.map(move => [move.vm, move.from, move.to, move.role, move.needs.length]),
+      [
+        ['small', 'blade02', 'blade03', 'makes-room', 0],
+        ['large', 'blade01', 'blade02', 'leaves', 1],
+      ],
+    )
+    evacuations.advance()
+    evacuations.advance()
+    assert.deepEqual(
+      started.map(move => move.vm.name),
+      ['small'],
+    )
+    boot()
+    arrive('small', 'blade02', 'blade03')
+    evacuations.advance()
+    assert.deepEqual(
+      started.map(move => move.vm.name),
+      ['small', 'large'],
+    )
+    arrive('large', 'blade01', 'blade02')
+    evacuations.advance()
+    assert.match(store.operations.get(id)?.outcome ?? '', /^1 of 1 VMs moved in .*, 1 other stepped aside$/)
+  })
+
+  it('a VM whose room was not made has a plan of its own made, and stays with the reason when that finds none', () => {
+    tight()
+    const id = begin()
+    evacuations.advance()
+    finish('small', 'undone')
+    evacuations.advance()
+    evacuations.advance()
+    assert.equal(started.length, 1)
+    const operation = store.operations.get(id)
+    assert.equal(operation?.state, 'needs-admin')
+    assert.match(
+      operation?.outcome ?? '',
+      /left on blade01: large \(large needs 14 GiB of memory, blade02 has 12 GiB/,
+    )
+  })
+
+  /** The move is done and both blades have reported it. */
+  const arrive = (name: string, from: string, to: string) => {
+    const moved = store.blades.get(from)?.report?.vms.find(each => each.name === name)
+    assert.ok(moved)
+    const operation = store.operations.active().find(each => each.vm === name)
+    store.operations.update(operation?.id ?? '', { state: 'done', endedAt: 2, outcome: `${name} done` })
+    store.vms.place(moved.id, to, CLOCK.now(), moved)
+    for (const [blade, vms] of [
+      [from, (known: readonly Vm[]) => known.filter(each => each.name !== name)],
+      [to, (known: readonly Vm[]) => [...known, moved]],
+    ] as const) {
+      const known = store.blades.get(blade)?.report
+      assert.ok(known)
+      fleet.accept(blade, { ...known, sequence: known.sequence + 1, vms: vms(known.vms) }, CLOCK.now())
+    }
+  }
 
   it('leaves alone what an administrator has moved meanwhile', () => {
     const id = begin()
