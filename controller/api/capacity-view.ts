@@ -33,6 +33,7 @@ export function lossToWire(loss: Loss): wire.Loss {
     kind: loss.kind,
     name: loss.name,
     blades: [...loss.blades],
+    bladesLeft: loss.bladesLeft,
     survivable: loss.unplaced.length === 0,
     text: lossText(loss),
     returns: loss.returns.map(({ vm, to, point, backAfterMs }) => ({

@@ -7,6 +7,7 @@ export function lossText({
   kind,
   name,
   blades,
+  bladesLeft,
   returns,
   unplaced,
   withoutPoint,
@@ -16,14 +17,14 @@ export function lossText({
   if (blades.length === 0) return `no blade depends on ${what} alone`
   const count = returns.length + unplaced.length
   if (count === 0) return `${what} takes no VM with it`
-  const places =
-    unplaced.length === 0
-      ? 'all find a place'
-      : unplaced.length === count
-        ? 'none finds a place'
-        : `no place for ${unplaced.length} of them`
   const time = allBackMs === 0 ? '' : `, the last is back after about ${formatDuration(allBackMs)}`
   const lost =
     withoutPoint.length === 0 ? '' : `; ${withoutPoint.length} without a restore point to come back from`
-  return `${what} takes ${plural(count, 'VM')} with it: ${places}${time}${lost}`
+  return `${what} takes ${plural(count, 'VM')} with it: ${placesText(unplaced.length, count, bladesLeft)}${time}${lost}`
+}
+
+function placesText(unplaced: number, count: number, bladesLeft: number): string {
+  if (unplaced === 0) return 'all find a place'
+  if (bladesLeft === 0) return 'no blade is left to take them'
+  return unplaced === count ? 'none finds a place' : `no place for ${unplaced} of them`
 }

@@ -2,7 +2,7 @@ import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import type { Relief, UnplacedVm } from '../placement/plan.ts'
 import { findRelief } from '../placement/relief.ts'
 import { type Asker, asRestored, createAsker } from '../placement/returns.ts'
-import { roomsOf } from '../placement/room.ts'
+import { isOpen, roomsOf } from '../placement/room.ts'
 import { domainsOf, FAULT_DOMAINS, type FaultDomain } from '../placement/rules.ts'
 import { DEFAULT_LIMITS, expectedEnds, type PlanRates } from '../placement/times.ts'
 import type { PointOf, ReturnPoint } from './return-point.ts'
@@ -13,6 +13,8 @@ export interface Loss {
   readonly name: string
   /** Those that die with it, by name; none where every blade has another feed or switch. */
   readonly blades: readonly string[]
+  /** How many blades are left then that take VMs. */
+  readonly bladesLeft: number
   /** In the order in which they come back. */
   readonly returns: readonly ReturningVm[]
   /** Those without a place, with the reasons. */
@@ -85,6 +87,7 @@ function lossOf({ vms, ...dying }: Dying, ask: Asker, pointOf: PointOf, snapshot
   )
   return {
     ...dying,
+    bladesLeft: snapshot.blades.filter(blade => isOpen(blade) && !dying.blades.includes(blade.name)).length,
     returns: timed,
     unplaced,
     withoutPoint: vms.filter(vm => pointOf(vm.id) === undefined).map(vm => vm.name),

@@ -115,17 +115,29 @@ function targetsOf({ returns }: Loss): string {
 
 function renderMisfits(loss: Loss, alarming: (text: string) => string): string[] {
   if (loss.unplaced.length === 0) return []
+  // Where one chassis is all there is, its loss is the loss of the fleet: so it is built, and no news.
+  if (loss.bladesLeft === 0) return ['', `${loss.text}.`]
   return ['', alarming(`${loss.text}.`), ...renderUnplaced(loss.unplaced), ...renderRelief(loss.relief)]
 }
 
-/** One line for each VM that has no place; with a single one, one for each blade that refuses it. */
+/** More names than these nobody reads. */
+const NAMED_VMS = 8
+
+/** Why they have no place: one line for all of which the same is true. */
 export function renderUnplaced(unplaced: readonly Unplaced[]): string[] {
-  return unplaced.map(({ vm, reasons }) => {
-    const [first, ...others] = reasons
-    const isSummary = first?.code === 'no-blade-left' && others.length > 0
-    const why = isSummary ? summaryOf(others) : reasons.map(reason => reason.text).join('; ')
-    return `  ${vm}: ${why}`
+  const told = unplaced.map(each => ({ vm: each.vm, why: whyOf(each) }))
+  return [...Map.groupBy(told, ({ vm, why }) => why.replaceAll(vm, 'it'))].map(([common, same]) => {
+    const names = same.slice(0, NAMED_VMS).map(({ vm }) => vm)
+    const more = same.length - names.length
+    const why = same.length === 1 ? same[0]?.why : common
+    return `  ${names.join(', ')}${more === 0 ? '' : ` and ${more} more`}: ${why}`
   })
+}
+
+function whyOf({ reasons }: Unplaced): string {
+  const [first, ...others] = reasons
+  if (first?.code === 'no-blade-left' && others.length > 0) return summaryOf(others)
+  return reasons.map(reason => reason.text).join('; ')
 }
 
 /** `memory-short on 6 blades, vm-limit on 3` */
@@ -151,7 +163,7 @@ export function renderRelief(relief: readonly Relief[]): string[] {
 /** One loss in full: each VM, where it comes back, and from what. */
 export function renderLossInFull(loss: Loss, nowAt: number, alarming: (text: string) => string): string {
   return [
-    alarmingIf(!loss.survivable, `${loss.text}.`, alarming),
+    alarmingIf(!loss.survivable && loss.bladesLeft > 0, `${loss.text}.`, alarming),
     ...(loss.returns.length === 0
       ? []
       : [
@@ -179,7 +191,7 @@ export function renderLossInFull(loss: Loss, nowAt: number, alarming: (text: str
             '',
           ),
         ]),
-    ...renderUnplaced(loss.unplaced),
+    ...(loss.bladesLeft === 0 ? [] : renderUnplaced(loss.unplaced)),
     ...renderRelief(loss.relief),
   ].join('\n')
 }

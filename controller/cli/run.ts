@@ -28,6 +28,10 @@ export async function runCli(argv: readonly string[], now: () => number): Promis
   const inColour = process.stdout.isTTY === true && !process.env.NO_COLOR
   const interrupt = new AbortController()
   process.once('SIGINT', () => interrupt.abort())
+  // `lifeboat … | head`: whoever reads has enough, and that is no defect.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
   const context: CliContext = {
     print: text => {
       endProgress()

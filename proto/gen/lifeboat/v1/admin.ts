@@ -393,6 +393,8 @@ export interface Loss {
   /** of the restore points that would be used; 0: none */
   oldestPointAt: number;
   relief: Relief[];
+  /** that take VMs */
+  bladesLeft: number;
 }
 
 /** One VM that comes back on another blade. */
@@ -4400,6 +4402,7 @@ function createBaseLoss(): Loss {
     allBackMs: 0,
     oldestPointAt: 0,
     relief: [],
+    bladesLeft: 0,
   };
 }
 
@@ -4437,6 +4440,9 @@ export const Loss: MessageFns<Loss> = {
     }
     for (const v of message.relief) {
       Relief.encode(v!, writer.uint32(90).fork()).join();
+    }
+    if (message.bladesLeft !== 0) {
+      writer.uint32(96).int32(message.bladesLeft);
     }
     return writer;
   },
@@ -4542,6 +4548,14 @@ export const Loss: MessageFns<Loss> = {
             message.relief.push(Relief.decode(reader, reader.uint32()));
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.bladesLeft = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4570,6 +4584,7 @@ export const Loss: MessageFns<Loss> = {
     message.allBackMs = object.allBackMs ?? 0;
     message.oldestPointAt = object.oldestPointAt ?? 0;
     message.relief = object.relief?.map((e) => Relief.fromPartial(e)) || [];
+    message.bladesLeft = object.bladesLeft ?? 0;
     return message;
   },
 };

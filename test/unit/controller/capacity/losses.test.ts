@@ -36,7 +36,11 @@ test('the only chassis takes everything with it', () => {
   const chassis = losses({ blades: blades(3), vms: on('blade01', 'a', 'b') }).find(
     loss => loss.kind === 'chassis',
   )
-  assert.deepEqual(chassis?.blades, ['blade01', 'blade02', 'blade03'])
+  assert.deepEqual([chassis?.blades, chassis?.bladesLeft], [['blade01', 'blade02', 'blade03'], 0])
+  assert.match(
+    lossText(chassis ?? assert.fail()),
+    /^chassis chassis1 takes 2 VMs with it: no blade is left to take them$/,
+  )
   assert.deepEqual(
     chassis?.unplaced.map(each => [each.vm, each.reasons[0]?.code]),
     [

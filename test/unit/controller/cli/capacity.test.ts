@@ -38,6 +38,7 @@ const report = CapacityReport.fromPartial({
       name: 'blade01',
       blades: ['blade01'],
       survivable: false,
+      bladesLeft: 2,
       text: 'blade01 takes 2 VMs with it: no place for 1 of them',
       returns: [
         {
