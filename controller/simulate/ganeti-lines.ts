@@ -16,6 +16,19 @@ const STATES: ReadonlyMap<string, VmState> = new Map([
   ['ERROR_nodeoffline', 'unknown'],
 ])
 
+/** Whether the disks of such an instance lie on its node. */
+const TEMPLATES: ReadonlyMap<string, boolean> = new Map([
+  ['plain', true],
+  ['drbd', true],
+  ['file', true],
+  ['sharedfile', false],
+  ['gluster', false],
+  ['blockdev', false],
+  ['rbd', false],
+  ['ext', false],
+  ['diskless', false],
+])
+
 /** A line of nodes, in bytes. */
 export interface Node {
   readonly row: RowReader
@@ -39,6 +52,8 @@ export interface Instance {
   readonly node: string
   readonly memoryBytes: number
   readonly diskBytes: number
+  /** Its disks lie on its node. */
+  readonly isLocal: boolean
   readonly vcpus: number
   readonly state: VmState
   readonly tags: readonly string[]
@@ -65,7 +80,7 @@ export function readGroups(rows: readonly Row[], problems: Problems): Map<string
 
 export function readNode(each: Row, groups: ReadonlyMap<string, string>, problems: Problems): Node {
   const row = new RowReader(each, 'node', 9, problems)
-  const isKnown = !each.fields.slice(1, 7).includes('?')
+  const isKnown = each.fields.every((field, at) => field !== '?' || at < 1 || at > 6)
   const size = (at: number, name: string) => (isKnown ? row.bytes(at, name) : 0)
   const flag = row.text(7)
   if (each.fields.length > 7 && !['N', 'Y', 'M'].includes(flag)) {
@@ -98,10 +113,16 @@ export function readInstance(each: Row, nodes: ReadonlyMap<string, Node>, proble
   const second = row.text(7)
   if (second !== '' && !nodes.has(second)) row.wrong(`has an unknown secondary node: '${clip(second)}'`)
   if (second !== '' && second === node) row.wrong('has its primary node as secondary')
+  const template = row.text(8)
+  const isLocal = TEMPLATES.get(template)
+  if (each.fields.length > 8 && isLocal === undefined) {
+    row.wrong(`has the unknown disk template '${clip(template)}'`)
+  }
   return {
     row,
     name: row.name,
     node,
+    isLocal: isLocal ?? false,
     memoryBytes: row.bytes(1, 'memory'),
     diskBytes: row.bytes(2, 'disk'),
     vcpus: row.number(3, 'number of vCPUs'),

@@ -18,7 +18,7 @@ const MIB = 1024 * 1024
 
 /** Sections end with one empty line each; two in a row are an empty section. A wrong number of them is a problem. */
 export function toSections(text: string, problems: Problems): Sections {
-  const lines = text.split('\n').map(line => line.replace(/\r$/, ''))
+  const lines = (text.includes('\r') ? text.replaceAll('\r\n', '\n') : text).split('\n')
   if (lines.at(-1) === '') lines.pop()
   const sections: Row[][] = [[]]
   for (const [index, line] of lines.entries()) {
@@ -41,13 +41,13 @@ export function toSections(text: string, problems: Problems): Sections {
 export class RowReader {
   readonly #row: Row
   readonly #problems: Problems
-  readonly #what: string
+  readonly #kind: string
 
   /** `least` fields must be there; `kind` is what the line describes: `node`. */
   constructor(row: Row, kind: string, least: number, problems: Problems) {
     this.#row = row
     this.#problems = problems
-    this.#what = `${kind} ${row.fields[0] === '' ? '(without a name)' : row.fields[0]}`
+    this.#kind = kind
     const wrong = nameProblem(row.fields[0] ?? '')
     if (wrong !== '') this.wrong(wrong)
     if (row.fields.length < least) {
@@ -83,6 +83,7 @@ export class RowReader {
   }
 
   wrong(text: string): void {
-    this.#problems.add(`line ${this.#row.line}`, `${clip(this.#what)} ${text}`)
+    const name = this.name === '' ? '(without a name)' : this.name
+    this.#problems.add(`line ${this.#row.line}`, `${clip(`${this.#kind} ${name}`)} ${text}`)
   }
 }

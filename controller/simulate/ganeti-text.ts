@@ -95,9 +95,9 @@ function checkRoom(node: Node, there: readonly Instance[]): void {
       `has ${formatBytes(memoryBytes - ownBytes)} of memory beside its own, and its instances use ${formatBytes(used)}`,
     )
   }
-  const disks = there.reduce((sum, instance) => sum + instance.diskBytes, 0)
+  const disks = there.filter(each => each.isLocal).reduce((sum, instance) => sum + instance.diskBytes, 0)
   if (disks > diskBytes) {
-    row.wrong(`has ${formatBytes(diskBytes)} of disk, and its instances have ${formatBytes(disks)}`)
+    row.wrong(`has ${formatBytes(diskBytes)} of disk, and its instances have ${formatBytes(disks)} on it`)
   }
 }
 

@@ -181,7 +181,9 @@ test('every problem is told, with its line', () => {
       instance('b', 'node1', 60000),
       instance('c', 'node1', 60000),
       instance('a', 'node2', 1024, { disk: 1024 ** 3, status: 'asleep' }),
-      'd|many|0|1|running|Y|node2||plain||1',
+      'd|many|0|1|running|Y|node2||paper||1',
+      'e|1|900|1|ADMIN_down|Y|node4||plain||1',
+      'f|1|900|1|ADMIN_down|Y|node4||plain||1',
     ],
     policies: ['nobody|1|2|ext|0|1'],
   })
@@ -197,13 +199,15 @@ test('every problem is told, with its line', () => {
     "line 10: instance a is on a node that is not there: 'node9'",
     "line 13: instance a has the unknown state 'asleep'",
     'line 13: instance a has the disk 1073741824 MiB; more than 512 TiB is taken for a mistake',
+    "line 14: instance d has the unknown disk template 'paper'",
     "line 14: instance d has the memory 'many', which is not a number",
     'line 13: instance a is there twice: names of instances must differ',
     'line 4: node node1 has 63 GiB of memory beside its own, and its instances use 117.2 GiB',
     'line 6: node node2 has 68.4 GiB of memory free, of 64 GiB in all',
     'line 8: node node4 uses 2 GiB of 1 GiB itself',
     'line 8: node node4 has 2.0 GiB of disk free, of 1000 MiB in all',
-    "line 17: policy has the vCPU ratio '0', which is not above zero",
+    'line 8: node node4 has 1000 MiB of disk, and its instances have 1.8 GiB on it',
+    "line 19: policy has the vCPU ratio '0', which is not above zero",
   ])
 })
 
