@@ -1,18 +1,17 @@
 import type { VmView } from '../fleet/snapshot.ts'
-import { compareVms } from './place.ts'
+import { compareVms, placeAll } from './place.ts'
 import type { UnplacedVm } from './plan.ts'
-import { freeMemoryBytes, isInMemory, isOpen, type Rooms } from './room.ts'
-import { searchPlaces } from './search-places.ts'
+import { freeMemoryBytes, isInMemory, isOpen, type Rooms, withArrival } from './room.ts'
 import { type Compiled, compile } from './solver/compile.ts'
+import { lookAround } from './solver/look-around.ts'
 import { budgetOf, NOWHERE } from './solver/model.ts'
-import { createPacker } from './solver/pack.ts'
-import { createState, type State } from './solver/state.ts'
+import { solve } from './solver/solve.ts'
+import { createState } from './solver/state.ts'
 
-/** Where the VMs of dead blades would come back. */
+/** Where the VMs of dead blades would come back; each the largest memory first. */
 export interface Returns {
-  /** Largest memory first. */
   readonly returns: readonly { readonly vm: VmView; readonly to: string }[]
-  readonly unplaced: readonly UnplacedVm[]
+  readonly unplaced: readonly VmView[]
 }
 
 /** Asks what would happen if these VMs had to come back on other blades than `dead`. Each question stands for itself. */
@@ -30,46 +29,74 @@ const MOST_SEARCHED = 64
  * which is complete: only it may say that there is no place.
  */
 export function createAsker(rooms: Rooms, vms: readonly VmView[]): Asker {
-  const fleet = vms.map(asRestored)
-  const compiled = compile(rooms, fleet, { purpose: 'restore', overheadBytes: 0 })
+  const compiled = compile(rooms, vms.map(asRestored), { purpose: 'restore', overheadBytes: 0 })
   const state = createState(compiled.model)
   const emptiest = openBlades(compiled)
   return (asked, dead) => {
     const coming = asked.map(vm => compiled.vms[compiled.indexOf(vm.id)] as VmView).sort(compareVms)
-    const stuck = coming.filter(vm => vm.obstacles.length > 0)
-    const free = stuck.length === 0 ? coming : coming.filter(vm => vm.obstacles.length === 0)
-    const left: UnplacedVm[] = stuck.map(vm => ({ vmId: vm.id, vm: vm.name, reasons: vm.obstacles }))
+    const items = coming.filter(vm => vm.obstacles.length === 0).map(vm => compiled.indexOf(vm.id))
     const isLiving = (blade: number) => !dead.has(nameOf(compiled, blade))
-    const items = free.map(vm => compiled.indexOf(vm.id))
-    const answer = (found: readonly number[]): Returns => {
-      const returns = free.map((vm, index) => ({ vm, to: found[index] as number }))
-      return {
-        returns: returns
-          .filter(({ to }) => to !== NOWHERE)
-          .map(({ vm, to }) => ({ vm, to: nameOf(compiled, to) })),
-        unplaced: [...left, ...returns.filter(({ to }) => to === NOWHERE).map(({ vm }) => withoutPlace(vm))],
-      }
+    const answer = (found: readonly number[]) => {
+      const targets = new Map(items.map((item, index) => [item, found[index] as number]))
+      return answerOf(compiled, coming, targets)
     }
     const few = lookAround(state, items, firstOf(emptiest, isLiving, FIRST_ASKED))
     if (!few.includes(NOWHERE)) return answer(few)
     const living = emptiest.filter(isLiving)
     const all = lookAround(state, items, living)
     if (!all.includes(NOWHERE) || items.length > MOST_SEARCHED) return answer(all)
-    const found = search(state, items, living)
-    if (found !== undefined) return answer(found)
-    const { placements, unplaced } = searchPlaces(
-      free,
-      fleet,
-      new Map([...rooms].filter(([name]) => !dead.has(name))),
-      { purpose: 'restore', mostAside: 0, keepNPlusOne: false, budgetMs: SEARCH_MS, overheadBytes: 0 },
-    )
-    return { returns: placements.map(({ vm, to }) => ({ vm, to })), unplaced: [...left, ...unplaced] }
+    return answerOf(compiled, coming, search(compiled, items, living))
   }
 }
 
-function withoutPlace(vm: VmView): UnplacedVm {
+function answerOf(
+  compiled: Compiled,
+  coming: readonly VmView[],
+  targets: ReadonlyMap<number, number>,
+): Returns {
+  const to = (vm: VmView) => targets.get(compiled.indexOf(vm.id)) ?? NOWHERE
+  return {
+    returns: coming.filter(vm => to(vm) !== NOWHERE).map(vm => ({ vm, to: nameOf(compiled, to(vm)) })),
+    unplaced: coming.filter(vm => to(vm) === NOWHERE),
+  }
+}
+
+/** Complete, within its budget: all of them, else as many as there is a place for. By item, its blade. */
+function search(
+  { model }: Compiled,
+  items: readonly number[],
+  onto: readonly number[],
+): ReadonlyMap<number, number> {
+  const open = new Uint8Array(model.bladeCount)
+  for (const blade of onto) open[blade] = 1
+  const options = { budget: budgetOf(SEARCH_MS), mostAside: 0, keepNPlusOne: false }
+  const { steps } = solve({ ...model, open }, items, options)
+  return new Map(steps.map(({ vm, to }) => [vm, to]))
+}
+
+/** Why those without a place have none, on the blades that are left and beside those that have one. */
+export function withReasons(
+  rooms: Rooms,
+  dead: ReadonlySet<string>,
+  { returns, unplaced }: Returns,
+): UnplacedVm[] {
+  const living = new Map([...rooms].filter(([name]) => !dead.has(name)))
+  for (const { vm, to } of returns) {
+    const room = living.get(to)
+    if (room !== undefined) living.set(to, withArrival(room, vm))
+  }
+  return unplaced.map(vm => {
+    const told = { vmId: vm.id, vm: vm.name }
+    if (vm.obstacles.length > 0) return { ...told, reasons: vm.obstacles }
+    const [refused] =
+      unplaced.length > MOST_SEARCHED ? [] : placeAll([vm], living, { purpose: 'restore' }).unplaced
+    return { ...told, reasons: refused?.reasons ?? [besideOthers(vm)] }
+  })
+}
+
+function besideOthers(vm: VmView): UnplacedVm['reasons'][number] {
   const text = `${vm.name} finds no place beside the others on the blades that are left`
-  return { vmId: vm.id, vm: vm.name, reasons: [{ code: 'no-blade-left', text }] }
+  return { code: 'no-blade-left', text }
 }
 
 /**
@@ -108,51 +135,4 @@ function firstOf(all: readonly number[], take: (one: number) => boolean, count: 
     if (take(one)) taken.push(one)
   }
   return taken
-}
-
-/** Each onto the blade that has the most memory left then, or NOWHERE; in their order. The state is as before. */
-function lookAround(state: State, items: readonly number[], onto: readonly number[]): readonly number[] {
-  const homes = items.map(item => state.at[item] as number)
-  const { dims } = state.model
-  for (const item of items) state.lift(item)
-  const found = items.map(item => {
-    let best = NOWHERE
-    for (const blade of onto) {
-      if (!state.fits(item, blade)) continue
-      if (best === NOWHERE || (state.free[blade * dims] as number) > (state.free[best * dims] as number))
-        best = blade
-    }
-    if (best !== NOWHERE) state.put(item, best)
-    return best
-  })
-  for (const [index, blade] of found.entries())
-    if (blade !== NOWHERE) state.unput(items[index] as number, blade)
-  for (const [index, item] of items.entries()) state.unlift(item, homes[index] as number)
-  return found
-}
-
-/** Complete, within its budget. The state is as before. */
-function search(
-  state: State,
-  items: readonly number[],
-  onto: readonly number[],
-): readonly number[] | undefined {
-  const homes = items.map(item => state.at[item] as number)
-  const open = state.open.slice()
-  state.open.fill(0)
-  for (const blade of onto) state.open[blade] = 1
-  for (const item of items) state.lift(item)
-  let found: readonly number[] | undefined
-  const packed = createPacker(state)(items, {
-    preference: 'tight',
-    budget: budgetOf(SEARCH_MS),
-    accept: () => {
-      found = items.map(item => state.at[item] as number)
-      return true
-    },
-  })
-  if (packed === 'found') for (const item of items) state.unput(item, state.at[item] as number)
-  for (const [index, item] of items.entries()) state.unlift(item, homes[index] as number)
-  state.open.set(open)
-  return found
 }

@@ -19,7 +19,7 @@ export function nPlusOneOf(vms: readonly VmView[], rooms: Rooms): NPlusOne {
   const notSurvivable: { blade: string; vms: string[] }[] = []
   for (const [blade, there] of [...byBlade].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const { unplaced } = ask(there, new Set([blade]))
-    if (unplaced.length > 0) notSurvivable.push({ blade, vms: unplaced.map(each => each.vm).sort() })
+    if (unplaced.length > 0) notSurvivable.push({ blade, vms: unplaced.map(vm => vm.name).sort() })
   }
   return { kept: notSurvivable.length === 0, text: textOf(notSurvivable), notSurvivable }
 }

@@ -158,6 +158,37 @@ holds(
   },
 )
 
+holds('one more blade never makes a plan impossible that was possible', tightFleet, snapshot => {
+  const like = snapshot.blades[0]
+  if (like?.capacity === undefined) return
+  const pools = like.capacity.pools.map(pool => ({ ...pool, freeBytes: pool.sizeBytes, reclaimableBytes: 0 }))
+  const added = { ...like, name: 'blade99', chassis: 'chassis9', capacity: { ...like.capacity, pools } }
+  const larger = { ...snapshot, blades: [...snapshot.blades, added] }
+  for (const plan of evacuations(snapshot)) {
+    if (plan.unplaced.length > 0) continue
+    const again = planEvacuation(larger, { ...HEAD, bladeName: plan.blade })
+    assert.deepEqual(again.unplaced, [], plan.blade)
+  }
+})
+
+holds('what a plan says would help does help', tightFleet, snapshot => {
+  for (const plan of evacuations(snapshot)) {
+    for (const relief of plan.relief.filter(({ kind }) => kind === 'memory')) {
+      const name = relief.blades[0]
+      const blades = snapshot.blades.map(blade =>
+        blade.name === name && blade.capacity !== undefined
+          ? {
+              ...blade,
+              capacity: { ...blade.capacity, memoryBytes: blade.capacity.memoryBytes + relief.amount },
+            }
+          : blade,
+      )
+      const again = planEvacuation({ ...snapshot, blades }, { ...HEAD, bladeName: plan.blade })
+      assert.deepEqual(again.unplaced, [], `${plan.blade}: ${relief.text}`)
+    }
+  }
+})
+
 /** Every order in which the moves may run that keeps to what they wait for, by chance: none of them breaks a rule. */
 holds(
   'what a move waits for is enough: in whatever order it leaves to chance, no rule is broken',

@@ -1,7 +1,7 @@
 import type { VmView } from '../../fleet/snapshot.ts'
 import type { Room } from '../room.ts'
 import { apartDomain, type FaultDomain, groupsOf, type PlacementRules } from '../rules.ts'
-import { type ApartSet, type Model, NO_SET } from './model.ts'
+import type { ApartSet, Model } from './model.ts'
 
 type Groups = Pick<Model, 'apart' | 'apartOf' | 'together' | 'togetherOf'>
 
@@ -39,9 +39,9 @@ export function compileGroups(
   const apart = [...members.values()].filter(each => each.vms.length > 1)
   const apartOf: number[][] = vms.map(() => [])
   for (const [set, each] of apart.entries()) for (const vm of each.vms) (apartOf[vm] as number[]).push(set)
-  const sets = joinOverlapping([...together.values()])
-  const togetherOf = new Int32Array(vms.length).fill(NO_SET)
-  for (const [set, each] of sets.entries()) for (const vm of each) togetherOf[vm] = set
+  const sets = [...together.values()].filter(set => set.length > 1)
+  const togetherOf: number[][] = vms.map(() => [])
+  for (const [set, each] of sets.entries()) for (const vm of each) (togetherOf[vm] as number[]).push(set)
   return { apart: apart.map(each => each.set), apartOf, together: sets, togetherOf }
 }
 
@@ -64,16 +64,4 @@ function domainsAcross(blades: readonly Room[], across: FaultDomain): ApartSet {
     return number
   })
   return { domainOf, domainCount: numbers.size }
-}
-
-/** Two sets that share a VM are one. */
-function joinOverlapping(sets: readonly (readonly number[])[]): number[][] {
-  const joined: Set<number>[] = []
-  for (const set of sets) {
-    const overlapping = joined.filter(other => set.some(vm => other.has(vm)))
-    const whole = new Set([...overlapping.flatMap(other => [...other]), ...set])
-    for (const other of overlapping) joined.splice(joined.indexOf(other), 1)
-    joined.push(whole)
-  }
-  return joined.map(set => [...set].sort((a, b) => a - b)).filter(set => set.length > 1)
 }

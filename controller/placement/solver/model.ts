@@ -29,10 +29,10 @@ export interface Model {
   readonly apart: readonly ApartSet[]
   /** Of each VM: the sets it is in, as indices into `apart`. */
   readonly apartOf: readonly (readonly number[])[]
-  /** Of each VM: the set of VMs that must share its blade, or NO_SET. */
-  readonly togetherOf: Int32Array
-  /** The members of each such set. */
+  /** Sets of VMs that must share a blade. */
   readonly together: readonly (readonly number[])[]
+  /** Of each VM: the sets it is in, as indices into `together`. */
+  readonly togetherOf: readonly (readonly number[])[]
 }
 
 export interface ApartSet {
@@ -42,7 +42,6 @@ export interface ApartSet {
 }
 
 export const NOWHERE = -1
-export const NO_SET = -1
 
 /** A move of the search. */
 export interface Step {

@@ -29,7 +29,7 @@ export function createSignature(state: State, blades: Int32Array): Signature {
   }
   const goesAnywhere = (vm: number) =>
     (model.apartOf[vm] as readonly number[]).length === 0 &&
-    (model.togetherOf[vm] as number) < 0 &&
+    (model.togetherOf[vm] as readonly number[]).length === 0 &&
     blades.every(blade => model.allows(vm, blade))
   const halves = new Uint32Array(2)
   const whole = new Float64Array(halves.buffer)

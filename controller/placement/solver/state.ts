@@ -1,4 +1,4 @@
-import { type Model, NO_SET, NOWHERE } from './model.ts'
+import { type Model, NOWHERE } from './model.ts'
 
 /** Where the VMs are in the course of a search. Mutable, and every change has its inverse. */
 export interface State {
@@ -60,18 +60,19 @@ export function createState(model: Model, origin: Int32Array = model.at): State 
     }
     return true
   }
-  /** With one of its set, or with none of it anywhere: a set that is on several blades is joined on any of them. */
+  /** With one of each of its sets, or with none of it anywhere: a set on several blades is joined on any of them. */
   const staysTogether = (vm: number, blade: number) => {
-    const set = togetherOf[vm] as number
-    if (set === NO_SET) return true
-    let elsewhere = false
-    for (const other of together[set] as readonly number[]) {
-      const where = at[other] as number
-      if (other === vm || where === NOWHERE) continue
-      if (where === blade) return true
-      elsewhere = true
+    for (const set of togetherOf[vm] as readonly number[]) {
+      let apartFromAll = false
+      for (const other of together[set] as readonly number[]) {
+        const where = at[other] as number
+        if (other === vm || where === NOWHERE) continue
+        apartFromAll = where !== blade
+        if (!apartFromAll) break
+      }
+      if (apartFromAll) return false
     }
-    return !elsewhere
+    return true
   }
   const fitsForNow = (vm: number, blade: number) => {
     if (open[blade] === 0 || blade === origin[vm]) return false
@@ -107,7 +108,9 @@ export function createState(model: Model, origin: Int32Array = model.at): State 
       shift(need, vm, blade, 1)
       at[vm] = NOWHERE
     },
-    fits: (vm, blade) => fitsForNow(vm, blade) && staysTogether(vm, blade),
+    fits: (vm, blade) =>
+      fitsForNow(vm, blade) &&
+      ((togetherOf[vm] as readonly number[]).length === 0 || staysTogether(vm, blade)),
     fitsForNow,
   }
 }

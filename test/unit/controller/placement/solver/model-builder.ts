@@ -41,7 +41,7 @@ export function modelOf({ blades, closed = [], vms, apart = [] }: ModelSketch): 
       domainCount: blades.length,
     })),
     apartOf: vms.map((_, vm) => apart.flatMap((set, index) => (set.includes(vm) ? [index] : []))),
-    togetherOf: new Int32Array(vms.length).fill(-1),
+    togetherOf: vms.map(() => []),
     together: [],
   }
 }
