@@ -1,8 +1,8 @@
 import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import type { Relief, UnplacedVm } from '../placement/plan.ts'
 import { findRelief } from '../placement/relief.ts'
-import { type Asker, asRestored, createAsker } from '../placement/returns.ts'
-import { isOpen, roomsOf } from '../placement/room.ts'
+import { type Asker, asRestored, createAsker, withReasons } from '../placement/returns.ts'
+import { isOpen, type Rooms, roomsOf } from '../placement/room.ts'
 import { domainsOf, FAULT_DOMAINS, type FaultDomain } from '../placement/rules.ts'
 import { DEFAULT_LIMITS, expectedEnds, type PlanRates } from '../placement/times.ts'
 import type { PointOf, ReturnPoint } from './return-point.ts'
@@ -45,14 +45,15 @@ export interface LossSources {
 
 /** One for each blade, chassis, feed and switch, in that order, each kind by name. */
 export function lossesOf({ snapshot, pointOf, blade }: LossSources): Loss[] {
-  const ask = createAsker(roomsOf(snapshot), snapshot.vms)
+  const rooms = roomsOf(snapshot)
+  const ask = createAsker(rooms, snapshot.vms)
   const vmsOf = Map.groupBy(snapshot.vms, vm => vm.blade)
   return (Object.keys(FAULT_DOMAINS) as FaultDomain[]).flatMap(kind =>
     domains(snapshot, kind)
       .filter(([, blades]) => blade === '' || blades.includes(blade))
       .map(([name, blades]) => {
         const vms = blades.flatMap(each => vmsOf.get(each) ?? [])
-        return lossOf({ kind, name, blades, vms }, ask, pointOf, snapshot)
+        return lossOf({ kind, name, blades, vms }, { snapshot, rooms, ask, pointOf })
       }),
   )
 }
@@ -79,8 +80,18 @@ interface Dying {
   readonly vms: readonly VmView[]
 }
 
-function lossOf({ vms, ...dying }: Dying, ask: Asker, pointOf: PointOf, snapshot: FleetSnapshot): Loss {
-  const { returns, unplaced } = ask(vms, new Set(dying.blades))
+interface World {
+  readonly snapshot: FleetSnapshot
+  readonly rooms: Rooms
+  readonly ask: Asker
+  readonly pointOf: PointOf
+}
+
+function lossOf({ vms, ...dying }: Dying, { snapshot, rooms, ask, pointOf }: World): Loss {
+  const dead = new Set(dying.blades)
+  const answer = ask(vms, dead)
+  const { returns } = answer
+  const unplaced = withReasons(rooms, dead, answer)
   const timed = withTimes(
     returns.map(({ vm, to }) => ({ vm, to, point: pointOf(vm.id) })),
     snapshot.rates,
