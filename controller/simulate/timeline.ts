@@ -6,11 +6,12 @@ import { commonCause } from '../evacuation/brakes.ts'
 import { decideEvacuations } from '../evacuation/policy.ts'
 import { fleetFindings } from '../fleet/fleet-findings.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
+import { admit } from '../placement/gate.ts'
 import { loadOf } from '../placement/load.ts'
 import { planEvacuation } from '../placement/make-plan.ts'
 import { placeAll } from '../placement/place.ts'
 import type { BladeLoad, NPlusOne, Plan } from '../placement/plan.ts'
-import { createAsker } from '../placement/returns.ts'
+import { createAsker, withReasons } from '../placement/returns.ts'
 import { roomsOf } from '../placement/room.ts'
 import type { AskedCause } from '../placement/rules.ts'
 import { nPlusOne } from '../placement/survives.ts'
@@ -89,7 +90,18 @@ export function playScenario(scenario: Scenario): Timeline {
       isPaused = event.what === 'automation-paused'
     } else if (event.what === 'evacuate') evacuate(event.blade, 'asked for by a person', 'asked')
     else if (event.what === 'vm-added') placeNew(event.vm)
-    else world.apply(event, now)
+    else if (event.what !== 'vm-started' || mayStart(event.vm)) world.apply(event, now)
+  }
+
+  /** A start goes through the gate like everything else. */
+  const mayStart = (name: string): boolean => {
+    const snapshot = world.snapshot(cases, now)
+    const vm = snapshot.vms.find(each => each.name === name)
+    const reasons = vm === undefined ? [] : admit(snapshot, vm, vm.blade)
+    if (reasons.length === 0) return true
+    allPlaced = false
+    tell('failed', `${name} does not start: ${reasons.map(reason => reason.text).join('; ')}`)
+    return false
   }
 
   const evacuate = (blade: string, cause: string, trigger: AskedCause) => {
@@ -161,9 +173,11 @@ export function playScenario(scenario: Scenario): Timeline {
     const snapshot = world.snapshot(cases, now)
     const vms = snapshot.vms.filter(vm => vm.blade === blade)
     const dead = new Set(snapshot.blades.filter(each => each.liveness === 'silent').map(each => each.name))
-    const { returns, unplaced } = createAsker(roomsOf(snapshot), snapshot.vms)(vms, dead)
+    const rooms = roomsOf(snapshot)
+    const answer = createAsker(rooms, snapshot.vms)(vms, dead)
+    const unplaced = withReasons(rooms, dead, answer)
     if (unplaced.length > 0) allPlaced = false
-    if (vms.length > 0) tell('would-return', describeReturns(blade, returns, unplaced))
+    if (vms.length > 0) tell('would-return', describeReturns(blade, answer.returns, unplaced))
   }
 
   const decide = () => {
@@ -191,17 +205,19 @@ export function playScenario(scenario: Scenario): Timeline {
     current = next
   }
 
+  /** What may change next by time alone; Infinity: nothing. */
   const nextMoment = (): number => {
-    const moments = [
-      startAt + (events[0]?.atMs ?? Number.POSITIVE_INFINITY),
-      world.nextLivenessChange(now),
-      moves.nextEnd(),
-      ...cases.flatMap(each => [
-        each.openedAt + config.evacuation.holdMs,
-        each.quietSince === 0 ? 0 : each.quietSince + DEFAULT_HOLDS.clearMs,
-      ]),
-    ]
-    return Math.min(...moments.filter(moment => moment > now))
+    let next = startAt + (events[0]?.atMs ?? Number.POSITIVE_INFINITY)
+    const consider = (moment: number) => {
+      if (moment > now && moment < next) next = moment
+    }
+    consider(world.nextLivenessChange(now))
+    consider(moves.nextEnd())
+    for (const each of cases) {
+      consider(each.openedAt + config.evacuation.holdMs)
+      if (each.quietSince > 0) consider(each.quietSince + DEFAULT_HOLDS.clearMs)
+    }
+    return next
   }
 
   if (!current.kept) tell('n-plus-one', current.text)

@@ -7,6 +7,7 @@ import type { BladeView, FleetSnapshot, Reservation, VmView } from '../fleet/sna
 import type { PlannedMove } from '../placement/plan.ts'
 import { isInMemory, volumeNeeds } from '../placement/room.ts'
 import { factsOf, feedsByChassis, NO_DAMAGE } from './hardware.ts'
+import { afterArrival, afterLeaving, afterRemoval } from './pools.ts'
 import { byName } from './quiet-fleet.ts'
 import type { Scenario, ScenarioEvent } from './scenario.ts'
 
@@ -117,7 +118,7 @@ export function createWorld(scenario: Scenario): World {
         break
       case 'vm-removed': {
         const vm = vms.get(event.vm)
-        if (vm !== undefined) giveBack(vm)
+        if (vm !== undefined) editPools(vm.blade, vm, afterRemoval)
         vms.delete(event.vm)
         break
       }
@@ -138,28 +139,14 @@ export function createWorld(scenario: Scenario): World {
     else dead.delete(name)
   }
 
-  /** The volumes of a VM that is gone are free again. */
-  const giveBack = (vm: VmView) =>
-    editPools(vm.blade, pool => ({ freeBytes: pool.freeBytes + written(vm, pool) }))
-
-  const editPools = (name: string, edit: (pool: Pool) => Partial<Pool>) => {
+  const editPools = (name: string, vm: VmView, edit: typeof afterArrival) => {
     const capacity = blades.get(name)?.capacity
     if (capacity === undefined) return
-    change(name, {
-      capacity: { ...capacity, pools: capacity.pools.map(pool => ({ ...pool, ...edit(pool) })) },
-    })
+    change(name, { capacity: { ...capacity, pools: capacity.pools.map(pool => edit(pool, vm)) } })
   }
 
   const settle = (vm: VmView, to: string) => {
-    const needs = volumeNeeds(vm)
-    editPools(to, pool => {
-      const need = needs.find(each => each.pool === pool.name && each.storage === pool.storage)?.bytes ?? 0
-      const fromFree = Math.min(need, pool.freeBytes)
-      return {
-        freeBytes: pool.freeBytes - fromFree,
-        reclaimableBytes: pool.reclaimableBytes - (need - fromFree),
-      }
-    })
+    editPools(to, vm, afterArrival)
     vms.set(vm.name, { ...vm, blade: to })
     generation += 1
   }
@@ -209,7 +196,7 @@ export function createWorld(scenario: Scenario): World {
       release(move)
       const vm = vms.get(move.vm)
       if (vm === undefined) return false
-      editPools(move.from, pool => ({ reclaimableBytes: pool.reclaimableBytes + written(vm, pool) }))
+      editPools(move.from, vm, afterLeaving)
       settle(vm, move.to)
       return true
     },
@@ -221,22 +208,16 @@ export function createWorld(scenario: Scenario): World {
     },
     cordon: name => change(name, { admin: 'cordoned' }),
     nextLivenessChange: now => {
-      const moments = [...silentSince.values()].flatMap(since => [
-        since + limits.suspectAfterMs + 1,
-        since + limits.silentAfterMs + 1,
-      ])
-      return Math.min(Number.POSITIVE_INFINITY, ...moments.filter(moment => moment > now))
+      let next = Number.POSITIVE_INFINITY
+      for (const since of silentSince.values()) {
+        for (const afterMs of [limits.suspectAfterMs, limits.silentAfterMs]) {
+          const moment = since + afterMs + 1
+          if (moment > now && moment < next) next = moment
+        }
+      }
+      return next
     },
   }
-}
-
-type Pool = NonNullable<BladeView['capacity']>['pools'][number]
-
-/** What the VM's volumes really take of a pool. */
-function written(vm: VmView, pool: Pool): number {
-  return vm.volumes
-    .filter(volume => volume.pool === pool.name && volume.storage === pool.storage)
-    .reduce((sum, volume) => sum + volume.allocatedBytes, 0)
 }
 
 function reservationOf(vm: VmView, operation: string): Reservation {
