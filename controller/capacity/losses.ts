@@ -43,17 +43,29 @@ export interface LossSources {
   readonly blade: string
 }
 
+/** What would help half a fleet is no small change any more. */
+const MOST_RELIEVED = 64
+/** Each is a search of its own: of a fleet that could lose none of its blades, the first are looked into. */
+const MOST_RELIEFS = 12
+const SMALL_FLEET = 64
+const MOST_RELIEFS_IN_LARGE_FLEETS = 2
+
 /** One for each blade, chassis, feed and switch, in that order, each kind by name. */
 export function lossesOf({ snapshot, pointOf, blade }: LossSources): Loss[] {
   const rooms = roomsOf(snapshot)
   const ask = createAsker(rooms, snapshot.vms)
   const vmsOf = Map.groupBy(snapshot.vms, vm => vm.blade)
+  let reliefs = snapshot.blades.length <= SMALL_FLEET ? MOST_RELIEFS : MOST_RELIEFS_IN_LARGE_FLEETS
   return (Object.keys(FAULT_DOMAINS) as FaultDomain[]).flatMap(kind =>
     domains(snapshot, kind)
       .filter(([, blades]) => blade === '' || blades.includes(blade))
       .map(([name, blades]) => {
         const vms = blades.flatMap(each => vmsOf.get(each) ?? [])
-        return lossOf({ kind, name, blades, vms }, { snapshot, rooms, ask, pointOf })
+        const loss = lossOf({ kind, name, blades, vms }, { snapshot, rooms, ask, pointOf })
+        const isLost = loss.unplaced.length > 0 && loss.bladesLeft > 0
+        if (!isLost || vms.length > MOST_RELIEVED || reliefs === 0) return loss
+        reliefs -= 1
+        return { ...loss, relief: reliefFor(vms, blades, snapshot) }
       }),
   )
 }
@@ -103,12 +115,9 @@ function lossOf({ vms, ...dying }: Dying, { snapshot, rooms, ask, pointOf }: Wor
     unplaced,
     withoutPoint: vms.filter(vm => pointOf(vm.id) === undefined).map(vm => vm.name),
     allBackMs: Math.max(0, ...timed.map(each => each.backAfterMs)),
-    relief: unplaced.length === 0 || vms.length > MOST_RELIEVED ? [] : reliefFor(vms, dying.blades, snapshot),
+    relief: [],
   }
 }
-
-/** What would help half a fleet is no small change any more. */
-const MOST_RELIEVED = 64
 
 /** What would give every one of these VMs a place if those blades were gone. */
 export function reliefFor(
