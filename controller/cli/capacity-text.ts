@@ -25,6 +25,7 @@ export function renderCapacity(report: CapacityReport, alarming: (text: string) 
     renderLosses(dying, nowAt),
     ...(safe.length === 0 ? [] : ['', `No blade depends on one alone: ${safe.map(titleOf).join(', ')}.`]),
     ...dying.flatMap(loss => renderMisfits(loss, alarming)),
+    ...renderCommonRelief(dying.filter(loss => loss.relief.length > 0)),
   ].join('\n')
 }
 
@@ -117,7 +118,28 @@ function renderMisfits(loss: Loss, alarming: (text: string) => string): string[]
   if (loss.unplaced.length === 0) return []
   // Where one chassis is all there is, its loss is the loss of the fleet: so it is built, and no news.
   if (loss.bladesLeft === 0) return ['', `${loss.text}.`]
-  return ['', alarming(`${loss.text}.`), ...renderUnplaced(loss.unplaced), ...renderRelief(loss.relief)]
+  return ['', alarming(`${loss.text}.`), ...renderUnplaced(loss.unplaced)]
+}
+
+/** More losses than these are counted, not named. */
+const NAMED_LOSSES = 3
+
+/** What would help, once for all losses that it helps: in a full fleet it is the same for each. */
+function renderCommonRelief(losses: readonly Loss[]): string[] {
+  const byText = new Map<string, Loss[]>()
+  for (const loss of losses) {
+    for (const { text } of loss.relief) byText.set(text, [...(byText.get(text) ?? []), loss])
+  }
+  const lines = [...byText]
+    .sort(([, some], [, others]) => others.length - some.length)
+    .map(([text, helped]) => {
+      if (losses.length === 1) return text
+      if (helped.length === losses.length) return `${text} (whichever dies)`
+      const names = helped.slice(0, NAMED_LOSSES).map(titleOf).join(', ')
+      const more = helped.length - NAMED_LOSSES
+      return `${text} (should ${names}${more > 0 ? ` or one of ${more} more` : ''} die)`
+    })
+  return renderSection('What would help:', lines)
 }
 
 /** More names than these nobody reads. */

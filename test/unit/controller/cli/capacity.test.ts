@@ -100,6 +100,32 @@ What would help:
   )
 })
 
+test('what would help several losses is told once, with those that it helps', async () => {
+  const loss = (name: string, ...relief: string[]) => ({
+    kind: 'blade',
+    name,
+    blades: [name],
+    bladesLeft: 9,
+    text: `${name} takes 4 VMs with it: none finds a place`,
+    unplaced: ['a', 'b'].map(vm => ({
+      vm,
+      reasons: [{ code: 'no-blade-left', text: `${vm} has no place` }],
+    })),
+    relief: relief.map(text => ({ kind: 'vm-limit', text })),
+  })
+  const full = CapacityReport.fromPartial({
+    losses: [
+      loss('blade01', 'a VM limit of 5 instead of 4', 'one more blade like blade02'),
+      loss('blade02', 'a VM limit of 5 instead of 4'),
+    ],
+  })
+  const { printed } = await runCli(['capacity'], { getCapacity: full })
+  assert.match(
+    printed[0] ?? '',
+    /!blade02 takes 4 VMs with it: none finds a place\.!\n {2}a, b: it has no place\n\nWhat would help:\n {2}a VM limit of 5 instead of 4 \(whichever dies\)\n {2}one more blade like blade02 \(should blade01 die\)$/,
+  )
+})
+
 test('capacity of one blade names each VM, its restore point and its way back', async () => {
   const { printed } = await runCli(['capacity', '--blade', 'blade01'], {
     getCapacity: { ...report, losses: report.losses.slice(0, 1) },
