@@ -148,7 +148,12 @@ const NAMED_VMS = 8
 /** Why they have no place: one line for all of which the same is true. */
 export function renderUnplaced(unplaced: readonly Unplaced[]): string[] {
   const told = unplaced.map(each => ({ vm: each.vm, why: whyOf(each) }))
-  return [...Map.groupBy(told, ({ vm, why }) => why.replaceAll(vm, 'it'))].map(([common, same]) => {
+  const impersonal = ({ vm, why }: (typeof told)[number]) =>
+    why
+      .split(' ')
+      .map(word => (word === vm ? 'it' : word))
+      .join(' ')
+  return [...Map.groupBy(told, impersonal)].map(([common, same]) => {
     const names = same.slice(0, NAMED_VMS).map(({ vm }) => vm)
     const more = same.length - names.length
     const why = same.length === 1 ? same[0]?.why : common
