@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import type { Plan } from '../../../../proto/gen/lifeboat/v1/admin.ts'
+import { Plan } from '../../../../proto/gen/lifeboat/v1/admin.ts'
 import { makeCluster } from '../../../bench/placement-clusters.ts'
 import { toGanetiText } from '../../../bench/placement-ganeti.ts'
 import { ROOT } from '../../../rules/source-files.ts'
@@ -39,6 +39,9 @@ test('--evacuate prints the plan in the form of evacuate --plan, asks no control
   const json = await runCli([...argv, '-o', 'json'], {})
   const plan = JSON.parse(json.printed.join('\n')) as Plan
   assert.deepEqual([json.exitCode, json.asked, plan.unplaced], [0, [], []])
+  // Nothing is lost on the wire and nothing added: it is what a controller's answer would be.
+  const received = Plan.decode(Plan.encode(plan).finish())
+  assert.deepEqual(JSON.parse(JSON.stringify(received)), plan)
   const text = await runCli(argv, {})
   const asked = await runCli(['evacuate', 'blade00001', '--plan'], { planEvacuation: plan })
   assert.deepEqual(text.printed, asked.printed)
