@@ -40,14 +40,18 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
-    const position = /at position (\d+)/.exec(message)?.[1]
-    const before = position === undefined ? text : text.slice(0, Number(position))
-    const line = before.split('\n').length
     throw new LifeboatError('bad-input', 'the fleet file cannot be used', {
-      details: [`line ${line}: is no JSON${position === undefined ? ': it ends too early' : ''}`],
+      details: [whereBroken(text, error instanceof Error ? error.message : '')],
     })
   }
+}
+
+/** V8 says where, but for short texts and for such as end too early. */
+function whereBroken(text: string, message: string): string {
+  const lineAt = (end: number) => `line ${text.slice(0, end).split('\n').length}`
+  if (/end of JSON/.test(message)) return `${lineAt(text.length)}: is no JSON: it ends too early`
+  const position = /at position (\d+)/.exec(message)?.[1]
+  return `${position === undefined ? 'whole file' : lineAt(Number(position))}: is no JSON`
 }
 
 /** What `defaults` says of every blade and VM goes under what each says itself, key by key. */
