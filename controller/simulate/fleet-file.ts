@@ -39,19 +39,33 @@ function addIssue(problems: Problems, prefix: readonly string[], issue: z.core.$
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
-  } catch (error) {
-    throw new LifeboatError('bad-input', 'the fleet file cannot be used', {
-      details: [whereBroken(text, error instanceof Error ? error.message : '')],
-    })
+  } catch {
+    throw new LifeboatError('bad-input', 'the fleet file cannot be used', { details: [whereBroken(text)] })
   }
 }
 
-/** V8 says where, but for short texts and for such as end too early. */
-function whereBroken(text: string, message: string): string {
-  const lineAt = (end: number) => `line ${text.slice(0, end).split('\n').length}`
-  if (/end of JSON/.test(message)) return `${lineAt(text.length)}: is no JSON: it ends too early`
-  const position = /at position (\d+)/.exec(message)?.[1]
-  return `${position === undefined ? 'whole file' : lineAt(Number(position))}: is no JSON`
+/** Empty: it is JSON. */
+function jsonError(text: string): string {
+  try {
+    JSON.parse(text)
+    return ''
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+/** V8 does not always say where: the first line is looked for that is wrong whatever follows it. */
+function whereBroken(text: string): string {
+  const lines = text.split('\n')
+  const endsEarly = (count: number) => /end of JSON/.test(jsonError(lines.slice(0, count).join('\n')))
+  let [good, broken] = [0, lines.length]
+  if (endsEarly(broken)) return `line ${broken}: is no JSON: it ends too early`
+  while (broken - good > 1) {
+    const middle = Math.floor((good + broken) / 2)
+    if (endsEarly(middle)) good = middle
+    else broken = middle
+  }
+  return `line ${broken}: is no JSON`
 }
 
 /** What `defaults` says of every blade and VM goes under what each says itself, key by key. */

@@ -149,7 +149,7 @@ test('a file that is cut off says so, with its last line', () => {
     code: 'bad-input',
     details: ['line 3: is no JSON: it ends too early'],
   })
-  assert.throws(() => readFleet('hello'), { code: 'bad-input', details: ['whole file: is no JSON'] })
+  assert.throws(() => readFleet('hello'), { code: 'bad-input', details: ['line 1: is no JSON'] })
   assert.throws(() => readFleet(`{\n"format": ${' '.repeat(200)}\n what }`), {
     details: ['line 3: is no JSON'],
   })
