@@ -37,7 +37,7 @@ export interface NewBlade {
 }
 
 /** More of one kind than these is a slip of the finger. */
-const MOST_NEW = 10_000
+const MOST_NEW = 1_000
 const EXAMPLE =
   'for example: lifeboat what-if --remove blade03 --add-vm mem=8G,disk=100G,count=2 --add-blade like=blade01'
 
@@ -55,6 +55,8 @@ function problemsOf(snapshot: FleetSnapshot, wish: WhatIf): string[] {
   const problems = [...new Set(wish.remove)].filter(name => !known.has(name)).map(unknown)
   if (wish.remove.length + wish.addVms.length + wish.addBlades.length === 0)
     problems.push('nothing is changed')
+  const added = [...wish.addVms, ...wish.addBlades].reduce((sum, { count }) => sum + count, 0)
+  if (added > MOST_NEW) problems.push(`more than ${MOST_NEW} new VMs and blades at once are not looked into`)
   for (const vm of wish.addVms) problems.push(...vmProblems(snapshot, vm))
   for (const blade of wish.addBlades) {
     const model = snapshot.blades.find(each => each.name === blade.like)
@@ -74,6 +76,7 @@ function vmProblems(snapshot: FleetSnapshot, vm: NewVm): string[] {
   const what = vm.name || 'a new VM'
   const problems = countProblems(what, vm.count)
   if (!isSize(vm.memoryBytes) || vm.memoryBytes === 0) problems.push(`${what} needs memory, as mem=8G`)
+  if (vm.vcpus < 0) problems.push(`${what} cannot have ${vm.vcpus} vCPUs`)
   if (vm.disksBytes.some(bytes => !isSize(bytes) || bytes === 0)) {
     problems.push(`a disk of ${what} has no size, as disk=100G`)
   }
@@ -95,6 +98,7 @@ function bladeProblems(model: BladeView, blade: NewBlade): string[] {
   const what = blade.name || `a blade like ${blade.like}`
   const problems = countProblems(what, blade.count)
   const { capacity } = model
+  if (blade.maxVms < 0) problems.push(`${what} cannot have a limit of ${blade.maxVms} VMs`)
   if (capacity === undefined) problems.push(`${blade.like} has not reported yet, so nothing can be like it`)
   else if (!isSize(blade.memoryBytes)) problems.push(`the memory of ${what} cannot be read`)
   else if (blade.memoryBytes > 0 && blade.memoryBytes <= capacity.reservedMemoryBytes) {

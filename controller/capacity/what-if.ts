@@ -58,6 +58,9 @@ export function whatIf(snapshot: FleetSnapshot, wish: WhatIf): WhatIfAnswer {
   }
 }
 
+/** For more VMs at once the best blade for each in turn is the answer: a search would keep the controller too long. */
+const MOST_SEARCHED = 100
+
 interface Answer {
   readonly placed: Placed
   readonly after: NPlusOne
@@ -74,7 +77,7 @@ function placeIn(fleet: FleetSnapshot, homeless: readonly VmView[]): Answer {
   })
   const inTurn = withNPlusOne(placeAll(homeless, rooms))
   const isStuck = ({ placed }: Answer) => placed.unplaced.some(isWithoutBlade)
-  if (inTurn.after.kept && !isStuck(inTurn)) return inTurn
+  if ((inTurn.after.kept && !isStuck(inTurn)) || homeless.length > MOST_SEARCHED) return inTurn
   const options = {
     purpose: 'move' as const,
     mostAside: MOST_ASIDE,
@@ -107,7 +110,10 @@ function nPlusOneAfter({ vms }: FleetSnapshot, { placements, unplaced, rooms }: 
 }
 
 function textOf(asked: number, unplaced: number, { kept }: NPlusOne): string {
-  if (unplaced > 0) return `it does not fit: no place for ${unplaced} of ${plural(asked, 'VM')}`
+  if (unplaced > 0) {
+    const found = asked > MOST_SEARCHED ? 'no place was found for' : 'no place for'
+    return `it does not fit: ${found} ${unplaced} of ${plural(asked, 'VM')}`
+  }
   const places = asked === 0 ? 'nothing has to move' : `it fits: ${plural(asked, 'VM')} would find a place`
   return `${places}, and ${kept ? 'any one blade could fail afterwards' : 'afterwards not every blade could fail'}`
 }

@@ -18,6 +18,7 @@ export function renderCapacity(report: CapacityReport, alarming: (text: string) 
   return [
     ...(room === undefined ? [] : renderFleetRoom(room)),
     ...(nPlusOne === undefined ? [] : ['', alarmingIf(!nPlusOne.kept, renderNPlusOne(nPlusOne), alarming)]),
+    ...(nPlusOne?.kept === false ? ['Whether moving VMs helps: lifeboat rebalance --plan'] : []),
     '',
     renderLoads(loads),
     '',

@@ -111,7 +111,7 @@ test('bad input is one error with all problems and an example', () => {
     assert.ok(error instanceof LifeboatError && error.code === 'bad-input')
     assert.deepEqual(error.details, [
       'there is no blade blade77, only blade01, blade02, blade03',
-      'of a there may be 1 to 10000, not 0',
+      'of a there may be 1 to 1000, not 0',
       'a needs memory, as mem=8G',
       'a disk of a new VM has no size, as disk=100G',
       'no blade has the storage vg9, only vg0, vg0/pool',

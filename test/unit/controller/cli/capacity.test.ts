@@ -83,6 +83,7 @@ test('capacity tells what there is, what a failure would take, and what would he
   the largest VM that still fits: 20 GiB of memory, on blade02 (beside 300 GiB in vg0)
 
 !A failure would leave VMs without a place: blade01 (big01).!
+Whether moving VMs helps: lifeboat rebalance --plan
 
 No blades.
 
