@@ -177,10 +177,7 @@ test('the best blade takes it, and a boot test only beside N+1', () => {
   assert.equal(planRestore(snapshot, wish(large)).to, 'blade02')
   // There it takes the room that db01 needs should blade01 fail.
   const why = refused(snapshot, { ...large, besideNPlusOne: true }).join()
-  assert.match(
-    why,
-    /with web02 on blade02 a failure would leave VMs without a place: blade01 \(db01\)/,
-  )
+  assert.match(why, /with web02 on blade02 a failure would leave VMs without a place: blade01 \(db01\)/)
   assert.match(why, /`--to blade02` puts it on blade02 all the same/)
 })
 
