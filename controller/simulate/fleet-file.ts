@@ -44,28 +44,38 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Empty: it is JSON. */
-function jsonError(text: string): string {
+interface JsonError {
+  /** Where V8 sees it; it says so only of some. */
+  readonly position: number | undefined
+  /** Whatever is wrong may still come right with more text. */
+  readonly isAtEnd: boolean
+}
+
+function jsonError(text: string): JsonError {
   try {
     JSON.parse(text)
-    return ''
+    return { position: undefined, isAtEnd: true }
   } catch (error) {
-    return error instanceof Error ? error.message : String(error)
+    const message = error instanceof Error ? error.message : ''
+    const found = /at position (\d+)/.exec(message)?.[1]
+    const position = found === undefined ? undefined : Number(found)
+    return { position, isAtEnd: /end of JSON/.test(message) || position === text.length }
   }
 }
 
-/** V8 does not always say where: the first line is looked for that is wrong whatever follows it. */
+/** The first line that is wrong whatever follows it. */
 function whereBroken(text: string): string {
   const lines = text.split('\n')
-  const endsEarly = (count: number) => /end of JSON/.test(jsonError(lines.slice(0, count).join('\n')))
+  const upTo = (count: number) => lines.slice(0, count).join('\n')
   let [good, broken] = [0, lines.length]
-  if (endsEarly(broken)) return `line ${broken}: is no JSON: it ends too early`
+  if (jsonError(text).isAtEnd) return `line ${broken}: is no JSON: it ends too early`
   while (broken - good > 1) {
     const middle = Math.floor((good + broken) / 2)
-    if (endsEarly(middle)) good = middle
+    if (jsonError(upTo(middle)).isAtEnd) good = middle
     else broken = middle
   }
-  return `line ${broken}: is no JSON`
+  const { position } = jsonError(upTo(broken))
+  return `line ${position === undefined ? broken : text.slice(0, position).split('\n').length}: is no JSON`
 }
 
 /** What `defaults` says of every blade and VM goes under what each says itself, key by key. */

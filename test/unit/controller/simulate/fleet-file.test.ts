@@ -153,4 +153,5 @@ test('a file that is cut off says so, with its last line', () => {
   assert.throws(() => readFleet(`{\n"format": ${' '.repeat(200)}\n what }`), {
     details: ['line 3: is no JSON'],
   })
+  assert.throws(() => readFleet('{\n"format": "lifeboat\n}'), { details: ['line 2: is no JSON'] })
 })
