@@ -45,7 +45,7 @@ export function addSimulateCommand(program: Command, context: CliContext): void 
       const input = { text: readInput(file), format, ...(maxVms === undefined ? {} : { maxVms }) }
       const allPlaced =
         evacuate.length > 0 ? await printPlan(context, input, evacuate) : await printTimeline(context, input)
-      if (!allPlaced) context.exitWith(EXIT_CODES.usage)
+      if (!allPlaced) context.exitWith(EXIT_CODES.doesNotFit)
     })
 }
 

@@ -26,7 +26,7 @@ export function addWhatIfCommand(program: Command, context: CliContext): void {
     .action(async (options: { remove: string[]; addVm: string[]; addBlade: string[] }) => {
       const report = await context.admin().ask('whatIf', readWhatIf(options))
       show(context, report, found => renderWhatIf(found, context.alarming))
-      if (!report.fits) context.exitWith(EXIT_CODES.usage)
+      if (!report.fits) context.exitWith(EXIT_CODES.doesNotFit)
     })
 }
 
