@@ -1,7 +1,7 @@
 import type { VmView } from '../fleet/snapshot.ts'
 import { compareVms, placeAll } from './place.ts'
 import type { UnplacedVm } from './plan.ts'
-import { freeMemoryBytes, isInMemory, isOpen, type Rooms, withArrival } from './room.ts'
+import { freeMemoryBytes, isInMemory, isOpen, type Rooms, withArrival, withoutPromises } from './room.ts'
 import { type Compiled, compile } from './solver/compile.ts'
 import { lookAround } from './solver/look-around.ts'
 import { budgetOf, NOWHERE } from './solver/model.ts'
@@ -32,7 +32,11 @@ export function createAsker(rooms: Rooms, vms: readonly VmView[]): Asker {
   const compiled = compile(rooms, vms.map(asRestored), { purpose: 'restore', overheadBytes: 0 })
   const state = createState(compiled.model)
   const emptiest = openBlades(compiled)
+  const promised = promisedElsewhere(rooms, vms)
   return (asked, dead) => {
+    // What is promised to a VM that moves must not stand in the way of its own return; the others go around it.
+    const moving = asked.filter(vm => promised.has(vm.id))
+    if (moving.length > 0) return createAsker(withoutPromises(rooms, moving), vms)(asked, dead)
     const coming = asked.map(vm => compiled.vms[compiled.indexOf(vm.id)] as VmView).sort(compareVms)
     const items = coming.filter(vm => vm.obstacles.length === 0).map(vm => compiled.indexOf(vm.id))
     const isLiving = (blade: number) => !dead.has(nameOf(compiled, blade))
@@ -47,6 +51,18 @@ export function createAsker(rooms: Rooms, vms: readonly VmView[]): Asker {
     if (!all.includes(NOWHERE) || items.length > MOST_SEARCHED) return answer(all)
     return answerOf(compiled, coming, search(compiled, items, living))
   }
+}
+
+/** Ids of the VMs for which a blade beside their own keeps room. */
+function promisedElsewhere(rooms: Rooms, vms: readonly VmView[]): ReadonlySet<string> {
+  const promises = [...rooms.values()].flatMap(({ blade, vms: there }) =>
+    blade.reservations
+      .filter(each => there.has(each.vmId))
+      .map(each => ({ blade: blade.name, id: each.vmId })),
+  )
+  if (promises.length === 0) return new Set()
+  const homes = new Map(vms.map(vm => [vm.id, vm.blade]))
+  return new Set(promises.filter(({ blade, id }) => (homes.get(id) ?? blade) !== blade).map(({ id }) => id))
 }
 
 function answerOf(

@@ -205,6 +205,22 @@ export function withArrival(room: Room, vm: VmView): Room {
   return { ...room, vms, pools: takeFrom(giveBack(room.pools, already), needs) }
 }
 
+/** The rooms without what is promised to these VMs on blades that are not their own. */
+export function withoutPromises(rooms: Rooms, vms: readonly VmView[]): Rooms {
+  const next = new Map(rooms)
+  for (const [name, room] of rooms) {
+    for (const vm of vms) {
+      const left = next.get(name) ?? room
+      const there = left.vms.get(vm.id)
+      if (there === undefined || vm.blade === name) continue
+      const others = new Map(left.vms)
+      others.delete(vm.id)
+      next.set(name, { ...left, vms: others, pools: giveBack(left.pools, there.promised) })
+    }
+  }
+  return next
+}
+
 function takeFrom(pools: readonly PoolRoom[], needs: readonly VolumeNeed[]): readonly PoolRoom[] {
   return pools.map(pool => ({ ...pool, availableBytes: pool.availableBytes - sumFor(pool, needs) }))
 }
