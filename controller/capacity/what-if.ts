@@ -1,13 +1,12 @@
 import { plural } from '../diagnosis/words.ts'
 import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import { loadOf } from '../placement/load.ts'
-import { overheadBytes } from '../placement/make-plan.ts'
-import { type Placed, type Placement, placeAll } from '../placement/place.ts'
+import { hasNoBlade, type Placed, type Placement, placeAll } from '../placement/place.ts'
 import type { BladeLoad, NPlusOne, Relief, UnplacedVm } from '../placement/plan.ts'
 import { findRelief } from '../placement/relief.ts'
 import { asRestored } from '../placement/returns.ts'
 import { roomsOf } from '../placement/room.ts'
-import { DEFAULT_BUDGET_MS, MOST_ASIDE, searchPlaces } from '../placement/search-places.ts'
+import { evacuationSearch, searchPlaces } from '../placement/search-places.ts'
 import { nPlusOne, nPlusOneOf } from '../placement/survives.ts'
 import { type FleetRoom, fleetRoom } from './fleet-room.ts'
 import type { WhatIf } from './what-if-check.ts'
@@ -76,28 +75,16 @@ function placeIn(fleet: FleetSnapshot, homeless: readonly VmView[]): Answer {
     relief: [],
   })
   const inTurn = withNPlusOne(placeAll(homeless, rooms))
-  const isStuck = ({ placed }: Answer) => placed.unplaced.some(isWithoutBlade)
+  const isStuck = ({ placed }: Answer) => placed.unplaced.some(hasNoBlade)
   if ((inTurn.after.kept && !isStuck(inTurn)) || homeless.length > MOST_SEARCHED) return inTurn
-  const options = {
-    purpose: 'move' as const,
-    mostAside: MOST_ASIDE,
-    keepNPlusOne: true,
-    budgetMs: DEFAULT_BUDGET_MS,
-    overheadBytes: overheadBytes(fleet.rates),
-  }
+  const options = evacuationSearch(fleet.rates)
   const searched = withNPlusOne(searchPlaces(homeless, fleet.vms, rooms, options))
   const fewer = inTurn.placed.unplaced.length - searched.placed.unplaced.length
   const best = fewer > 0 || (fewer === 0 && searched.after.kept) ? searched : inTurn
   if (!isStuck(best)) return best
-  const impossible = new Set(
-    best.placed.unplaced.filter(each => !isWithoutBlade(each)).map(each => each.vmId),
-  )
+  const impossible = new Set(best.placed.unplaced.filter(each => !hasNoBlade(each)).map(each => each.vmId))
   const meant = homeless.filter(vm => !impossible.has(vm.id))
   return { ...best, relief: findRelief(fleet, meant, new Set(), options) }
-}
-
-function isWithoutBlade({ reasons }: UnplacedVm): boolean {
-  return reasons.some(reason => reason.code === 'no-blade-left')
 }
 
 function nPlusOneAfter({ vms }: FleetSnapshot, { placements, unplaced, rooms }: Placed): NPlusOne {

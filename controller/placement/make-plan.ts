@@ -4,15 +4,12 @@ import type { BladeView, FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import { assemble, type PlanHead } from './assemble-plan.ts'
 import { findVm } from './gate.ts'
 import { policyReasons } from './movable.ts'
-import { compareVms, type Placed, type Placement, placeAll } from './place.ts'
+import { compareStarts, compareVms, hasNoBlade, type Placed, placeAll } from './place.ts'
 import type { Plan, UnplacedVm } from './plan.ts'
 import { findRelief } from './relief.ts'
 import { type Rooms, roomsOf } from './room.ts'
 import { type AskedCause, ruleOf } from './rules.ts'
-import { DEFAULT_BUDGET_MS, MOST_ASIDE, searchPlaces } from './search-places.ts'
-import type { PlanRates } from './times.ts'
-
-export { DEFAULT_LIMITS, DEFAULT_RATES, type PlanLimits, type PlanRates } from './times.ts'
+import { evacuationSearch, searchPlaces } from './search-places.ts'
 
 export interface EvacuationRequest extends PlanHead {
   readonly bladeName: string
@@ -59,16 +56,20 @@ export function planEvacuation(snapshot: FleetSnapshot, request: EvacuationReque
     return assemble(snapshot, names.join(', '), { ...placed, unplaced }, request)
   }
   const placed = placeAll(leaving, rooms)
-  const inTurn = finish({ ...placed, placements: placed.placements.toSorted(compareColdLast) })
+  const inTurn = finish({
+    ...placed,
+    placements: placed.placements.toSorted((a, b) => compareStarts(a.vm, b.vm)),
+  })
   if (inTurn.nPlusOne.kept && !hasNoPlace(inTurn)) return inTurn
-  const searched = finish(searchPlaces(leaving, snapshot.vms, rooms, searchOptions(snapshot, request)))
+  const options = evacuationSearch(request.rates ?? snapshot.rates, request.budgetMs)
+  const searched = finish(searchPlaces(leaving, snapshot.vms, rooms, options))
   const more = compareUnplaced(searched, inTurn, snapshot)
   const best = more < 0 || (more === 0 && searched.nPlusOne.kept) ? searched : inTurn
   if (!hasNoPlace(best)) return best
   const stuck = new Set(best.unplaced.filter(hasNoBlade).map(each => each.vmId))
   const moving = new Set(best.moves.map(move => move.vmId))
   const meant = leaving.filter(vm => stuck.has(vm.id) || moving.has(vm.id))
-  return { ...best, relief: findRelief(snapshot, meant, new Set(names), searchOptions(snapshot, request)) }
+  return { ...best, relief: findRelief(snapshot, meant, new Set(names), options) }
 }
 
 /** Negative: the first leaves fewer VMs of the highest priority, at which they differ. */
@@ -86,33 +87,9 @@ function compareUnplaced(one: Plan, other: Plan, { rules }: FleetSnapshot): numb
   return differing[0]?.[1] ?? 0
 }
 
-/** Running VMs leave first, those that are off wait: somebody uses the former. Otherwise as they were chosen. */
-function compareColdLast(a: Placement, b: Placement): number {
-  return Number(a.method === 'cold') - Number(b.method === 'cold')
-}
-
 /** VMs were left for want of a place, and not for what they are. */
 function hasNoPlace(plan: Plan): boolean {
   return plan.unplaced.some(hasNoBlade)
-}
-
-function hasNoBlade({ reasons }: UnplacedVm): boolean {
-  return reasons.some(reason => reason.code === 'no-blade-left')
-}
-
-function searchOptions(snapshot: FleetSnapshot, { rates = snapshot.rates, ...request }: EvacuationRequest) {
-  return {
-    purpose: 'move' as const,
-    mostAside: MOST_ASIDE,
-    keepNPlusOne: true,
-    budgetMs: request.budgetMs ?? DEFAULT_BUDGET_MS,
-    overheadBytes: overheadBytes(rates),
-  }
-}
-
-/** The overhead of a move, as bytes that could have been copied in its time. */
-export function overheadBytes({ overheadMs, copyBytesPerSecond }: PlanRates): number {
-  return (overheadMs * copyBytesPerSecond) / 1000
 }
 
 function findBlade(snapshot: FleetSnapshot, name: string): BladeView {

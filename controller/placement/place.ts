@@ -73,6 +73,11 @@ export function compareVms(a: VmView, b: VmView): number {
   return a.id < b.id ? -1 : 1
 }
 
+/** Running VMs first, somebody uses them; of those the largest, which is the longest at risk. */
+export function compareStarts(a: VmView, b: VmView): number {
+  return Number(methodOf(a) === 'cold') - Number(methodOf(b) === 'cold') || compareVms(a, b)
+}
+
 /** Which blades would take the VM, best first, and why the others would not. `company`: see Candidate. */
 export function rank(
   vm: VmView,
@@ -109,6 +114,11 @@ function candidates(vm: VmView, rooms: Rooms, { only, also }: PlaceOptions): Roo
 
 function compareNames(a: Room, b: Room): number {
   return a.blade.name < b.blade.name ? -1 : 1
+}
+
+/** It was left for want of a place, and not for what it is. */
+export function hasNoBlade({ reasons }: UnplacedVm): boolean {
+  return reasons.some(reason => reason.code === 'no-blade-left')
 }
 
 function noBladeLeft(vm: VmView, rejected: readonly Reason[]): Reason[] {

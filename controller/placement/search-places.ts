@@ -1,11 +1,12 @@
 import type { VmView } from '../fleet/snapshot.ts'
 import { methodOf, vmObstacles } from './movable.ts'
-import { compareVms, type Placed, type Placement, type PlaceOptions, placeAll, rank } from './place.ts'
+import { compareStarts, type Placed, type Placement, type PlaceOptions, placeAll, rank } from './place.ts'
 import type { UnplacedVm } from './plan.ts'
 import { afterMove, type Rooms } from './room.ts'
 import { type Compiled, compile } from './solver/compile.ts'
 import { budgetOf } from './solver/model.ts'
 import { type Solution, solve } from './solver/solve.ts'
+import type { PlanRates } from './times.ts'
 
 export interface SearchOptions {
   readonly purpose: NonNullable<PlaceOptions['purpose']>
@@ -20,8 +21,22 @@ export interface SearchOptions {
 }
 
 /** More VMs than these are not asked to step aside for one evacuation. */
-export const MOST_ASIDE = 4
-export const DEFAULT_BUDGET_MS = 1_000
+const MOST_ASIDE = 4
+const DEFAULT_BUDGET_MS = 1_000
+
+/** How places are searched for when blades are emptied, for real or in a question. */
+export function evacuationSearch(
+  { overheadMs, copyBytesPerSecond }: PlanRates,
+  budgetMs = DEFAULT_BUDGET_MS,
+): SearchOptions {
+  return {
+    purpose: 'move',
+    mostAside: MOST_ASIDE,
+    keepNPlusOne: true,
+    budgetMs,
+    overheadBytes: (overheadMs * copyBytesPerSecond) / 1000,
+  }
+}
 
 /**
  * Places for VMs that the best blade for each in turn does not find: complete search, and other VMs that step aside.
@@ -55,11 +70,6 @@ export function searchPlaces(
     unplaced: [...stuck, ...rest.unplaced],
     rooms: rest.rooms,
   }
-}
-
-/** Running VMs first, somebody uses them; of those the largest, which is the longest at risk. */
-export function compareStarts(a: VmView, b: VmView): number {
-  return Number(methodOf(a) === 'cold') - Number(methodOf(b) === 'cold') || compareVms(a, b)
 }
 
 /** The moves of a solution as the plan shows them. Each is asked of the gate once more, in its turn. */
