@@ -1,6 +1,6 @@
 import { NOWHERE, type Step } from '../solver/model.ts'
-import type { State } from '../solver/state.ts'
-import { emptiest, openBlades, type Shortage } from './shortage.ts'
+import { openBlades, type State } from '../solver/state.ts'
+import { emptiest, type Shortage } from './shortage.ts'
 import { canMove } from './steps.ts'
 
 /** In a larger fleet only the blades nearest to the trouble, and the emptiest, are looked at. */

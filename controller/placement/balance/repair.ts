@@ -1,7 +1,7 @@
 import type { Step } from '../solver/model.ts'
-import type { State } from '../solver/state.ts'
+import { openBlades, type State } from '../solver/state.ts'
 import { candidates, SMALL_FLEET } from './candidates.ts'
-import { isPartOf, openBlades, type Shortage, shortages } from './shortage.ts'
+import { isPartOf, type Shortage, shortages } from './shortage.ts'
 import { apply, type BalanceOptions, canMove, EPSILON, loadsOf, sum, undo, work } from './steps.ts'
 
 /** So many of the best beginnings are followed at once: the first of two moves may help nothing by itself. */

@@ -1,8 +1,8 @@
 import type { Step } from '../solver/model.ts'
-import type { State } from '../solver/state.ts'
+import { openBlades, type State } from '../solver/state.ts'
 import { SMALL_FLEET } from './candidates.ts'
 import { restoreNPlusOne } from './repair.ts'
-import { isPartOf, openBlades, type Shortage, shortages } from './shortage.ts'
+import { isPartOf, type Shortage, shortages } from './shortage.ts'
 import { apply, type BalanceOptions, canMove, EPSILON, loadsOf, sum, undo, work } from './steps.ts'
 
 /**

@@ -1,6 +1,6 @@
 import { budgetOf, NOWHERE } from '../solver/model.ts'
 import { createPacker } from '../solver/pack.ts'
-import type { State } from '../solver/state.ts'
+import { openBlades, type State, vmsByBlade } from '../solver/state.ts'
 
 /** How much is missing for the loss of a blade to be survived: 0 when nothing is. More VMs without a place weigh most. */
 export interface Shortage {
@@ -24,11 +24,6 @@ export function shortages(state: State, among: readonly number[]): Shortage[] {
   return among
     .flatMap(blade => shortageOf(state, blade, byBlade.get(blade) ?? [], { open, few }) ?? [])
     .sort((a, b) => b.amount - a.amount || a.blade - b.blade)
-}
-
-/** The open blades. */
-export function openBlades({ open }: State): number[] {
-  return [...open.keys()].filter(blade => open[blade] === 1)
 }
 
 /** Those with the most memory left, the emptiest first. */
@@ -132,16 +127,4 @@ function isPackable(state: State, items: readonly number[]): boolean {
   if (packed !== 'found') return false
   for (const vm of items) state.unput(vm, state.at[vm] as number)
   return true
-}
-
-function vmsByBlade({ model, at }: State): ReadonlyMap<number, readonly number[]> {
-  const byBlade = new Map<number, number[]>()
-  for (let vm = 0; vm < model.vmCount; vm++) {
-    const blade = at[vm] as number
-    if (blade === NOWHERE) continue
-    const there = byBlade.get(blade)
-    if (there === undefined) byBlade.set(blade, [vm])
-    else there.push(vm)
-  }
-  return byBlade
 }

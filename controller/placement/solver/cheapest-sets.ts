@@ -1,7 +1,9 @@
+import { LifeboatError } from '../../../shared/errors.ts'
+
 /** Indices below this limit fit into a number, LARGEST_SET of them. */
 export const MOST_CANDIDATES = 1_000
 const BASE = 1_024
-export const LARGEST_SET = 4
+const LARGEST_SET = 4
 
 export interface CheapSet {
   /** Indices, ascending. The same array each time: read it before asking for the next. */
@@ -13,9 +15,12 @@ export interface CheapSet {
  * Sets of up to `largest` members, the cheapest first: each next one is the cheapest that has not come yet; of equal
  * ones the smaller set, then the earlier members. `costs` are ascending and not negative. A set is reached from exactly
  * one other (its last member moved on by one, or one more member behind it), so a heap of those that could come next is
- * all that is kept. Half a million of them pass in a search: they are numbers in typed arrays, and no objects.
+ * all that is kept. Half a million of them pass in a search: they are numbers in typed arrays, and no objects. Larger sets
+ * than a number holds would be mistaken for one another: asking for them is a defect, and throws `internal`.
  */
 export function* cheapestSets(costs: readonly number[], largest: number): Generator<CheapSet> {
+  if (largest > LARGEST_SET || costs.length > MOST_CANDIDATES)
+    throw new LifeboatError('internal', `sets of ${largest} out of ${costs.length} do not fit into a number`)
   const heap = createHeap()
   const members: number[] = []
   if (costs.length > 0 && largest > 0) heap.push(costs[0] as number, encode([0]))

@@ -1,7 +1,7 @@
 import { createDeadEnds } from './dead-ends.ts'
 import type { Budget } from './model.ts'
 import { createSignature } from './signature.ts'
-import type { State } from './state.ts'
+import { openBlades, type State } from './state.ts'
 
 /** `spread`: the emptiest blade first, for an even load. `tight`: the fullest that fits, so that large ones still do. */
 export type Preference = 'spread' | 'tight'
@@ -32,7 +32,7 @@ const BOUND_BLADES = 64
 export function createPacker(state: State): Packer {
   const { model, free, scarce } = state
   const { dims, need } = model
-  const blades = openBlades(state)
+  const blades = Int32Array.from(openBlades(state))
   const weights = scarcity(state, blades)
   const small = blades.length <= BOUND_BLADES
   const signature = createSignature(state, blades)
@@ -145,12 +145,6 @@ export function createPacker(state: State): Packer {
     if (descend(total)) return 'found'
     return gaveUp ? 'unknown' : 'none'
   }
-}
-
-function openBlades({ open }: State): Int32Array {
-  const blades: number[] = []
-  for (const [blade, takes] of open.entries()) if (takes === 1) blades.push(blade)
-  return Int32Array.from(blades)
 }
 
 /** The weight of a dimension: what is short in all counts more. */

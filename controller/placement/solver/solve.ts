@@ -1,9 +1,9 @@
+import { createLossCheck } from './loss-check.ts'
 import { makeRoom } from './make-room.ts'
 import type { Budget, Model, Step } from './model.ts'
 import { legalOrder, needsOf } from './order.ts'
 import { createPacker, type Packer } from './pack.ts'
 import { createState, type State } from './state.ts'
-import { createLossCheck } from './survive.ts'
 
 export interface SolveOptions {
   readonly budget: Budget

@@ -115,6 +115,26 @@ export function createState(model: Model, origin: Int32Array = model.at): State 
   }
 }
 
+/** Those that take newcomers as the state is now, ascending. */
+export function openBlades({ open }: State): number[] {
+  const blades: number[] = []
+  for (const [blade, takes] of open.entries()) if (takes === 1) blades.push(blade)
+  return blades
+}
+
+/** Who is where as the state is now; ascending. */
+export function vmsByBlade({ model, at }: State): ReadonlyMap<number, readonly number[]> {
+  const byBlade = new Map<number, number[]>()
+  for (let vm = 0; vm < model.vmCount; vm++) {
+    const blade = at[vm] as number
+    if (blade === NOWHERE) continue
+    const there = byBlade.get(blade)
+    if (there === undefined) byBlade.set(blade, [vm])
+    else there.push(vm)
+  }
+  return byBlade
+}
+
 /** Where a blade has less room left than all VMs of the fleet want together. */
 function scarceDims({ dims, need, free, vmCount, bladeCount }: Model): Int32Array {
   const scarce: number[] = []

@@ -32,6 +32,11 @@ test(`every set comes once, the cheapest first (seed ${SEED})`, () => {
   )
 })
 
+test('sets that would not fit into a number are refused, not confused', () => {
+  assert.throws(() => cheapestSets([1, 2, 3, 4, 5], 5).next(), { code: 'internal' })
+  assert.throws(() => cheapestSets(new Array<number>(1_001).fill(1), 2).next(), { code: 'internal' })
+})
+
 function subsets(count: number, largest: number): number[][] {
   const all: number[][] = []
   for (let mask = 1; mask < 1 << count; mask++) {

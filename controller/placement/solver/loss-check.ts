@@ -1,6 +1,6 @@
-import { type Budget, NOWHERE } from './model.ts'
+import type { Budget } from './model.ts'
 import { createPacker, type Packer } from './pack.ts'
-import type { State } from './state.ts'
+import { openBlades, type State, vmsByBlade } from './state.ts'
 
 /** The emptiest blades are asked first: in a large fleet the VMs of one blade nearly always fit on these. */
 const FIRST_ASKED = 24
@@ -76,20 +76,10 @@ function hasRoomForLargest({ model, free, at, open }: State): boolean {
   return true
 }
 
-function vmsByBlade({ model, at }: State): ReadonlyMap<number, readonly number[]> {
-  const byBlade = new Map<number, number[]>()
-  for (let vm = 0; vm < model.vmCount; vm++) {
-    const blade = at[vm] as number
-    if (blade === NOWHERE) continue
-    const there = byBlade.get(blade)
-    if (there === undefined) byBlade.set(blade, [vm])
-    else there.push(vm)
-  }
-  return byBlade
-}
-
 /** The open ones, the emptiest first. */
-function bladesByRoom({ model: { dims, bladeCount }, free, open }: State): readonly number[] {
+function bladesByRoom(state: State): readonly number[] {
+  const { free, open } = state
+  const { dims, bladeCount } = state.model
   const share = new Float64Array(bladeCount)
   for (let dim = 0; dim < dims; dim++) {
     let total = 0
@@ -99,9 +89,7 @@ function bladesByRoom({ model: { dims, bladeCount }, free, open }: State): reado
     for (let blade = 0; blade < bladeCount; blade++)
       add(share, blade, Math.max(0, free[blade * dims + dim] as number) / total)
   }
-  const blades: number[] = []
-  for (let blade = 0; blade < bladeCount; blade++) if (open[blade] === 1) blades.push(blade)
-  return blades.sort((a, b) => (share[b] as number) - (share[a] as number) || a - b)
+  return openBlades(state).sort((a, b) => (share[b] as number) - (share[a] as number) || a - b)
 }
 
 function add(row: Float64Array, index: number, value: number): void {
