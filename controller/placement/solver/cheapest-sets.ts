@@ -39,10 +39,13 @@ export function* cheapestSets(costs: readonly number[], largest: number): Genera
   }
 }
 
-/** Digits to the base, the count the lowest, the first member the highest: unique, and an order among equals. */
+/**
+ * Digits to the base, the count the lowest, the first member the highest: unique, and an order among equals. A member
+ * counts from one, for a leading zero would let a larger set come before a smaller one.
+ */
 function encode(members: readonly number[]): number {
   let code = 0
-  for (const member of members) code = code * BASE + member
+  for (const member of members) code = code * BASE + member + 1
   return code * BASE + members.length
 }
 
@@ -50,7 +53,7 @@ function decode(code: number, members: number[]): void {
   members.length = code % BASE
   let rest = Math.floor(code / BASE)
   for (let index = members.length - 1; index >= 0; index--) {
-    members[index] = rest % BASE
+    members[index] = (rest % BASE) - 1
     rest = Math.floor(rest / BASE)
   }
 }

@@ -32,6 +32,11 @@ test(`every set comes once, the cheapest first (seed ${SEED})`, () => {
   )
 })
 
+test('of sets that cost the same the smaller one comes first, then the one with the earlier members', () => {
+  const found = Array.from(cheapestSets([2, 3, 4, 5], 3), ({ members, cost }) => `${cost}: ${members}`)
+  assert.deepEqual(found.slice(3, 8), ['5: 3', '5: 0,1', '6: 0,2', '7: 0,3', '7: 1,2'])
+})
+
 test('sets that would not fit into a number are refused, not confused', () => {
   assert.throws(() => cheapestSets([1, 2, 3, 4, 5], 5).next(), { code: 'internal' })
   assert.throws(() => cheapestSets(new Array<number>(1_001).fill(1), 2).next(), { code: 'internal' })
