@@ -1,8 +1,9 @@
 import type { BladeLoad, NPlusOne, Plan } from '../../proto/gen/lifeboat/v1/admin.ts'
-import { formatBytes, formatDuration } from '../../shared/domain/units.ts'
-import { renderNPlusOne, renderShare, renderTable } from './render.ts'
+import { formatDuration } from '../../shared/domain/units.ts'
+import { renderLoads } from './capacity-text.ts'
+import { renderNPlusOne } from './render.ts'
 
-/** What is printed of a simulation; see controller/simulate/README.md. */
+/** What is printed of a simulation. */
 export interface TimelineAnswer {
   readonly story: string
   readonly startsAt: number
@@ -29,19 +30,7 @@ export function renderTimeline(answer: TimelineAnswer): string {
     ...(lines.length === 0 ? ['Nothing happens.'] : [`  0:00:00  is ${utc(answer.startsAt)}`, ...lines]),
     '',
     'In the end:',
-    renderTable<BladeLoad>(
-      [
-        { title: 'BLADE', value: load => load.blade },
-        { title: 'VMS', value: load => `${load.vms}/${load.maxVms}`, align: 'right' },
-        { title: 'MEMORY', value: load => renderShare(load.memoryUsedBytes, load.memoryTotalBytes) },
-        {
-          title: 'FREE ROOM',
-          value: load => load.pools.map(pool => `${pool.name} ${formatBytes(pool.freeBytes)}`).join(', '),
-        },
-      ],
-      answer.after,
-      'No blades.',
-    ),
+    renderLoads(answer.after),
     '',
     renderNPlusOne(answer.nPlusOne),
   ].join('\n')
