@@ -5,9 +5,9 @@ import type { BladeScore } from './plan.ts'
 import { findPool, type Room, usableMemoryBytes, usedMemoryBytes, volumeNeeds, withArrival } from './room.ts'
 
 /**
- * Points for each part, 100 in all but for the wishes, which only VMs in soft groups have. What is shortest in a small fleet weighs most: memory cannot be lent, four places a
- * blade are few, disks are roomy. The last part keeps VMs off a chassis that has already lost a supply, as long as
- * there is another one; on its own it never beats two free places.
+ * Points for each part, 100 in all but for the wishes, which only VMs in soft groups have. What is shortest in a small
+ * fleet weighs most: memory cannot be lent, four places a blade are few, disks are roomy. Power keeps VMs off a chassis
+ * that has already lost a supply, as long as there is another one; on its own it never beats two free places.
  */
 const WEIGHTS = {
   /** Share of the blade's memory that stays free. */

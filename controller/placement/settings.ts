@@ -34,7 +34,7 @@ const NOT_YET: Readonly<Record<string, string>> = {
   cold: "nothing yet stops a running VM, moves it and starts it again as one operation: between the steps its room could be taken and it would stay off; 'ask', then stop, migrate and start it by hand",
   warm: 'nothing can copy a running VM by snapshots yet',
   recover:
-    'nothing can bring a VM back from a restore point by itself yet; `lifeboat restore` does it by hand',
+    'nothing can bring a VM back from a restore point by itself yet; `lifeboat backup restore` does it by hand',
 }
 
 const name = z.string().min(1)

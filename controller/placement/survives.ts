@@ -10,8 +10,8 @@ export function nPlusOne(snapshot: FleetSnapshot): NPlusOne {
 
 /**
  * N+1 means: whichever single blade dies now, all its VMs find a place on the others. It is the same question that
- * `lifeboat capacity` asks for each blade (returns.ts), put to the planner and the gate themselves: a second opinion by
- * another rule would sooner or later contradict the plan.
+ * `lifeboat capacity` asks for each blade (returns.ts), put to the filters and the search that plans are made with: a
+ * second opinion by another rule would sooner or later contradict them.
  */
 export function nPlusOneOf(vms: readonly VmView[], rooms: Rooms): NPlusOne {
   const ask = createAsker(rooms, vms)

@@ -27,7 +27,7 @@ export interface ExactLimits {
   readonly maxExtra?: number
   /** VMs a blade may have. Default: no limit. */
   readonly maxVms?: number
-  /** States looked at. Default 30 million. */
+  /** States looked at. Default 300 million. */
   readonly maxStates?: number
 }
 

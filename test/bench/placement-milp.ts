@@ -6,7 +6,7 @@ import type { Cluster } from './placement-clusters.ts'
 import { bytesOf } from './placement-exact.ts'
 import { runMeasured } from './placement-run.ts'
 
-/** Fewest bytes of VMs that step aside, by the final state alone; undefined: none, or not within the limit. */
+/** Fewest bytes of VMs that step aside, by the final state alone; `infeasible`: none will do, `gave-up`: not within the time limit. */
 export type Milp = (cluster: Cluster, maxExtra: number) => Promise<number | 'infeasible' | 'gave-up'>
 
 const LIMIT_S = 60
