@@ -27,21 +27,27 @@ export function createSignature(state: State, blades: Int32Array): Signature {
     if (known[vm] === UNKNOWN) known[vm] = goesAnywhere(vm) ? PLAIN : SPECIAL
     return known[vm] === PLAIN
   }
-  const goesAnywhere = (vm: number) =>
-    (model.apartOf[vm] as readonly number[]).length === 0 &&
-    (model.togetherOf[vm] as readonly number[]).length === 0 &&
-    blades.every(blade => model.allows(vm, blade))
+  const isBound = (vm: number) =>
+    (model.apartOf[vm] as readonly number[]).length > 0 ||
+    (model.togetherOf[vm] as readonly number[]).length > 0
+  const goesAnywhere = (vm: number) => !isBound(vm) && blades.every(blade => model.allows(vm, blade))
   const halves = new Uint32Array(2)
   const whole = new Float64Array(halves.buffer)
+  /** Of the search, those that rules of groups bind: where they are matters beside the room they take. */
+  let bound: readonly number[] = []
   const mix = (value: number, seed: number) => {
     whole[0] = value
-    const low = Math.imul((halves[0] as number) ^ seed, 0x9e3779b1)
-    return Math.imul(low ^ (low >>> 15) ^ (halves[1] as number), 0x85ebca6b) ^ (low >>> 13)
+    // Sums of these tell sets apart, so each bit has to reach all others: else 4 and 7 would be the same as 5 and 6.
+    let bits = Math.imul((halves[0] as number) ^ seed, 0x9e3779b1)
+    bits = Math.imul(bits ^ (bits >>> 15) ^ (halves[1] as number), 0x85ebca6b)
+    bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35)
+    return bits ^ (bits >>> 16)
   }
   return {
     begin: items => {
       special.fill(items.every(isPlain) ? 0 : 1)
       for (const vm of items) if ((model.at[vm] as number) >= 0) special[model.at[vm] as number] = 1
+      bound = items.filter(isBound)
     },
     of: (pending, count) => {
       let a = 0
@@ -61,6 +67,11 @@ export function createSignature(state: State, blades: Int32Array): Signature {
         const vm = (pending[index] as number) + 1
         a = (a + mix(vm, 0x2545f491)) | 0
         b = (b + mix(vm, 0x6c8e9cf5)) | 0
+      }
+      for (const vm of bound) {
+        const place = (state.at[vm] as number) * model.vmCount + vm
+        a = (a + mix(place, 0x165667b1)) | 0
+        b = (b + mix(place, 0x27d4eb2f)) | 0
       }
       return (a >>> 0) * 0x200000 + ((b >>> 0) & 0x1fffff)
     },

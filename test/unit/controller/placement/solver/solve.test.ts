@@ -97,6 +97,23 @@ test('VMs that must be apart keep each other out, and let each other in when the
   assert.deepEqual(solution.needs, [[], [0]])
 })
 
+test('of two VMs of one size it matters which is where, when others must be apart from one of them', () => {
+  const needs = [4, 3, 2, 4]
+  const vms = needs.map(need => ({ at: 0, need: [need] }))
+  const sketch = { blades: [[13], [4], [3], [7]], closed: [0], vms, apart: [[0, 1, 2]] }
+  assert.deepEqual(solved(sketch, [0, 1, 2, 3], 0).unplaced, [])
+})
+
+test('what led nowhere with two VMs left says nothing of two others, though the room is the same', () => {
+  const needs = [2, 7, 8, 8, 4, 6]
+  const solution = solved(
+    { blades: [[35], [18], [11], [6]], closed: [0], vms: needs.map(need => ({ at: 0, need: [need] })) },
+    needs.map((_, index) => index),
+    0,
+  )
+  assert.deepEqual(solution.unplaced, [])
+})
+
 const problems = fc
   .record({
     rooms: fc.array(fc.tuple(fc.integer({ min: 8, max: 16 }), fc.integer({ min: 8, max: 16 })), {
