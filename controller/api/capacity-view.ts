@@ -4,6 +4,7 @@ import { lossText } from '../capacity/loss-words.ts'
 import type { Loss } from '../capacity/losses.ts'
 import type { WhatIfAnswer } from '../capacity/what-if.ts'
 import type { BladeLoad, UnplacedVm } from '../placement/plan.ts'
+import { volumeBytesOf } from '../placement/times.ts'
 import { nPlusOneToWire, reasonsToWire, reliefToWire } from './plan-view.ts'
 
 /** What the blades that take VMs have in all. */
@@ -22,7 +23,7 @@ export function loadToWire(load: BladeLoad): wire.BladeLoad {
 }
 
 /** VMs without a place, with every reason. */
-export function unplacedToWire(unplaced: readonly UnplacedVm[]): wire.Unplaced[] {
+function unplacedToWire(unplaced: readonly UnplacedVm[]): wire.Unplaced[] {
   return unplaced.map(({ vm, vmId, reasons }) => ({ vm, vmId, reasons: reasonsToWire(reasons) }))
 }
 
@@ -69,7 +70,7 @@ export function whatIfToWire(answer: WhatIfAnswer): wire.WhatIfReport {
         to,
         method: vm.blade === '' ? '' : method,
         memoryBytes: vm.memoryBytes,
-        volumeBytes: vm.volumes.reduce((sum, volume) => sum + volume.sizeBytes, 0),
+        volumeBytes: volumeBytesOf(vm),
         state: 'planned',
         role,
         needs: [...needs],

@@ -3,7 +3,15 @@ import { loadOf } from './load.ts'
 import type { Placed, Placement } from './place.ts'
 import type { Plan, PlannedMove } from './plan.ts'
 import { nPlusOneOf } from './survives.ts'
-import { DEFAULT_LIMITS, expectedDowntimeMs, expectedEnds, type PlanLimits, type PlanRates } from './times.ts'
+import {
+  copiedBytes,
+  DEFAULT_LIMITS,
+  expectedDowntimeMs,
+  expectedEnds,
+  type PlanLimits,
+  type PlanRates,
+  volumeBytesOf,
+} from './times.ts'
 
 export interface PlanHead {
   /** Empty for a plan that is only shown. */
@@ -45,18 +53,17 @@ function timed(placements: readonly Placement[], rates: PlanRates, limits: PlanL
     from: vm.blade,
     to,
     method,
-    volumeBytes: vm.volumes.reduce((sum, volume) => sum + volume.sizeBytes, 0),
+    volumeBytes: volumeBytesOf(vm),
     memoryBytes: vm.memoryBytes,
     expectedDowntimeMs: expectedDowntimeMs(method, rates),
     scores,
     rejected,
   }))
-  // A cold copy carries no memory.
   const copies = drafts.map(draft => ({
     from: draft.from,
     to: draft.to,
     needs: draft.needs.map(id => placements.findIndex(({ vm }) => vm.id === id)).filter(index => index >= 0),
-    bytes: draft.volumeBytes + (draft.method === 'live' ? draft.memoryBytes : 0),
+    bytes: copiedBytes(draft),
   }))
   const ends = expectedEnds(copies, rates, limits)
   return drafts.map((draft, index) => ({ ...draft, expectedEndMs: ends[index] ?? 0 }))

@@ -1,4 +1,5 @@
 import type { Method } from '../../shared/domain/operation.ts'
+import type { VmView } from '../fleet/snapshot.ts'
 
 /** What copies of this fleet take: measured where it was (controller/fleet/measured-rates.ts), else assumed. */
 export interface PlanRates {
@@ -35,6 +36,20 @@ export const DEFAULT_LIMITS: PlanLimits = { concurrentPerSource: 2, concurrentPe
 /** A VM that is off has no downtime by the move. */
 export function expectedDowntimeMs(method: Method, rates: PlanRates): number {
   return method === 'cold' ? 0 : rates.liveDowntimeMs
+}
+
+/** Whole volumes are copied, however much of them is written. */
+export function volumeBytesOf(vm: Pick<VmView, 'volumes'>): number {
+  return vm.volumes.reduce((sum, volume) => sum + volume.sizeBytes, 0)
+}
+
+/** What a move copies, in bytes. A cold copy carries no memory, and what comes back from a vault brings none. */
+export function copiedBytes(move: {
+  readonly method: Method | undefined
+  readonly volumeBytes: number
+  readonly memoryBytes: number
+}): number {
+  return move.volumeBytes + (move.method === 'live' ? move.memoryBytes : 0)
 }
 
 export function linkName(from: string, to: string): string {

@@ -10,6 +10,7 @@ import { NOWHERE, type Step } from '../solver/model.ts'
 import { legalOrder, needsOf } from '../solver/order.ts'
 import { createState } from '../solver/state.ts'
 import { nPlusOne } from '../survives.ts'
+import { copiedBytes } from '../times.ts'
 import { searchBalance } from './search.ts'
 
 export interface RebalanceRequest extends Omit<PlanHead, 'cause'> {
@@ -136,10 +137,7 @@ function textOf(plan: Plan, before: NPlusOne, loads: { before: number; after: nu
       ? [`the fullest blade goes from ${percent(loads.before)} to ${percent(loads.after)} of its memory`]
       : []),
   ]
-  const bytes = plan.moves.reduce(
-    (sum, move) => sum + move.volumeBytes + (move.method === 'live' ? move.memoryBytes : 0),
-    0,
-  )
+  const bytes = plan.moves.reduce((sum, move) => sum + copiedBytes(move), 0)
   const count = plan.moves.length === 1 ? '1 move' : `${plan.moves.length} moves`
   return `${count} of ${formatBytes(bytes)} in about ${formatDuration(plan.expectedEndMs)}: ${gains.join(', ') || 'the load becomes more even'}`
 }

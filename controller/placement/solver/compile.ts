@@ -14,6 +14,7 @@ import {
   volumeNeeds,
 } from '../room.ts'
 import { NO_RULES, type PlacementRules, ruleOf, snapshotReserveBytes } from '../rules.ts'
+import { copiedBytes, volumeBytesOf } from '../times.ts'
 import { compileAllows, poolKey } from './compile-allows.ts'
 import { compileGroups } from './compile-groups.ts'
 import { type Model, NOWHERE } from './model.ts'
@@ -69,7 +70,7 @@ export function compile(rooms: Rooms, vms: readonly VmView[], options: CompileOp
     at: Int32Array.from(inOrder, vm => bladeIndex.get(vm.blade) ?? NOWHERE),
     open: Uint8Array.from(blades, room => (isOpen(room.blade) ? 1 : 0)),
     movable: Uint8Array.from(inOrder, vm => (mayStepAside(vm, rooms, rules) ? 1 : 0)),
-    work: Float64Array.from(inOrder, vm => copyBytes(vm) + options.overheadBytes),
+    work: Float64Array.from(inOrder, vm => workOf(vm) + options.overheadBytes),
     priority: Float64Array.from(inOrder, vm => ruleOf(rules, vm.name).priority),
     allows: compileAllows(blades, inOrder, options.purpose),
     ...groups,
@@ -78,10 +79,8 @@ export function compile(rooms: Rooms, vms: readonly VmView[], options: CompileOp
   return { model, vms: inOrder, blades, pools, indexOf: vmId => ids.get(vmId) ?? NOWHERE }
 }
 
-/** What a move of the VM copies, in bytes. A cold copy carries no memory. */
-export function copyBytes(vm: VmView): number {
-  const volumes = vm.volumes.reduce((sum, volume) => sum + volume.sizeBytes, 0)
-  return volumes + (methodOf(vm) === 'live' ? vm.memoryBytes : 0)
+function workOf(vm: VmView): number {
+  return copiedBytes({ method: methodOf(vm), volumeBytes: volumeBytesOf(vm), memoryBytes: vm.memoryBytes })
 }
 
 function poolIndex(vms: readonly VmView[]): ReadonlyMap<string, number> {
