@@ -3,9 +3,8 @@ import type { FleetRoom } from '../capacity/fleet-room.ts'
 import { lossText } from '../capacity/loss-words.ts'
 import type { Loss } from '../capacity/losses.ts'
 import type { WhatIfAnswer } from '../capacity/what-if.ts'
-import type { BladeLoad, UnplacedVm } from '../placement/plan.ts'
 import { volumeBytesOf } from '../placement/times.ts'
-import { nPlusOneToWire, reasonsToWire, reliefToWire } from './plan-view.ts'
+import { loadToWire, nPlusOneToWire, reliefToWire, unplacedToWire } from './plan-view.ts'
 
 /** What the blades that take VMs have in all. */
 export function fleetRoomToWire({ openBlades, roomiest, pools, ...room }: FleetRoom): wire.FleetRoom {
@@ -15,16 +14,6 @@ export function fleetRoomToWire({ openBlades, roomiest, pools, ...room }: FleetR
     pools: pools.map(pool => ({ ...pool })),
     roomiest: roomiest === undefined ? undefined : loadToWire(roomiest),
   }
-}
-
-/** How full a blade is. */
-export function loadToWire(load: BladeLoad): wire.BladeLoad {
-  return { ...load, pools: load.pools.map(pool => ({ ...pool })) }
-}
-
-/** VMs without a place, with every reason. */
-function unplacedToWire(unplaced: readonly UnplacedVm[]): wire.Unplaced[] {
-  return unplaced.map(({ vm, vmId, reasons }) => ({ vm, vmId, reasons: reasonsToWire(reasons) }))
 }
 
 /** What would happen if that part of the fleet died. */

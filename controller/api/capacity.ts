@@ -3,13 +3,13 @@ import { fleetRoom } from '../capacity/fleet-room.ts'
 import { lossesOf } from '../capacity/losses.ts'
 import { type PointOf, returnPoint } from '../capacity/return-point.ts'
 import { whatIf } from '../capacity/what-if.ts'
-import { loadOf } from '../placement/load.ts'
+import { loadsByName } from '../placement/load.ts'
 import { roomsOf } from '../placement/room.ts'
 import { nPlusOne } from '../placement/survives.ts'
-import { fleetRoomToWire, loadToWire, lossToWire, whatIfToWire } from './capacity-view.ts'
+import { fleetRoomToWire, lossToWire, whatIfToWire } from './capacity-view.ts'
 import type { AdminHandlers, ApiContext } from './context.ts'
 import { requireJoined } from './find.ts'
-import { nPlusOneToWire } from './plan-view.ts'
+import { loadToWire, nPlusOneToWire } from './plan-view.ts'
 
 /** What the fleet has left, and what it could lose. Decided anew on the fleet as it is now. */
 export function capacityHandlers(context: ApiContext): Pick<AdminHandlers, 'getCapacity' | 'whatIf'> {
@@ -25,7 +25,7 @@ export function capacityHandlers(context: ApiContext): Pick<AdminHandlers, 'getC
         room: fleetRoomToWire(fleetRoom(rooms)),
         nPlusOne: nPlusOneToWire(nPlusOne(snapshot)),
         losses: lossesOf({ snapshot, pointOf: pointOf(context), blade }).map(lossToWire),
-        loads: [...rooms.values()].map(loadOf).map(loadToWire),
+        loads: loadsByName(rooms).map(loadToWire),
       }
     },
     /** Changes nothing. */

@@ -2,7 +2,15 @@ import type * as wire from '../../proto/gen/lifeboat/v1/admin.ts'
 import type { Reason as WireReason } from '../../proto/gen/lifeboat/v1/types.ts'
 import type { Reason } from '../../shared/domain/reason.ts'
 import { reasonToWire } from '../../shared/wire/convert.ts'
-import type { BladeScore, NPlusOne, Plan, PlannedMove, Relief } from '../placement/plan.ts'
+import type {
+  BladeLoad,
+  BladeScore,
+  NPlusOne,
+  Plan,
+  PlannedMove,
+  Relief,
+  UnplacedVm,
+} from '../placement/plan.ts'
 import type { EvacuationRecord } from '../store/evacuations.ts'
 import type { OperationRecord } from '../store/operations.ts'
 
@@ -19,8 +27,8 @@ export function planToWire(
     cause: plan.cause,
     snapshotGeneration: plan.snapshotGeneration,
     moves: plan.moves.map(move => moveToWire(move, plan.id, evacuation, operation)),
-    unplaced: plan.unplaced.map(({ vm, vmId, reasons }) => ({ vm, vmId, reasons: reasonsToWire(reasons) })),
-    after: plan.after.map(load => ({ ...load, pools: load.pools.map(pool => ({ ...pool })) })),
+    unplaced: unplacedToWire(plan.unplaced),
+    after: plan.after.map(loadToWire),
     nPlusOne: nPlusOneToWire(plan.nPlusOne),
     expectedEndMs: plan.expectedEndMs,
     relief: plan.relief.map(reliefToWire),
@@ -51,6 +59,16 @@ function moveToWire(
     needs: [...move.needs],
     memoryBytes: move.memoryBytes,
   }
+}
+
+/** How full a blade is. */
+export function loadToWire(load: BladeLoad): wire.BladeLoad {
+  return { ...load, pools: load.pools.map(pool => ({ ...pool })) }
+}
+
+/** VMs without a place, with every reason. */
+export function unplacedToWire(unplaced: readonly UnplacedVm[]): wire.Unplaced[] {
+  return unplaced.map(({ vm, vmId, reasons }) => ({ vm, vmId, reasons: reasonsToWire(reasons) }))
 }
 
 /** One change that would make the plan possible. */

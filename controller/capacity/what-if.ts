@@ -1,6 +1,6 @@
 import { plural } from '../diagnosis/words.ts'
 import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
-import { loadOf } from '../placement/load.ts'
+import { loadsByName } from '../placement/load.ts'
 import { hasNoBlade, type Placed, type Placement, placeAll } from '../placement/place.ts'
 import type { BladeLoad, NPlusOne, Relief, UnplacedVm } from '../placement/plan.ts'
 import { findRelief } from '../placement/relief.ts'
@@ -52,7 +52,7 @@ export function whatIf(snapshot: FleetSnapshot, wish: WhatIf): WhatIfAnswer {
     after: {
       nPlusOne: after,
       room: fleetRoom(placed.rooms),
-      loads: [...placed.rooms.values()].map(loadOf).sort((a, b) => (a.blade < b.blade ? -1 : 1)),
+      loads: loadsByName(placed.rooms),
     },
   }
 }

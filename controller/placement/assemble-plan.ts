@@ -1,5 +1,5 @@
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
-import { loadOf } from './load.ts'
+import { loadsByName } from './load.ts'
 import type { Placed, Placement } from './place.ts'
 import type { Plan, PlannedMove } from './plan.ts'
 import { nPlusOneOf } from './survives.ts'
@@ -37,7 +37,7 @@ export function assemble(snapshot: FleetSnapshot, blade: string, placed: Placed,
     snapshotGeneration: snapshot.generation,
     moves,
     unplaced: placed.unplaced,
-    after: [...placed.rooms.values()].map(loadOf).sort((a, b) => (a.blade < b.blade ? -1 : 1)),
+    after: loadsByName(placed.rooms),
     relief: [],
     nPlusOne: nPlusOneOf(vmsAfter, placed.rooms),
     expectedEndMs: Math.max(0, ...moves.map(move => move.expectedEndMs)),

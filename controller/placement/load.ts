@@ -1,5 +1,5 @@
 import type { BladeLoad } from './plan.ts'
-import { type PoolRoom, type Room, usableMemoryBytes, usedMemoryBytes } from './room.ts'
+import { type PoolRoom, type Room, type Rooms, usableMemoryBytes, usedMemoryBytes } from './room.ts'
 
 /** How full the blade is, for people. */
 export function loadOf(room: Room): BladeLoad {
@@ -11,6 +11,11 @@ export function loadOf(room: Room): BladeLoad {
     memoryTotalBytes: usableMemoryBytes(room),
     pools: room.pools.map(poolAfter),
   }
+}
+
+/** Of every blade, by name. */
+export function loadsByName(rooms: Rooms): BladeLoad[] {
+  return [...rooms.values()].map(loadOf).sort((a, b) => (a.blade < b.blade ? -1 : 1))
 }
 
 /** Kept volumes give way last: first the free room goes, then theirs. */

@@ -1,6 +1,6 @@
 import type * as wire from '../../proto/gen/lifeboat/v1/admin.ts'
 import { LifeboatError } from '../../shared/errors.ts'
-import { nPlusOneToWire, planToWire } from '../api/plan-view.ts'
+import { loadToWire, nPlusOneToWire, planToWire } from '../api/plan-view.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
 import { planEvacuation } from '../placement/make-plan.ts'
 import { DEFAULT_LIMITS, type PlanLimits } from '../placement/times.ts'
@@ -66,7 +66,7 @@ export async function simulateTimeline(input: SimulationInput): Promise<Simulate
     timeline: entries.map(({ plan, ...entry }) =>
       plan === undefined ? entry : { ...entry, plan: planToWire(plan, undefined) },
     ),
-    after: after.map(load => ({ ...load, pools: load.pools.map(pool => ({ ...pool })) })),
+    after: after.map(loadToWire),
     nPlusOne: nPlusOneToWire(nPlusOne),
     allPlaced,
   }

@@ -7,7 +7,7 @@ import { decideEvacuations } from '../evacuation/policy.ts'
 import { fleetFindings } from '../fleet/fleet-findings.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
 import { admit } from '../placement/gate.ts'
-import { loadOf } from '../placement/load.ts'
+import { loadsByName } from '../placement/load.ts'
 import { planEvacuation } from '../placement/make-plan.ts'
 import { placeAll } from '../placement/place.ts'
 import type { BladeLoad, NPlusOne, Plan } from '../placement/plan.ts'
@@ -234,6 +234,6 @@ export function playScenario(scenario: Scenario): Timeline {
     now = next
   }
   const last = world.snapshot(cases, now)
-  const after = [...roomsOf(last).values()].map(loadOf).sort((a, b) => (a.blade < b.blade ? -1 : 1))
+  const after = loadsByName(roomsOf(last))
   return { entries, after, nPlusOne: current, allPlaced }
 }
