@@ -67,25 +67,22 @@ export function toVm(
   blade: string,
   seenAt: number,
 ): VmView {
+  const { name, state, vcpus, networks, cpuModel, machine, persistent } = vm
+  const volumes = vm.volumes.map(({ pool, storage, gib, allocatedGib }, index) => ({
+    target: `disk${index}`,
+    path: `/${storage}/${pool}/${name}-${index}`,
+    storage,
+    pool,
+    sizeBytes: toBytes(gib),
+    allocatedBytes: toBytes(storage === 'thick' ? gib : (allocatedGib ?? gib)),
+    format: 'raw' as const,
+  }))
   return {
-    ...quietVm(vm.name, blade),
-    state: vm.state,
-    memoryBytes: toBytes(vm.memoryGib),
-    vcpus: vm.vcpus,
-    volumes: vm.volumes.map(({ pool, storage, gib, allocatedGib }, index) => ({
-      target: `disk${index}`,
-      path: `/${storage}/${pool}/${vm.name}-${index}`,
-      storage,
-      pool,
-      sizeBytes: toBytes(gib),
-      allocatedBytes: toBytes(storage === 'thick' ? gib : (allocatedGib ?? gib)),
-      format: 'raw',
-    })),
-    networks: vm.networks,
-    cpuModel: vm.cpuModel,
-    machine: vm.machine,
-    persistent: vm.persistent,
-    obstacles: vm.obstacles.map(code => ({ code, text: `${vm.name}: ${REASON_CODES[code]}` })),
+    ...quietVm({ name, blade, state, memoryBytes: toBytes(vm.memoryGib), vcpus, volumes, networks }),
+    cpuModel,
+    machine,
+    persistent,
+    obstacles: vm.obstacles.map(code => ({ code, text: `${name}: ${REASON_CODES[code]}` })),
     seenAt,
   }
 }

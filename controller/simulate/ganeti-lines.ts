@@ -31,7 +31,7 @@ const TEMPLATES: ReadonlyMap<string, boolean> = new Map([
 
 /** A line of nodes, in bytes. */
 export interface Node {
-  readonly row: RowReader
+  readonly line: number
   readonly name: string
   readonly group: string
   readonly isOffline: boolean
@@ -45,9 +45,11 @@ export interface Node {
   readonly cpus: number
 }
 
+const NO_TAGS: readonly string[] = []
+
 /** A line of instances, in bytes. */
 export interface Instance {
-  readonly row: RowReader
+  readonly line: number
   readonly name: string
   readonly node: string
   readonly memoryBytes: number
@@ -66,7 +68,7 @@ export function readGroups(rows: readonly Row[], problems: Problems): Map<string
   for (const each of rows) {
     const row = new RowReader(each, 'group', 3, problems)
     const uuid = row.text(1)
-    if (each.fields.length < 3) continue
+    if (row.fields.length < 3) continue
     if (groups.has(uuid)) row.wrong(`has the uuid ${clip(uuid)}, which another group has`)
     if (names.has(row.name)) row.wrong('is there twice')
     if (!['preferred', 'last_resort', 'unallocable'].includes(row.text(2))) {
@@ -80,16 +82,16 @@ export function readGroups(rows: readonly Row[], problems: Problems): Map<string
 
 export function readNode(each: Row, groups: ReadonlyMap<string, string>, problems: Problems): Node {
   const row = new RowReader(each, 'node', 9, problems)
-  const isKnown = each.fields.every((field, at) => field !== '?' || at < 1 || at > 6)
+  const isKnown = row.fields.every((field, at) => field !== '?' || at < 1 || at > 6)
   const size = (at: number, name: string) => (isKnown ? row.bytes(at, name) : 0)
   const flag = row.text(7)
-  if (each.fields.length > 7 && !['N', 'Y', 'M'].includes(flag)) {
+  if (row.fields.length > 7 && !['N', 'Y', 'M'].includes(flag)) {
     row.wrong(`says '${clip(flag)}' to being offline, not N, Y or M`)
   }
   const uuid = row.text(8)
-  if (each.fields.length > 8 && !groups.has(uuid)) row.wrong(`is in a group that is not there: ${clip(uuid)}`)
+  if (row.fields.length > 8 && !groups.has(uuid)) row.wrong(`is in a group that is not there: ${clip(uuid)}`)
   return {
-    row,
+    line: each.line,
     name: row.name,
     group: groups.get(uuid) ?? '',
     isOffline: flag === 'Y',
@@ -107,19 +109,19 @@ export function readInstance(each: Row, nodes: ReadonlyMap<string, Node>, proble
   const row = new RowReader(each, 'instance', 9, problems)
   const status = row.text(4)
   const state = STATES.get(status)
-  if (each.fields.length > 4 && state === undefined) row.wrong(`has the unknown state '${clip(status)}'`)
+  if (row.fields.length > 4 && state === undefined) row.wrong(`has the unknown state '${clip(status)}'`)
   const node = row.text(6)
-  if (each.fields.length > 6 && !nodes.has(node)) row.wrong(`is on a node that is not there: '${clip(node)}'`)
+  if (row.fields.length > 6 && !nodes.has(node)) row.wrong(`is on a node that is not there: '${clip(node)}'`)
   const second = row.text(7)
   if (second !== '' && !nodes.has(second)) row.wrong(`has an unknown secondary node: '${clip(second)}'`)
   if (second !== '' && second === node) row.wrong('has its primary node as secondary')
   const template = row.text(8)
   const isLocal = TEMPLATES.get(template)
-  if (each.fields.length > 8 && isLocal === undefined) {
+  if (row.fields.length > 8 && isLocal === undefined) {
     row.wrong(`has the unknown disk template '${clip(template)}'`)
   }
   return {
-    row,
+    line: each.line,
     name: row.name,
     node,
     isLocal: isLocal ?? false,
@@ -127,16 +129,17 @@ export function readInstance(each: Row, nodes: ReadonlyMap<string, Node>, proble
     diskBytes: row.bytes(2, 'disk'),
     vcpus: row.number(3, 'number of vCPUs'),
     state: state ?? 'unknown',
-    tags: row.text(9).split(',').filter(Boolean),
+    tags: row.text(9) === '' ? NO_TAGS : row.text(9).split(',').filter(Boolean),
   }
 }
 
 /** `htools:iextags:service` among the cluster's tags: instances with the same `service:...` tag are kept apart. */
 export function exclusions(rows: readonly Row[], instances: readonly Instance[]): GroupRule[] {
   const prefixes = rows
-    .map(row => row.fields.join('|'))
+    .map(row => row.text)
     .filter(tag => tag.startsWith('htools:iextags:'))
     .map(tag => tag.slice('htools:iextags:'.length))
+  if (prefixes.length === 0) return []
   const byTag = new Map<string, string[]>()
   for (const { name, tags } of instances) {
     for (const tag of new Set(tags)) {
@@ -154,7 +157,8 @@ export function exclusions(rows: readonly Row[], instances: readonly Instance[])
 /** The tightest vCPU ratio of the policies that apply to a group; 0, not checked, without one. */
 export function readRatio(rows: readonly Row[], groups: ReadonlySet<string>, problems: Problems): number {
   const ratios = new Map<string, number>()
-  for (const { line, fields } of rows) {
+  for (const { line, text } of rows) {
+    const fields = text.split('|')
     const [owner = ''] = fields
     const ratio = fields.at(-2) ?? ''
     // Older versions have the least and the largest sizes in a field each.

@@ -1,9 +1,9 @@
 import { clip, LARGEST_BYTES, nameProblem, type Problems } from './problems.ts'
 
-/** One line, split at its bars. */
+/** One line, not split at its bars yet: fields that are read and dropped at once cost a large file the least. */
 export interface Row {
   readonly line: number
-  readonly fields: readonly string[]
+  readonly text: string
 }
 
 export interface Sections {
@@ -23,7 +23,7 @@ export function toSections(text: string, problems: Problems): Sections {
   const sections: Row[][] = [[]]
   for (const [index, line] of lines.entries()) {
     if (line === '') sections.push([])
-    else sections.at(-1)?.push({ line: index + 1, fields: line.split('|') })
+    else sections.at(-1)?.push({ line: index + 1, text: line })
   }
   // An empty section of policies, written with the empty line that ends it.
   if (sections.length === 6 && sections[5]?.length === 0) sections.pop()
@@ -39,19 +39,21 @@ export function toSections(text: string, problems: Problems): Sections {
 
 /** Reads the fields of one row; what is wrong is written down, and stands as 0 or '' afterwards. */
 export class RowReader {
-  readonly #row: Row
+  readonly fields: readonly string[]
+  readonly #line: number
   readonly #problems: Problems
   readonly #kind: string
 
   /** `least` fields must be there; `kind` is what the line describes: `node`. */
   constructor(row: Row, kind: string, least: number, problems: Problems) {
-    this.#row = row
+    this.fields = row.text.split('|')
+    this.#line = row.line
     this.#problems = problems
     this.#kind = kind
-    const wrong = nameProblem(row.fields[0] ?? '')
+    const wrong = nameProblem(this.name)
     if (wrong !== '') this.wrong(wrong)
-    if (row.fields.length < least) {
-      this.wrong(`has ${row.fields.length} fields, ${least} are the least: the line is cut short`)
+    if (this.fields.length < least) {
+      this.wrong(`has ${this.fields.length} fields, ${least} are the least: the line is cut short`)
     }
   }
 
@@ -60,7 +62,7 @@ export class RowReader {
   }
 
   text(at: number): string {
-    return this.#row.fields[at] ?? ''
+    return this.fields[at] ?? ''
   }
 
   /** Mebibytes as bytes. */
@@ -73,8 +75,9 @@ export class RowReader {
 
   /** A number that is not below zero. A field that is not there was told of already. */
   number(at: number, name: string): number {
-    const text = this.#row.fields[at]
+    const text = this.fields[at]
     if (text === undefined) return 0
+    if (/^\d{1,15}$/.test(text)) return Number(text)
     const value = /^[+-]?\d{1,15}(\.\d{1,15})?$/.test(text) ? Number(text) : Number.NaN
     if (Number.isNaN(value)) this.wrong(`has the ${name} '${clip(text)}', which is not a number`)
     else if (value < 0) this.wrong(`has the ${name} ${text}, which is below zero`)
@@ -83,7 +86,16 @@ export class RowReader {
   }
 
   wrong(text: string): void {
-    const name = this.name === '' ? '(without a name)' : this.name
-    this.#problems.add(`line ${this.#row.line}`, `${clip(`${this.#kind} ${name}`)} ${text}`)
+    tellOf(this.#kind, { name: this.name, line: this.#line }, text, this.#problems)
   }
+}
+
+/** Writes down what is wrong with a thing that a line describes. */
+export function tellOf(
+  kind: string,
+  { name, line }: { readonly name: string; readonly line: number },
+  text: string,
+  problems: Problems,
+): void {
+  problems.add(`line ${line}`, `${clip(`${kind} ${name === '' ? '(without a name)' : name}`)} ${text}`)
 }

@@ -12,7 +12,7 @@ import {
   readNode,
   readRatio,
 } from './ganeti-lines.ts'
-import { type RowReader, toSections } from './ganeti-rows.ts'
+import { tellOf, toSections } from './ganeti-rows.ts'
 import { Problems } from './problems.ts'
 import { byName, quietBlade, quietVm, START } from './quiet-fleet.ts'
 
@@ -35,13 +35,15 @@ export function readGaneti(text: string, options: GanetiOptions = {}): FleetSnap
   const nodes = unique(
     sections.nodes.map(row => readNode(row, groups, problems)),
     'node',
+    problems,
   )
   const instances = unique(
     sections.instances.map(row => readInstance(row, nodes, problems)),
     'instance',
+    problems,
   )
   const perNode = Map.groupBy(instances.values(), instance => instance.node)
-  for (const node of nodes.values()) checkRoom(node, perNode.get(node.name) ?? [])
+  for (const node of nodes.values()) checkRoom(node, perNode.get(node.name) ?? [], problems)
   const vcpuRatio = readRatio(sections.policies, new Set(groups.values()), problems)
   problems.throwIfAny('the cluster')
   const maxVms = options.maxVms ?? Math.max(1, instances.size)
@@ -60,13 +62,14 @@ export function readGaneti(text: string, options: GanetiOptions = {}): FleetSnap
 }
 
 /** By name; the second of a name is a problem. */
-function unique<T extends { readonly name: string; readonly row: RowReader }>(
+function unique<T extends { readonly name: string; readonly line: number }>(
   things: readonly T[],
   kind: string,
+  problems: Problems,
 ): Map<string, T> {
   const found = new Map<string, T>()
   for (const thing of things) {
-    if (found.has(thing.name)) thing.row.wrong(`is there twice: names of ${kind}s must differ`)
+    if (found.has(thing.name)) tellOf(kind, thing, `is there twice: names of ${kind}s must differ`, problems)
     else found.set(thing.name, thing)
   }
   return found
@@ -79,25 +82,26 @@ function inMemory(instances: readonly Instance[]): number {
 }
 
 /** What cannot be, whatever the node says is free. */
-function checkRoom(node: Node, there: readonly Instance[]): void {
+function checkRoom(node: Node, there: readonly Instance[], problems: Problems): void {
   if (!node.isKnown) return
-  const { row, memoryBytes, ownBytes, diskBytes } = node
-  if (ownBytes > memoryBytes) row.wrong(`uses ${formatBytes(ownBytes)} of ${formatBytes(memoryBytes)} itself`)
+  const wrong = (text: string) => tellOf('node', node, text, problems)
+  const { memoryBytes, ownBytes, diskBytes } = node
+  if (ownBytes > memoryBytes) wrong(`uses ${formatBytes(ownBytes)} of ${formatBytes(memoryBytes)} itself`)
   if (node.freeBytes > memoryBytes) {
-    row.wrong(`has ${formatBytes(node.freeBytes)} of memory free, of ${formatBytes(memoryBytes)} in all`)
+    wrong(`has ${formatBytes(node.freeBytes)} of memory free, of ${formatBytes(memoryBytes)} in all`)
   }
   if (node.diskFreeBytes > diskBytes) {
-    row.wrong(`has ${formatBytes(node.diskFreeBytes)} of disk free, of ${formatBytes(diskBytes)} in all`)
+    wrong(`has ${formatBytes(node.diskFreeBytes)} of disk free, of ${formatBytes(diskBytes)} in all`)
   }
   const used = inMemory(there)
   if (ownBytes <= memoryBytes && used > memoryBytes - ownBytes) {
-    row.wrong(
+    wrong(
       `has ${formatBytes(memoryBytes - ownBytes)} of memory beside its own, and its instances use ${formatBytes(used)}`,
     )
   }
   const disks = there.filter(each => each.isLocal).reduce((sum, instance) => sum + instance.diskBytes, 0)
   if (disks > diskBytes) {
-    row.wrong(`has ${formatBytes(diskBytes)} of disk, and its instances have ${formatBytes(disks)} on it`)
+    wrong(`has ${formatBytes(diskBytes)} of disk, and its instances have ${formatBytes(disks)} on it`)
   }
 }
 
@@ -126,6 +130,7 @@ function toBlade(node: Node, there: readonly Instance[], maxVms: number): BladeV
 
 /** What leaves gives back no more than the node has in use: disks that lie elsewhere (ext, rbd) give nothing. */
 function toVms(node: Node, there: readonly Instance[]): VmView[] {
+  const networks = [node.group]
   let usedBytes = node.diskBytes - node.diskFreeBytes
   return there.map(({ name, memoryBytes, vcpus, state, diskBytes }) => {
     const allocatedBytes = Math.min(diskBytes, usedBytes)
@@ -139,13 +144,7 @@ function toVms(node: Node, there: readonly Instance[]): VmView[] {
       allocatedBytes,
       format: 'raw',
     }
-    return {
-      ...quietVm(name, node.name),
-      state,
-      memoryBytes,
-      vcpus,
-      volumes: diskBytes === 0 ? [] : [volume],
-      networks: [node.group],
-    }
+    const volumes = diskBytes === 0 ? [] : [volume]
+    return quietVm({ name, blade: node.name, state, memoryBytes, vcpus, volumes, networks })
   })
 }

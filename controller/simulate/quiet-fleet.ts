@@ -24,17 +24,19 @@ export function quietBlade(name: string, maxVms: number): BladeView {
   }
 }
 
-/** A running VM without disks that nothing keeps where it is. Its name is its id: names differ in a file. */
-export function quietVm(name: string, blade: string): VmView {
+type Known = Pick<VmView, 'name' | 'blade' | 'state' | 'memoryBytes' | 'vcpus' | 'volumes' | 'networks'>
+
+/** A VM that nothing keeps where it is. Its name is its id: names differ in a file. */
+export function quietVm({ name, blade, state, memoryBytes, vcpus, volumes, networks }: Known): VmView {
   return {
     id: name,
     name,
     blade,
-    state: 'running',
-    memoryBytes: 0,
-    vcpus: 1,
-    volumes: [],
-    networks: [],
+    state,
+    memoryBytes,
+    vcpus,
+    volumes,
+    networks,
     obstacles: [],
     epoch: 1,
     machine: '',
@@ -45,6 +47,7 @@ export function quietVm(name: string, blade: string): VmView {
   }
 }
 
+/** For lists in which no name is there twice. */
 export function byName(a: { readonly name: string }, b: { readonly name: string }): number {
-  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0
+  return a.name < b.name ? -1 : 1
 }
