@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { planEvacuation, planMove } from '../../../../controller/placement/make-plan.ts'
 import type { Plan } from '../../../../controller/placement/plan.ts'
-import { nPlusOne } from '../../../../controller/placement/survives.ts'
 import { GIB } from '../../../../shared/domain/units.ts'
 import { type FleetSketch, fleet, NIGHT } from '../../../fakes/fleet-builder.ts'
 
@@ -120,28 +119,6 @@ test('override without a named blade overrides nothing', () => {
   assert.deepEqual(codes(planMove(snapshot, { ...HEAD, vmId: 'id-a', override: true })), [
     ['a', 'no-blade-left', 'blade-not-in-service'],
   ])
-})
-
-test('N+1 holds while every blade could be emptied, and names the blade and the VM when not', () => {
-  const full = (count: number) => ({
-    blades: blades(3),
-    vms: ['blade01', 'blade02', 'blade03'].flatMap(blade =>
-      on(blade, ...['a', 'b', 'c', 'd'].slice(0, count).map(name => `${blade}${name}`)),
-    ),
-  })
-  assert.equal(nPlusOne(fleet(full(2))).kept, true)
-  const lost = nPlusOne(fleet(full(3)))
-  assert.equal(lost.kept, false)
-  assert.deepEqual(lost.notSurvivable[0], { blade: 'blade01', vms: ['blade01c'] })
-  assert.match(lost.text, /^a failure would leave VMs without a place: blade01 \(blade01c\)/)
-})
-
-test('a VM that is paused or moves right now does not take the N+1 away', () => {
-  const vms = [
-    { name: 'a', blade: 'blade01', state: 'paused' as const },
-    { name: 'b', blade: 'blade01', state: 'moving' as const, operation: 'o1' },
-  ]
-  assert.equal(nPlusOne(fleet({ blades: blades(2), vms })).kept, true)
 })
 
 test('an emptied blade is not counted on in the fleet after the plan', () => {

@@ -4,6 +4,31 @@ import { nPlusOne } from '../../../../controller/placement/survives.ts'
 import { GIB } from '../../../../shared/domain/units.ts'
 import { type FleetSketch, fleet } from '../../../fakes/fleet-builder.ts'
 
+const blades = (count: number) =>
+  Array.from({ length: count }, (_, index) => ({ name: `blade0${index + 1}` }))
+
+test('N+1 holds while any one blade may die, and names the blade and the VM when not', () => {
+  const full = (count: number) => ({
+    blades: blades(3),
+    vms: ['blade01', 'blade02', 'blade03'].flatMap(blade =>
+      ['a', 'b', 'c', 'd'].slice(0, count).map(name => ({ name: `${blade}${name}`, blade })),
+    ),
+  })
+  assert.equal(nPlusOne(fleet(full(2))).kept, true)
+  const lost = nPlusOne(fleet(full(3)))
+  assert.equal(lost.kept, false)
+  assert.deepEqual(lost.notSurvivable[0], { blade: 'blade01', vms: ['blade01c'] })
+  assert.match(lost.text, /^a failure would leave VMs without a place: blade01 \(blade01c\)/)
+})
+
+test('a VM that is paused or moves right now does not take the N+1 away', () => {
+  const vms = [
+    { name: 'a', blade: 'blade01', state: 'paused' as const },
+    { name: 'b', blade: 'blade01', state: 'moving' as const, operation: 'o1' },
+  ]
+  assert.equal(nPlusOne(fleet({ blades: blades(2), vms })).kept, true)
+})
+
 /** a moves from blade01 to blade02, which has room for it and for nothing else. */
 const moving = (others: FleetSketch['vms'] = []) =>
   fleet({

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { planRebalance, type RebalanceRequest } from '../../../../controller/placement/balance/rebalance.ts'
-import { HOUR_MS } from '../../../../shared/domain/units.ts'
-import { type FleetSketch, fleet, NIGHT, type VmSketch } from '../../../fakes/fleet-builder.ts'
+import {
+  planRebalance,
+  type RebalanceRequest,
+} from '../../../../../controller/placement/balance/rebalance.ts'
+import { HOUR_MS } from '../../../../../shared/domain/units.ts'
+import { type FleetSketch, fleet, NIGHT, type VmSketch } from '../../../../fakes/fleet-builder.ts'
 
 const REQUEST: RebalanceRequest = {
   id: 'p1',
