@@ -1,25 +1,16 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import fc from 'fast-check'
 import { lossesOf } from '../../controller/capacity/losses.ts'
 import type { FleetSnapshot, VmView } from '../../controller/fleet/snapshot.ts'
-import { planRebalance } from '../../controller/placement/balance/rebalance.ts'
-import { admit, recheckMove } from '../../controller/placement/gate.ts'
+import { admit } from '../../controller/placement/gate.ts'
 import { asRestored } from '../../controller/placement/returns.ts'
 import { nPlusOne } from '../../controller/placement/survives.ts'
-import { HOUR_MS } from '../../shared/domain/units.ts'
-import { fleet, NIGHT } from '../fakes/fleet-builder.ts'
+import { fleet } from '../fakes/fleet-builder.ts'
 import { arbitraryFleet, calmFleet, tightFleet } from './arbitrary-fleet.ts'
-import { arrived, brokenGroups, brokenRules } from './placement-oracle.ts'
+import { over } from './over.ts'
+import { arrived } from './placement-oracle.ts'
 
-const SEED = 20_261_128
-const RUNS = 150
-
-function holds<Value>(name: string, values: fc.Arbitrary<Value>, check: (value: Value) => void): void {
-  test(`${name} (seed ${SEED}, ${RUNS} fleets)`, () => {
-    fc.assert(fc.property(values, check), { seed: SEED, numRuns: RUNS })
-  })
-}
+const holds = over({ seed: 20_261_128, runs: 150 })
 
 const fleets = fc.oneof(arbitraryFleet, calmFleet, tightFleet)
 
@@ -126,57 +117,3 @@ holds(
     }
   },
 )
-
-const rested = fc.record({ snapshot: fleets, resting: fc.nat({ max: 3 }) })
-
-holds(
-  'a rebalancing breaks no rule on its way, in any order that it allows',
-  rested,
-  ({ snapshot, resting }) => {
-    const left = snapshot.vms.filter((_, index) => index % 4 === resting)
-    const { plan, before } = planRebalance(snapshot, {
-      id: '',
-      now: NIGHT,
-      requestedBy: 'a property',
-      movedAt: new Map(left.map(vm => [vm.id, NIGHT - HOUR_MS])),
-      cooldownMs: 24 * HOUR_MS,
-    })
-    const broken = brokenGroups(snapshot)
-    for (const lateFirst of [false, true]) {
-      let world = snapshot
-      const moved: (typeof plan.moves)[number][] = []
-      while (moved.length < plan.moves.length) {
-        const done = new Set(moved.map(move => move.vmId))
-        const ready = plan.moves.filter(move => !done.has(move.vmId) && move.needs.every(id => done.has(id)))
-        const next = lateFirst ? ready.at(-1) : ready[0]
-        if (next === undefined) return assert.fail('the moves wait for each other')
-        assert.deepEqual(recheckMove(world, next), [], next.vm)
-        world = arrived(world, next)
-        moved.push(next)
-        assert.deepEqual(brokenRules(snapshot, world, moved), [])
-      }
-      assert.deepEqual(
-        brokenGroups(world).filter(name => !broken.includes(name)),
-        [],
-      )
-    }
-    const ids = plan.moves.map(move => move.vmId)
-    assert.equal(new Set(ids).size, ids.length, 'no VM moves twice')
-    assert.ok(!left.some(vm => ids.includes(vm.id)), 'who was moved lately stays')
-    const lost = new Set(before.notSurvivable.map(each => each.blade))
-    for (const { blade } of plan.nPlusOne.notSurvivable) assert.ok(lost.has(blade), `${blade} is lost by it`)
-  },
-)
-
-test('the same fleet gives the same rebalancing', () => {
-  fc.assert(
-    fc.property(tightFleet, snapshot => {
-      const shuffled = { ...snapshot, blades: snapshot.blades.toReversed(), vms: snapshot.vms.toReversed() }
-      const request = { id: '', now: NIGHT, requestedBy: '', movedAt: new Map(), cooldownMs: 0 }
-      const moves = (fleet: FleetSnapshot) =>
-        planRebalance(fleet, request).plan.moves.map(move => `${move.vm} ${move.to}`)
-      assert.deepEqual(moves(shuffled), moves(snapshot))
-    }),
-    { seed: SEED, numRuns: 60 },
-  )
-})

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import fc from 'fast-check'
 import type { FleetSnapshot, VmView } from '../../controller/fleet/snapshot.ts'
 import { admit, recheckMove, whyNot } from '../../controller/placement/gate.ts'
 import { planEvacuation, planMove } from '../../controller/placement/make-plan.ts'
@@ -10,21 +8,11 @@ import { roomsOf } from '../../controller/placement/room.ts'
 import { nPlusOne, nPlusOneOf } from '../../controller/placement/survives.ts'
 import { NIGHT } from '../fakes/fleet-builder.ts'
 import { arbitraryFleet, calmFleet, tightFleet } from './arbitrary-fleet.ts'
+import { over } from './over.ts'
 import { arrived, brokenGroups, brokenRules } from './placement-oracle.ts'
 
-const SEED = 20_260_301
-const RUNS = 300
 const HEAD = { id: 'p1', cause: 'a property', now: NIGHT }
-
-function holds(
-  name: string,
-  fleets: fc.Arbitrary<FleetSnapshot>,
-  check: (snapshot: FleetSnapshot) => void,
-): void {
-  test(`${name} (seed ${SEED}, ${RUNS} fleets)`, () => {
-    fc.assert(fc.property(fleets, check), { seed: SEED, numRuns: RUNS })
-  })
-}
+const holds = over({ seed: 20_260_301, runs: 300 })
 
 const evacuations = (snapshot: FleetSnapshot) =>
   snapshot.blades.map(blade => planEvacuation(snapshot, { ...HEAD, bladeName: blade.name }))
