@@ -1,4 +1,5 @@
 import { formatDuration } from '../../shared/domain/units.ts'
+import { plural } from '../diagnosis/words.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
 import { isWanted } from '../placement/movable.ts'
 import type { Plan, PlannedMove } from '../placement/plan.ts'
@@ -32,7 +33,7 @@ export function waiting(evacuation: EvacuationRecord): HeldBack {
   const what = evacuation.blade === '' ? 'the rebalancing' : `the evacuation of ${evacuation.blade}`
   return {
     blade: evacuation.blade,
-    text: `${what} (operation ${evacuation.operation}) waits with ${left} moves, for automation is paused; \`lifeboat automation resume\` lets it go on, \`lifeboat operation abort ${evacuation.operation}\` ends it`,
+    text: `${what} (operation ${evacuation.operation}) waits with ${plural(left, 'move')}, for automation is paused; \`lifeboat automation resume\` lets it go on, \`lifeboat operation abort ${evacuation.operation}\` ends it`,
   }
 }
 

@@ -1,3 +1,4 @@
+import { plural } from '../diagnosis/words.ts'
 import type { Plan, UnplacedVm } from '../placement/plan.ts'
 import type { Returns } from '../placement/returns.ts'
 import type { ScenarioEvent } from './scenario.ts'
@@ -42,11 +43,12 @@ export function describeEvent(event: ScenarioEvent): string {
 
 /** What was decided, in one line; the moves follow it. */
 export function describePlan(plan: Plan): string {
-  const count = (number: number, thing: string) => `${number} ${thing}${number === 1 ? '' : 's'}`
   const asides = plan.moves.filter(move => move.role === 'makes-room').length
   const parts = [
-    `plan ${plan.id}: ${plan.blade} is emptied (${plan.cause}): ${count(plan.moves.length, 'move')}`,
-    ...(asides === 0 ? [] : [`${count(asides, 'VM')} of them steps aside first`]),
+    `plan ${plan.id}: ${plan.blade} is emptied (${plan.cause}): ${plural(plan.moves.length, 'move')}`,
+    ...(asides === 0
+      ? []
+      : [`${plural(asides, 'VM')} of them ${asides === 1 ? 'steps' : 'step'} aside first`]),
     ...(plan.unplaced.length === 0
       ? []
       : [`on ${plan.blade} stay ${plan.unplaced.map(each => each.vm).join(', ')}`]),

@@ -9,7 +9,7 @@ export interface ShapeResults {
 }
 
 /** `10 blades, memory 97 %, disk 92 %` */
-export function shapeName({ blades, drained = 1, utilisation, diskUtilisation }: ClusterShape): string {
+function shapeName({ blades, drained = 1, utilisation, diskUtilisation }: ClusterShape): string {
   const percent = (share: number) => `${Math.round(share * 100)} %`
   const disk = diskUtilisation === undefined ? '' : `, disk ${percent(diskUtilisation)}`
   const many = drained === 1 ? '' : `, ${drained} drained`
