@@ -1,8 +1,8 @@
 import type { StoragePool } from '../../shared/domain/fleet.ts'
 import { loadOf } from '../placement/load.ts'
 import type { BladeLoad } from '../placement/plan.ts'
-import type { Rooms } from '../placement/room.ts'
-import { isOpen } from '../placement/room.ts'
+import { poolKey } from '../placement/pools.ts'
+import { isOpen, type Rooms } from '../placement/room.ts'
 
 /** What the blades that take VMs have in all. */
 export interface FleetRoom {
@@ -44,7 +44,7 @@ function freeMemoryBytes(load: BladeLoad): number {
 }
 
 function addUp(pools: readonly StoragePool[]): StoragePool[] {
-  return [...Map.groupBy(pools, pool => `${pool.storage} ${pool.name}`).values()]
+  return [...Map.groupBy(pools, pool => poolKey(pool.storage, pool.name)).values()]
     .map(same => {
       const sum = (of: (pool: StoragePool) => number) => same.reduce((so, pool) => so + of(pool), 0)
       return {

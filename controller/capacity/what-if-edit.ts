@@ -2,6 +2,7 @@ import type { Capacity, Volume } from '../../shared/domain/fleet.ts'
 import { formatBytes } from '../../shared/domain/units.ts'
 import { plural } from '../diagnosis/words.ts'
 import type { BladeView, FleetSnapshot, VmView } from '../fleet/snapshot.ts'
+import { writtenBytes } from '../placement/pools.ts'
 import {
   checkWhatIf,
   type NewBlade,
@@ -71,10 +72,7 @@ function copiesOf(snapshot: FleetSnapshot, wish: NewBlade): BladeView[] {
 }
 
 function emptied(pool: Capacity['pools'][number], vms: readonly VmView[]): Capacity['pools'][number] {
-  const taken = vms
-    .flatMap(vm => vm.volumes)
-    .filter(volume => volume.pool === pool.name && volume.storage === pool.storage)
-    .reduce((sum, volume) => sum + Math.min(volume.allocatedBytes, volume.sizeBytes), 0)
+  const taken = vms.reduce((sum, vm) => sum + writtenBytes(vm, pool), 0)
   const freeBytes = Math.min(pool.sizeBytes, pool.freeBytes + pool.reclaimableBytes + taken)
   return { ...pool, freeBytes, reclaimableBytes: 0 }
 }

@@ -1,6 +1,7 @@
 import { formatBytes, GIB } from '../../shared/domain/units.ts'
 import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import type { Relief } from './plan.ts'
+import { poolName } from './pools.ts'
 import { isOpen, type Room, type Rooms, roomsOf } from './room.ts'
 import type { SearchOptions } from './search-places.ts'
 import { type Compiled, compile, MEMORY, PLACES, VCPUS } from './solver/compile.ts'
@@ -44,7 +45,7 @@ export function findRelief(
         dim,
         'storage',
         PRECISION_BYTES,
-        amount => `${formatBytes(amount)} more room in ${key.slice(key.indexOf(' ') + 1)}`,
+        amount => `${formatBytes(amount)} more room in ${poolName(key)}`,
       ),
     ),
     ...oneMoreBlade(world, compiled),

@@ -1,5 +1,6 @@
 import type { StoragePool } from '../../shared/domain/fleet.ts'
 import type { BladeView, FleetSnapshot, Reservation, VmView } from '../fleet/snapshot.ts'
+import { poolKey, writtenBytes } from './pools.ts'
 import type { PlacementRules } from './rules.ts'
 
 /**
@@ -150,7 +151,7 @@ export function usedVcpus(room: Room, exceptVmId = ''): number {
 export function volumeNeeds(vm: VmView): VolumeNeed[] {
   const needs = new Map<string, VolumeNeed>()
   for (const { pool, storage, sizeBytes } of vm.volumes) {
-    const key = `${storage} ${pool}`
+    const key = poolKey(storage, pool)
     needs.set(key, { pool, storage, bytes: (needs.get(key)?.bytes ?? 0) + sizeBytes })
   }
   return [...needs.values()].sort((a, b) =>
@@ -226,9 +227,7 @@ function takeFrom(pools: readonly PoolRoom[], needs: readonly VolumeNeed[]): rea
 }
 
 function withKept(pool: PoolRoom, vm: VmView): PoolRoom {
-  const kept = vm.volumes
-    .filter(volume => volume.pool === pool.name && volume.storage === pool.storage)
-    .reduce((sum, volume) => sum + Math.min(volume.allocatedBytes, volume.sizeBytes), 0)
+  const kept = writtenBytes(vm, pool)
   return {
     ...pool,
     reclaimableBytes: pool.reclaimableBytes + kept,

@@ -1,4 +1,5 @@
 import type { ControllerConfig } from '../config.ts'
+import { poolKey } from '../placement/pools.ts'
 import type { FileBlade, FileVm, FleetFile } from './fleet-schema.ts'
 import { usedGib } from './fleet-views.ts'
 import type { Problems } from './problems.ts'
@@ -62,7 +63,7 @@ function checkBlade(blade: FileBlade, there: readonly FileVm[], at: string, prob
   }
   const seen = new Set<string>()
   for (const [index, pool] of blade.pools.entries()) {
-    const key = `${pool.storage} ${pool.name}`
+    const key = poolKey(pool.storage, pool.name)
     if (seen.has(key))
       problems.add(`${at}.pools.${index}`, `${name} has the ${pool.storage} pool ${pool.name} twice`)
     seen.add(key)

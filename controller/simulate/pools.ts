@@ -1,5 +1,6 @@
 import type { StoragePool } from '../../shared/domain/fleet.ts'
 import type { VmView } from '../fleet/snapshot.ts'
+import { writtenBytes } from '../placement/pools.ts'
 import { volumeNeeds } from '../placement/room.ts'
 
 /** Whole volumes are taken: from what is free first, then from what was kept after moves. */
@@ -16,16 +17,9 @@ export function afterArrival(pool: StoragePool, vm: VmView): StoragePool {
 
 /** The source keeps the volumes, and gives them up when the room is needed (rule 3). */
 export function afterLeaving(pool: StoragePool, vm: VmView): StoragePool {
-  return { ...pool, reclaimableBytes: pool.reclaimableBytes + writtenBytes(pool, vm) }
+  return { ...pool, reclaimableBytes: pool.reclaimableBytes + writtenBytes(vm, pool) }
 }
 
 export function afterRemoval(pool: StoragePool, vm: VmView): StoragePool {
-  return { ...pool, freeBytes: pool.freeBytes + writtenBytes(pool, vm) }
-}
-
-/** What the VM's volumes really take of a pool. */
-function writtenBytes(pool: StoragePool, vm: VmView): number {
-  return vm.volumes
-    .filter(volume => volume.pool === pool.name && volume.storage === pool.storage)
-    .reduce((sum, volume) => sum + volume.allocatedBytes, 0)
+  return { ...pool, freeBytes: pool.freeBytes + writtenBytes(vm, pool) }
 }

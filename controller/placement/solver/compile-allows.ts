@@ -1,5 +1,6 @@
 import type { VmView } from '../../fleet/snapshot.ts'
 import { FILTERS, type Purpose } from '../filters.ts'
+import { poolKey } from '../pools.ts'
 import type { Room } from '../room.ts'
 import { ruleOf } from '../rules.ts'
 import type { Model } from './model.ts'
@@ -62,18 +63,22 @@ function kindsOf<Item>(
 function bladeKind({ blade, pools }: Room): string {
   const { liveness, admin, health, capacity } = blade
   const { networks, cpuModels, hypervisor } = capacity ?? {}
-  return JSON.stringify([liveness, admin, health, networks, cpuModels, hypervisor, pools.map(poolKey)])
+  return JSON.stringify([
+    liveness,
+    admin,
+    health,
+    networks,
+    cpuModels,
+    hypervisor,
+    pools.map(pool => poolKey(pool.storage, pool.name)),
+  ])
 }
 
 function vmKind(vm: VmView): string {
-  return JSON.stringify([vm.networks, vm.cpuModel, vm.machine, [...new Set(vm.volumes.map(poolKey))]])
-}
-
-/** A pool is known by its kind and its name. */
-export function poolKey(pool: {
-  readonly storage: string
-  readonly pool?: string
-  readonly name?: string
-}): string {
-  return `${pool.storage} ${pool.pool ?? pool.name}`
+  return JSON.stringify([
+    vm.networks,
+    vm.cpuModel,
+    vm.machine,
+    [...new Set(vm.volumes.map(volume => poolKey(volume.storage, volume.pool)))],
+  ])
 }

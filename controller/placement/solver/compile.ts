@@ -1,6 +1,7 @@
 import type { VmView } from '../../fleet/snapshot.ts'
 import type { Purpose } from '../filters.ts'
 import { methodOf, vmObstacles } from '../movable.ts'
+import { poolKey } from '../pools.ts'
 import {
   isInMemory,
   isOpen,
@@ -15,7 +16,7 @@ import {
 } from '../room.ts'
 import { NO_RULES, type PlacementRules, ruleOf, snapshotReserveBytes } from '../rules.ts'
 import { copiedBytes, volumeBytesOf } from '../times.ts'
-import { compileAllows, poolKey } from './compile-allows.ts'
+import { compileAllows } from './compile-allows.ts'
 import { compileGroups } from './compile-groups.ts'
 import { type Model, NOWHERE } from './model.ts'
 
@@ -87,7 +88,7 @@ function poolIndex(vms: readonly VmView[]): ReadonlyMap<string, number> {
   const index = new Map<string, number>()
   for (const vm of vms) {
     for (const volume of vm.volumes) {
-      const key = poolKey(volume)
+      const key = poolKey(volume.storage, volume.pool)
       if (!index.has(key)) index.set(key, FIRST_POOL + index.size)
     }
   }
@@ -108,9 +109,9 @@ function fillVm(
     target[row + VCPUS] = inMemory ? vm.vcpus : 0
   }
   for (const { pool, storage, bytes } of volumeNeeds(vm))
-    need[row + (pools.get(poolKey({ pool, storage })) ?? 0)] = bytes
+    need[row + (pools.get(poolKey(storage, pool)) ?? 0)] = bytes
   for (const volume of vm.volumes) {
-    const dim = row + (pools.get(poolKey(volume)) ?? 0)
+    const dim = row + (pools.get(poolKey(volume.storage, volume.pool)) ?? 0)
     gives[dim] = (gives[dim] as number) + Math.min(volume.allocatedBytes, volume.sizeBytes)
   }
 }
@@ -126,7 +127,7 @@ function fillRoom(
   free[row + PLACES] = room.blade.maxVms - room.vms.size
   free[row + VCPUS] = Math.min(UNCHECKED, usableVcpus(room)) - usedVcpus(room)
   for (const pool of room.pools) {
-    const dim = pools.get(poolKey(pool))
+    const dim = pools.get(poolKey(pool.storage, pool.name))
     if (dim !== undefined) free[row + dim] = roomFor(pool, room.pools, rules)
   }
 }
