@@ -4,7 +4,7 @@ import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import { type Candidate, FILTERS, type Purpose } from './filters.ts'
 import { whereaboutsOf } from './groups.ts'
 import { methodOf, vmObstacles } from './movable.ts'
-import type { BladeScore, Plan, PlannedMove } from './plan.ts'
+import type { BladeScore, PlannedMove } from './plan.ts'
 import { type Rooms, roomsOf, sparingKept } from './room.ts'
 import { scoreRoom } from './score.ts'
 
@@ -128,7 +128,7 @@ export function recheckMove(
  * after the other; between the first and the last, the plan is what keeps them together.
  */
 export function companyOf(
-  plan: Pick<Plan, 'moves'> | undefined,
+  plan: { readonly moves: readonly Pick<PlannedMove, 'to' | 'vmId'>[] } | undefined,
   { to, vmId }: Pick<PlannedMove, 'to' | 'vmId'>,
 ): ReadonlySet<string> {
   const along = (plan?.moves ?? []).filter(move => move.to === to && move.vmId !== vmId)

@@ -1,5 +1,5 @@
 import type { Reason } from '../../shared/domain/reason.ts'
-import type { BladeView, FleetSnapshot } from '../fleet/snapshot.ts'
+import type { BladeView, FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import type { Candidate } from './filters.ts'
 import type { Rooms } from './room.ts'
 import { apartDomain, type GroupRule, groupsOf, ruleOf } from './rules.ts'
@@ -64,7 +64,7 @@ export function checkTogether(candidate: Candidate): Reason[] {
   })
 }
 
-function hardGroups(kind: GroupRule['kind'], { vm, room }: Candidate): GroupRule[] {
+function hardGroups(kind: GroupRule['kind'], { vm, room }: Pick<Candidate, 'vm' | 'room'>): GroupRule[] {
   return groupsOf(room.rules, vm.name).filter(group => group.hard && group.kind === kind)
 }
 
@@ -79,6 +79,27 @@ function others(group: GroupRule, { vm, fleet }: Asked): Whereabout[] {
 function metBy(group: GroupRule, asked: Asked): Whereabout[] {
   const domain = apartDomain(asked.room.blade, group.across)
   return others(group, asked).filter(each => apartDomain(each.blade, group.across) === domain)
+}
+
+/**
+ * Of others that leave their blades as well, those that must have left before the VM may come: where they are they are
+ * in one fault domain with it.
+ */
+export function inTheWay<Other extends Pick<VmView, 'id' | 'name' | 'blade'>>(
+  { vm, room }: Pick<Candidate, 'vm' | 'room'>,
+  leaving: readonly Other[],
+  bladeNamed: (name: string) => BladeView | undefined,
+): Other[] {
+  const groups = hardGroups('apart', { vm, room })
+  if (groups.length === 0) return []
+  return leaving.filter(other => {
+    const from = bladeNamed(other.blade)
+    if (from === undefined || other.id === vm.id) return false
+    return groups.some(
+      ({ vms, across }) =>
+        vms.includes(other.name) && apartDomain(from, across) === apartDomain(room.blade, across),
+    )
+  })
 }
 
 /**

@@ -2,8 +2,8 @@ import type { Method } from '../../shared/domain/operation.ts'
 import type { Reason } from '../../shared/domain/reason.ts'
 import type { VmView } from '../fleet/snapshot.ts'
 import type { Purpose } from './filters.ts'
-import { bladeReasons } from './gate.ts'
-import { whereaboutsOf } from './groups.ts'
+import { bladeReasons, companyOf } from './gate.ts'
+import { checkTogether, inTheWay, whereaboutsOf } from './groups.ts'
 import { methodOf, vmObstacles } from './movable.ts'
 import type { BladeScore, MoveRole, UnplacedVm } from './plan.ts'
 import { afterMove, freeMemoryBytes, isOpen, type Room, type Rooms } from './room.ts'
@@ -28,6 +28,8 @@ export interface Placed {
   readonly rooms: Rooms
 }
 
+const NOBODY: ReadonlySet<string> = new Set()
+
 export interface PlaceOptions {
   /** Only this blade will do. */
   readonly only?: string
@@ -44,23 +46,58 @@ export interface PlaceOptions {
  * plan at once, and each choice is explained by itself; where it leaves a VM without a place, search-places.ts searches.
  */
 export function placeAll(vms: readonly VmView[], rooms: Rooms, options: PlaceOptions = {}): Placed {
+  const alone = new Set<string>()
+  for (;;) {
+    const placed = placeInTurn(vms, rooms, options, alone)
+    const torn = options.override === true ? undefined : tornFrom(placed.placements, rooms)
+    if (torn === undefined || alone.has(torn.vm.id)) return placed
+    alone.add(torn.vm.id)
+  }
+}
+
+/**
+ * The first of them that would leave others behind with which it is kept together: they were to come along, and found
+ * no place. It is asked as the re-check before the move asks it, which lets nothing else pass.
+ */
+function tornFrom(placements: readonly Placement[], rooms: Rooms): Placement | undefined {
+  const moves = placements.map(({ vm, to }) => ({ vmId: vm.id, to }))
+  let current = rooms
+  return placements.find(({ vm, to }) => {
+    const room = current.get(to) as Room
+    const company = companyOf({ moves }, { vmId: vm.id, to })
+    const reasons = checkTogether({ vm, room, purpose: 'move', fleet: whereaboutsOf(current), company })
+    current = afterMove(current, vm, to)
+    return reasons.length > 0
+  })
+}
+
+/** `alone`: ids of VMs that nobody comes along with. */
+function placeInTurn(
+  vms: readonly VmView[],
+  rooms: Rooms,
+  options: PlaceOptions,
+  alone: ReadonlySet<string>,
+): Placed {
   const placements: Placement[] = []
   const unplaced: UnplacedVm[] = []
   let current = rooms
   // What is still to be placed counts as company wherever it goes; once it is placed, the rooms say where.
-  const coming = new Set(vms.map(vm => vm.id))
+  const coming = new Set(vms.map(vm => vm.id).filter(id => !alone.has(id)))
   for (const vm of vms.toSorted(compareVms)) {
     const purpose = options.purpose ?? 'move'
     const own = vmObstacles(vm, purpose)
     const method = purpose === 'restore' ? 'recover' : methodOf(vm)
     coming.delete(vm.id)
-    const { scores, rejected } = rank(vm, current, coming, options)
+    const { scores, rejected } = rank(vm, current, alone.has(vm.id) ? NOBODY : coming, options)
     const best = scores[0]
     if (own.length > 0 || best === undefined || method === undefined) {
       unplaced.push({ vmId: vm.id, vm: vm.name, reasons: own.length > 0 ? own : noBladeLeft(vm, rejected) })
       continue
     }
-    placements.push({ vm, role: 'leaves', needs: [], to: best.blade, method, scores, rejected })
+    const room = current.get(best.blade) as Room
+    const gone = placements.map(each => each.vm)
+    const needs = inTheWay({ vm, room }, gone, name => rooms.get(name)?.blade).map(each => each.id)
+    placements.push({ vm, role: 'leaves', needs, to: best.blade, method, scores, rejected })
     current = afterMove(current, vm, best.blade)
   }
   return { placements, unplaced, rooms: current }

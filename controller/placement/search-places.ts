@@ -65,8 +65,11 @@ export function searchPlaces(
   const left = free.filter(vm => !found.placements.some(each => each.vm.id === vm.id))
   // The search may have run out of steps before it looked: what fits as it stands is placed all the same.
   const rest = placeAll(left, found.rooms, { purpose: options.purpose })
+  // It may be the room that the others make.
+  const before = found.placements.map(each => each.vm.id)
+  const behind = rest.placements.map(each => ({ ...each, needs: [...before, ...each.needs] }))
   return {
-    placements: [...found.placements, ...rest.placements],
+    placements: [...found.placements, ...behind],
     unplaced: [...stuck, ...rest.unplaced],
     rooms: rest.rooms,
   }

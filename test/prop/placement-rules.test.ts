@@ -2,9 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { BladeView, FleetSnapshot, VmView } from '../../controller/fleet/snapshot.ts'
-import { admit, whyNot } from '../../controller/placement/gate.ts'
+import { planRebalance } from '../../controller/placement/balance/rebalance.ts'
+import { admit, companyOf, recheckMove, whyNot } from '../../controller/placement/gate.ts'
+import { planEvacuation } from '../../controller/placement/make-plan.ts'
+import type { Plan, PlannedMove } from '../../controller/placement/plan.ts'
 import type { GroupRule, PlacementRules } from '../../controller/placement/rules.ts'
+import { NIGHT } from '../fakes/fleet-builder.ts'
 import { arbitraryFleet } from './arbitrary-fleet.ts'
+import { arrived } from './placement-oracle.ts'
 
 const SEED = 20_260_302
 const RUNS = 400
@@ -159,4 +164,45 @@ holds('a kept-apart that is passed over does break the group, a wish never refus
     for (const wish of snapshot.rules.groups.filter(each => !each.hard))
       assert.ok(!reasons.some(({ text }) => text.includes(`'${wish.name}'`)))
   }
+})
+
+function plansFor(snapshot: FleetSnapshot): Plan[] {
+  const head = { id: 'p1', cause: 'a property', now: NIGHT }
+  const balanced = planRebalance(snapshot, {
+    ...head,
+    movedAt: new Map(),
+    cooldownMs: 0,
+    requestedBy: 'anna',
+  })
+  return [
+    ...snapshot.blades.map(blade => planEvacuation(snapshot, { ...head, bladeName: blade.name })),
+    balanced.plan,
+  ]
+}
+
+/** Plays the plan; `next` chooses among the moves that wait for none any more. */
+function replayed(
+  snapshot: FleetSnapshot,
+  plan: Plan,
+  next: (ready: readonly PlannedMove[]) => PlannedMove | undefined,
+): void {
+  let world = snapshot
+  let left = plan.moves
+  while (left.length > 0) {
+    const waits = new Set(left.map(move => move.vmId))
+    const move = next(left.filter(each => !each.needs.some(id => waits.has(id))))
+    assert.ok(move !== undefined, 'they wait for each other')
+    const reasons = recheckMove(world, move, { company: companyOf(plan, move) })
+    assert.deepEqual(reasons, [], `${plan.blade}: ${move.vm} to ${move.to}`)
+    world = arrived(world, move)
+    left = left.filter(each => each !== move)
+  }
+}
+
+holds('with rules too, each planned move passes the re-check when its turn comes', snapshot => {
+  for (const plan of plansFor(snapshot)) replayed(snapshot, plan, ready => ready[0])
+})
+
+holds('and in the reverse order, as far as the moves wait for none', snapshot => {
+  for (const plan of plansFor(snapshot)) replayed(snapshot, plan, ready => ready.at(-1))
 })

@@ -230,3 +230,35 @@ test('what an evacuation leaves by policy has a code of its own, and a person is
     'db02 policy-stay: db02 is to stay when blade01 is emptied; `lifeboat vm migrate db02` moves it all the same',
   ])
 })
+
+const evacuated = (snapshot: FleetSnapshot) => {
+  const head = { bladeName: 'blade01', cause: 'test', id: 'p1', now: NIGHT }
+  const { moves, unplaced } = planEvacuation(snapshot, head)
+  return {
+    moves: moves.map(({ vm, to, needs }) => [vm, to, ...needs].join(' ')),
+    unplaced: unplaced.map(each => each.vm),
+  }
+}
+
+test('of VMs that are kept together none is to move where the others find no place', () => {
+  const snapshot = fleet({
+    blades: [{ name: 'blade01' }, { name: 'blade02' }],
+    vms: [
+      { name: 'front', blade: 'blade01', memoryGib: 30 },
+      { name: 'back', blade: 'blade01', memoryGib: 28 },
+      { name: 'other', blade: 'blade02', memoryGib: 20 },
+    ],
+    rules: { groups: [together(['front', 'back'])] },
+  })
+  assert.deepEqual(evacuated(snapshot), { moves: [], unplaced: ['front', 'back'] })
+})
+
+test('VMs that must be apart and are not leave one after the other where they would meet on the way', () => {
+  const rules = {
+    groups: [apart(['mx1', 'mx2'], { across: 'chassis' })],
+    vms: [vmRule('mx1', { blades: ['blade11'] }), vmRule('mx2', { blades: ['blade02'] })],
+  }
+  const snapshot = world(rules, { mx1: 'blade01', mx2: 'blade01' })
+  // Were both under way at once, mx2 would find mx1 in its chassis still, and be refused.
+  assert.deepEqual(evacuated(snapshot), { moves: ['mx1 blade11', 'mx2 blade02 id-mx1'], unplaced: [] })
+})
