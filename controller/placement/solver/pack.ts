@@ -20,6 +20,8 @@ export type Packed = 'found' | 'none' | 'unknown'
 /** Over the blades that were open when it was made. */
 export type Packer = (items: readonly number[], options: PackOptions) => Packed
 
+/** What asking about a placement costs, in steps. */
+const STEPS_PER_ANSWER = 200
 /** With more blades than these there is room enough, or nothing a bound would show. */
 const BOUND_BLADES = 64
 
@@ -77,6 +79,8 @@ export function createPacker(state: State): Packer {
   let now: PackOptions = { preference: 'tight', budget: { left: 0 }, accept: () => true }
   let total = 0
   let gaveUp = false
+  /** Placements that were found and not accepted. */
+  let refused = 0
 
   /** Index of the pending VM with the fewest blades, of those the heaviest; -1: one of them has none. */
   const choose = (count: number, budget: Budget): number => {
@@ -102,7 +106,12 @@ export function createPacker(state: State): Packer {
   }
 
   const descend = (count: number): boolean => {
-    if (count === 0) return now.accept()
+    if (count === 0) {
+      now.budget.left -= STEPS_PER_ANSWER
+      if (now.accept()) return true
+      refused++
+      return false
+    }
     if (now.budget.left <= 0) {
       gaveUp = true
       return false
@@ -111,11 +120,13 @@ export function createPacker(state: State): Packer {
     const key = small && count < total ? signature.of(pending, count) : 0
     now.budget.left -= blades.length
     if (key !== 0 && dead.has(key)) return false
+    if (small && tooLittle(state, pending, count, blades)) return false
+    const refusedBefore = refused
     const chosen = choose(count, now.budget)
     if (chosen < 0) return false
-    if (small && tooLittle(state, pending, count, blades)) return false
     if (branch(chosen, count)) return true
-    if (key !== 0 && !gaveUp) dead.add(key)
+    // Where a placement was refused, it was for the whole of it: the same end may do after another beginning.
+    if (key !== 0 && !gaveUp && refused === refusedBefore) dead.add(key)
     return false
   }
 
