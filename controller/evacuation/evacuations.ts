@@ -9,6 +9,7 @@ import type { AskedCause } from '../placement/rules.ts'
 import { type EvacuationMove, type EvacuationRecord, wordsOf } from '../store/evacuations.ts'
 import type { OperationRecord } from '../store/operations.ts'
 import { summary, toMove, waiting } from './evacuation-words.ts'
+import { areFiguresOld } from './old-figures.ts'
 import type { HeldBack } from './policy.ts'
 
 export interface NewEvacuation {
@@ -164,11 +165,15 @@ export function createEvacuations(
       const company = companyOf(store.plans.get(move.plan), move)
       const reasons = recheckMove(snapshot, move, { company })
       if (reasons.some(reason => reason.code === 'vm-busy' || reason.code === 'facts-stale')) continue
+      if (reasons.length > 0 && areFiguresOld(evacuation, move, snapshot, { endedAt, now: clock.now() }))
+        continue
       if (reasons.length > 0)
         replan(evacuation, move, snapshot, reasons.map(reason => reason.text).join('; '))
       else startOrFail(evacuation, move, vm)
     }
   }
+
+  const endedAt = (operation: string) => store.operations.get(operation)?.endedAt ?? 0
 
   /**
    * Others go first that make room for it. When one of them failed, the re-check says whether there is room all the

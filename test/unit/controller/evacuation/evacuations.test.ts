@@ -12,7 +12,9 @@ import { GIB } from '../../../../shared/domain/units.ts'
 import { silentLogger } from '../../../../shared/log.ts'
 import { soundCapacity, vm } from '../../../fakes/agent-reports.ts'
 
-const CLOCK = { now: () => 1_000_000, sleep: async () => {} }
+const START = 1_000_000
+let now = START
+const CLOCK = { now: () => now, sleep: async () => {} }
 
 describe('an evacuation moves on pass by pass', () => {
   let store: Store
@@ -24,6 +26,7 @@ describe('an evacuation moves on pass by pass', () => {
   let poisoned: string
 
   beforeEach(() => {
+    now = START
     store = openStore(':memory:')
     const limits = {
       maxVmsPerBlade: 4,
@@ -218,6 +221,72 @@ describe('an evacuation moves on pass by pass', () => {
     assert.match(
       operation?.outcome ?? '',
       /left on blade01: large \(large needs 14 GiB of memory, blade02 has 12 GiB/,
+    )
+  })
+
+  /** 80 GiB of disk fit on neither of the other two while `small` is where it is. */
+  const tightDisks = () => {
+    const disk = (gib: number): Vm['volumes'] =>
+      vm('any', 9).volumes.map(volume => ({
+        ...volume,
+        path: `/dev/vg0/${gib}`,
+        sizeBytes: gib * GIB,
+        allocatedBytes: gib * GIB,
+      }))
+    report('blade01', [vm('large', 1, { volumes: disk(80) })])
+    reportRoom('blade02', [vm('small', 2, { volumes: disk(60) })], 30, 0)
+    reportRoom('blade03', [], 70, 0)
+  }
+  const reportRoom = (blade: string, vms: Vm[], free: number, kept: number) => {
+    const capacity = soundCapacity()
+    const pools = capacity.pools.map(pool => ({
+      ...pool,
+      freeBytes: free * GIB,
+      reclaimableBytes: kept * GIB,
+    }))
+    const rest = { sequence: 3, observedAt: 1, facts: [], vms, complete: true }
+    fleet.accept(blade, { ...rest, capacity: { ...capacity, pools } }, CLOCK.now())
+  }
+  /** The end of the operation is known; what the agents say next is not there yet. */
+  const smallHasMoved = () => {
+    const small = store.blades.get('blade02')?.report?.vms[0]
+    const operation = store.operations.active().find(each => each.vm === 'small')
+    assert.ok(small !== undefined && operation !== undefined)
+    store.operations.update(operation.id, { state: 'done', endedAt: CLOCK.now(), outcome: 'small done' })
+    store.vms.place(small.id, 'blade03', CLOCK.now(), small)
+  }
+
+  it('does not judge the room that was made by figures of before: it waits for the report that has it', () => {
+    tightDisks()
+    begin()
+    evacuations.advance()
+    now += 60_000
+    smallHasMoved()
+    evacuations.advance()
+    now += 1_000
+    reportRoom('blade02', [], 30, 0)
+    evacuations.advance()
+    assert.equal(started.length, 1)
+    now += 4_000
+    reportRoom('blade02', [], 30, 60)
+    evacuations.advance()
+    assert.deepEqual(
+      started.map(move => `${move.vm.name} to ${move.to}`),
+      ['small to blade03', 'large to blade02'],
+    )
+  })
+
+  it('waits no longer than that report can take', () => {
+    tightDisks()
+    const id = begin()
+    evacuations.advance()
+    smallHasMoved()
+    now += 16_000
+    evacuations.advance()
+    evacuations.advance()
+    assert.match(
+      store.operations.get(id)?.outcome ?? '',
+      /left on blade01: large \(large needs 80 GiB in vg0/,
     )
   })
 
