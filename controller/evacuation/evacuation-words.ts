@@ -37,6 +37,15 @@ export function waiting(evacuation: EvacuationRecord): HeldBack {
   }
 }
 
+/** What a rebalancing waits for. */
+export function yielding({ operation, moves }: EvacuationRecord, first: EvacuationRecord): HeldBack {
+  const left = moves.filter(move => move.state === 'planned').length
+  return {
+    blade: first.blade,
+    text: `the rebalancing (operation ${operation}) waits with ${left} moves until ${first.blade} is empty; \`lifeboat operation abort ${operation}\` ends it`,
+  }
+}
+
 /** Nobody is in danger where a VM stays that was only to even out the load: what was not moved is told, and no more. */
 function balanceSummary({ moves, startedAt, state }: EvacuationRecord, now: number): Summary {
   const moved = moves.filter(move => move.state === 'done').length

@@ -8,7 +8,7 @@ import type { Plan } from '../placement/plan.ts'
 import type { AskedCause } from '../placement/rules.ts'
 import { type EvacuationMove, type EvacuationRecord, wordsOf } from '../store/evacuations.ts'
 import type { OperationRecord } from '../store/operations.ts'
-import { summary, toMove, waiting } from './evacuation-words.ts'
+import { summary, toMove, waiting, yielding } from './evacuation-words.ts'
 import { areFiguresOld } from './old-figures.ts'
 import type { HeldBack } from './policy.ts'
 
@@ -38,7 +38,7 @@ export interface Evacuations {
     request: NewEvacuation,
     makePlan: (snapshot: FleetSnapshot, head: { id: string; now: number }) => Plan,
   ): { plan: Plan; operation: OperationRecord }
-  /** One pass over all of them. Returns what a pause keeps from going on, one sentence each. */
+  /** One pass over all of them. Returns what is kept from going on, by a pause or for another, one sentence each. */
   advance(): HeldBack[]
   /** Moves under way are aborted, the others never begin. Throws `not-found` when it is not under way. */
   abort(operation: string, by: string): void
@@ -172,6 +172,10 @@ export function createEvacuations(
       else startOrFail(evacuation, move, vm)
     }
   }
+
+  /** An even load waits for a blade that is emptied: it may need the very room, and its plan has counted on it. */
+  const emptiedBefore = ({ blade }: EvacuationRecord): EvacuationRecord | undefined =>
+    blade === '' ? store.evacuations.active().find(each => each.blade !== '') : undefined
 
   const endedAt = (operation: string) => store.operations.get(operation)?.endedAt ?? 0
 
@@ -317,9 +321,12 @@ export function createEvacuations(
         }
         // Rule 10: a pause holds back what automation has not begun; what a person asked for goes on.
         const held = paused && evacuation.caseId !== ''
-        if (store.evacuations.get(evacuation.operation)?.state === 'running' && !held)
+        const first = emptiedBefore(evacuation)
+        if (store.evacuations.get(evacuation.operation)?.state === 'running' && !held && first === undefined)
           startWhatMay(evacuation.operation)
         endIfDone(evacuation.operation)
+        if (first !== undefined && store.evacuations.get(evacuation.operation)?.state === 'running')
+          heldBack.push(yielding(evacuation, first))
         if (held && store.evacuations.get(evacuation.operation)?.state === 'running')
           heldBack.push(waiting(evacuation))
       }

@@ -4,6 +4,7 @@ import { createEvacuations, type Evacuations } from '../../../../controller/evac
 import { createFleetState, type FleetState } from '../../../../controller/fleet/fleet-state.ts'
 import type { NewMove } from '../../../../controller/operations/new-operations.ts'
 import type { Operations } from '../../../../controller/operations/operations.ts'
+import { planMove } from '../../../../controller/placement/make-plan.ts'
 import { NO_RULES } from '../../../../controller/placement/rules.ts'
 import { EMPTY_OPERATION, type OperationRecord } from '../../../../controller/store/operations.ts'
 import { openStore, type Store } from '../../../../controller/store/store.ts'
@@ -306,6 +307,26 @@ describe('an evacuation moves on pass by pass', () => {
       fleet.accept(blade, { ...known, sequence: known.sequence + 1, vms: vms(known.vms) }, CLOCK.now())
     }
   }
+
+  it('an even load waits for a blade that is emptied, and goes on behind it', () => {
+    report('blade03', [vm('x', 7)])
+    const request = { blade: '', cause: 'rebalance', caseKey: '', caseId: '', requestedBy: 'anna' }
+    const rebalance = evacuations.beginPlan(request, (snapshot, head) =>
+      planMove(snapshot, { ...head, vmId: vm('x', 7).id, to: 'blade02', cause: 'rebalance' }),
+    ).operation.id
+    const evacuation = begin('case-1')
+    const held = evacuations.advance()
+    assert.ok(!started.some(move => move.vm.name === 'x'))
+    assert.match(
+      held.map(each => each.text).join(),
+      /the rebalancing .* waits with 1 moves until blade01 is empty/,
+    )
+    assert.deepEqual(states(rebalance), ['x planned'])
+    evacuations.abort(evacuation, 'anna')
+    evacuations.advance()
+    assert.deepEqual(evacuations.advance(), [])
+    assert.ok(started.some(move => move.vm.name === 'x'))
+  })
 
   it('leaves alone what an administrator has moved meanwhile', () => {
     const id = begin()
