@@ -11,6 +11,7 @@ import type { OperationRecord } from '../store/operations.ts'
 import { summary, toMove, waiting, yielding } from './evacuation-words.ts'
 import { areFiguresOld } from './old-figures.ts'
 import type { HeldBack } from './policy.ts'
+import { isOfUse } from './steps-aside.ts'
 
 export interface NewEvacuation {
   readonly blade: string
@@ -162,6 +163,10 @@ export function createEvacuations(
         skip(id, move, where)
         continue
       }
+      if (!isOfUse(evacuation, move, snapshot)) {
+        skip(id, move, 'nobody needs the room any more that it was to make')
+        continue
+      }
       const company = companyOf(store.plans.get(move.plan), move)
       const reasons = recheckMove(snapshot, move, { company })
       if (reasons.some(reason => reason.code === 'vm-busy' || reason.code === 'facts-stale')) continue
@@ -185,8 +190,16 @@ export function createEvacuations(
    */
   const waitsForOthers = (evacuation: EvacuationRecord, move: EvacuationMove) =>
     evacuation.moves.some(
-      other => move.needs.includes(other.vmId) && (other.state === 'planned' || other.state === 'running'),
+      other =>
+        move.needs.includes(other.vmId) &&
+        (other.state === 'running' || (other.state === 'planned' && !isSilent(other.from))),
     )
+
+  /** What is to leave it does not leave before it is back, and then finds another fleet. */
+  const isSilent = (name: string) => {
+    const blade = fleet.snapshot(clock.now()).blades.find(each => each.name === name)
+    return blade?.liveness === 'silent' || blade?.liveness === 'fenced'
+  }
 
   /** A move that cannot even begin is a failed one: it must keep no other VM on the blade (rule 10). */
   const startOrFail: typeof start = (evacuation, move, vm) => {

@@ -308,6 +308,36 @@ describe('an evacuation moves on pass by pass', () => {
     }
   }
 
+  it('nobody steps aside for a VM that an administrator has taken away meanwhile', () => {
+    tight()
+    const id = begin()
+    report('blade01', [])
+    evacuations.advance()
+    evacuations.advance()
+    assert.deepEqual(started, [])
+    assert.deepEqual(states(id), ['small skipped', 'large skipped'])
+    assert.equal(store.operations.get(id)?.state, 'done')
+  })
+
+  it('waits for no VM on a blade that has fallen silent: the one that needs its room looks elsewhere at once', () => {
+    tight()
+    const id = begin()
+    now += 2e10
+    for (const blade of ['blade01', 'blade03']) {
+      const known = store.blades.get(blade)?.report
+      assert.ok(known)
+      const vms = blade === 'blade03' ? [] : known.vms
+      fleet.accept(blade, { ...known, sequence: 4, vms }, CLOCK.now())
+    }
+    evacuations.advance()
+    evacuations.advance()
+    assert.deepEqual(
+      started.map(move => `${move.vm.name} to ${move.to}`),
+      ['large to blade03'],
+    )
+    assert.deepEqual(states(id), ['small skipped', 'large skipped', 'large running'])
+  })
+
   it('an even load waits for a blade that is emptied, and goes on behind it', () => {
     report('blade03', [vm('x', 7)])
     const request = { blade: '', cause: 'rebalance', caseKey: '', caseId: '', requestedBy: 'anna' }
