@@ -262,19 +262,23 @@ export function createEvacuations(
     snapshot: FleetSnapshot,
     why: string,
   ) => {
-    skip(evacuation.operation, move, why)
-    if (move.plan !== evacuation.plan || move.role !== 'leaves') return
-    const plan = planMove(snapshot, {
-      vmId: move.vmId,
-      cause: `${evacuation.cause}; plan ${move.plan} no longer fits: ${why}`,
-      id: `p${store.settings.nextNumber('plan')}`,
-      now: clock.now(),
-      limits,
+    // One piece: killed between the two, it would leave the VM where it is, without a word of a new plan.
+    store.transaction(() => {
+      skip(evacuation.operation, move, why)
+      if (move.plan !== evacuation.plan || move.role !== 'leaves') return
+      const plan = planMove(snapshot, {
+        vmId: move.vmId,
+        cause: `${evacuation.cause}; plan ${move.plan} no longer fits: ${why}`,
+        id: `p${store.settings.nextNumber('plan')}`,
+        now: clock.now(),
+        limits,
+      })
+      store.plans.add(plan)
+      tellPlan(plan, clock.now())
+      const seq = Math.max(...evacuation.moves.map(each => each.seq)) + 1
+      for (const next of plan.moves)
+        store.evacuations.addMove(evacuation.operation, toMove(next, seq, plan.id))
     })
-    store.plans.add(plan)
-    tellPlan(plan, clock.now())
-    const seq = Math.max(...evacuation.moves.map(each => each.seq)) + 1
-    for (const next of plan.moves) store.evacuations.addMove(evacuation.operation, toMove(next, seq, plan.id))
   }
 
   const endIfDone = (id: string) => {

@@ -159,6 +159,24 @@ describe('an evacuation moves on pass by pass', () => {
     assert.equal(store.evacuations.get(id)?.moves.filter(move => move.vmId === moves[0]?.vmId).length, 2)
   })
 
+  it('killed while it plans a VM anew, it plans it anew when it is back', () => {
+    const id = begin()
+    const [first] = store.evacuations.get(id)?.moves ?? []
+    store.blades.update(first?.to ?? '', { admin: 'cordoned' })
+    const { plans } = store
+    store = { ...store, plans: { ...plans, add: () => assert.fail('killed') } }
+    boot()
+    assert.throws(() => evacuations.advance(), /killed/)
+    store = { ...store, plans }
+    boot()
+    evacuations.advance()
+    const moves = store.evacuations.get(id)?.moves.filter(move => move.vmId === first?.vmId)
+    assert.deepEqual(
+      moves?.map(move => move.state),
+      ['skipped', 'planned'],
+    )
+  })
+
   /** 14 GiB fit on neither of the other two while `small` is where it is. */
   const tight = () => {
     report('blade01', [vm('large', 1, { memoryBytes: 14 * GIB })])
