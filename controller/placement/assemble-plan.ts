@@ -1,8 +1,8 @@
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
 import { loadsByName } from './load.ts'
 import type { Placed, Placement } from './place.ts'
-import type { Plan, PlannedMove } from './plan.ts'
-import { nPlusOneOf } from './survives.ts'
+import type { NPlusOne, Plan, PlannedMove } from './plan.ts'
+import { nPlusOneAfter } from './survives.ts'
 import {
   copiedBytes,
   DEFAULT_LIMITS,
@@ -23,12 +23,16 @@ export interface PlanHead {
   readonly limits?: PlanLimits
 }
 
-/** The plan of these placements, with times, loads and N+1 as they will be. */
-export function assemble(snapshot: FleetSnapshot, blade: string, placed: Placed, head: PlanHead): Plan {
+/** The plan of these placements, with times, loads and N+1 as they will be. `nPlusOne`: that one, if it is known. */
+export function assemble(
+  snapshot: FleetSnapshot,
+  blade: string,
+  placed: Placed,
+  head: PlanHead,
+  nPlusOne: NPlusOne = nPlusOneAfter(snapshot, placed),
+): Plan {
   const rates = head.rates ?? snapshot.rates
   const moves = timed(placed.placements, rates, head.limits ?? DEFAULT_LIMITS)
-  const targets = new Map(placed.placements.map(({ vm, to }) => [vm.id, to]))
-  const vmsAfter = snapshot.vms.map(vm => ({ ...vm, blade: targets.get(vm.id) ?? vm.blade }))
   return {
     id: head.id,
     createdAt: head.now,
@@ -39,7 +43,7 @@ export function assemble(snapshot: FleetSnapshot, blade: string, placed: Placed,
     unplaced: placed.unplaced,
     after: loadsByName(placed.rooms),
     relief: [],
-    nPlusOne: nPlusOneOf(vmsAfter, placed.rooms),
+    nPlusOne,
     expectedEndMs: Math.max(0, ...moves.map(move => move.expectedEndMs)),
   }
 }

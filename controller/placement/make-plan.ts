@@ -2,14 +2,14 @@ import type { Reason } from '../../shared/domain/reason.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { BladeView, FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import { assemble, type PlanHead } from './assemble-plan.ts'
+import { bestPlaces } from './best-places.ts'
 import { findVm } from './gate.ts'
 import { policyReasons } from './movable.ts'
-import { compareStarts, compareVms, hasNoBlade, type Placed, placeAll } from './place.ts'
+import { compareVms, type Placed, placeAll } from './place.ts'
 import type { Plan, UnplacedVm } from './plan.ts'
-import { findRelief } from './relief.ts'
 import { type Rooms, roomsOf } from './room.ts'
-import { type AskedCause, ruleOf } from './rules.ts'
-import { evacuationSearch, searchPlaces } from './search-places.ts'
+import type { AskedCause } from './rules.ts'
+import { evacuationSearch } from './search-places.ts'
 
 export interface EvacuationRequest extends PlanHead {
   readonly bladeName: string
@@ -31,8 +31,7 @@ export interface MoveRequest extends PlanHead {
 
 /**
  * A plan that empties the blade, and the others named with it. Every VM of it is either in `moves` or in `unplaced` with
- * reasons, never in neither. First the best blade for each VM in turn: where that leaves none behind and keeps N+1, no
- * search can do better. Else complete search, with others stepping aside. Throws `not-found` for an unknown blade.
+ * reasons, never in neither. Throws `not-found` for an unknown blade.
  */
 export function planEvacuation(snapshot: FleetSnapshot, request: EvacuationRequest): Plan {
   const names = [request.bladeName, ...(request.alsoBlades ?? [])]
@@ -49,47 +48,17 @@ export function planEvacuation(snapshot: FleetSnapshot, request: EvacuationReque
   const staying = wanted
     .filter(({ reasons }) => reasons.length > 0)
     .map(({ vm, reasons }) => unplacedVm(vm, reasons))
-  const rooms = names.reduce(closed, roomsOf(snapshot))
-  const finish = (placed: Placed) => {
-    const told = new Map([...placed.unplaced, ...staying].map(each => [each.vmId, each]))
-    const unplaced = here.flatMap(vm => told.get(vm.id) ?? [])
-    return assemble(snapshot, names.join(', '), { ...placed, unplaced }, request)
-  }
-  const placed = placeAll(leaving, rooms)
-  const inTurn = finish({
-    ...placed,
-    placements: placed.placements.toSorted((a, b) => compareStarts(a.vm, b.vm)),
+  const { placed, nPlusOne, relief } = bestPlaces(snapshot, {
+    leaving,
+    rooms: names.reduce(closed, roomsOf(snapshot)),
+    search: evacuationSearch(request.rates ?? snapshot.rates, request.budgetMs),
+    emptied: new Set(names),
+    mostSearched: Number.POSITIVE_INFINITY,
   })
-  if (inTurn.nPlusOne.kept && !hasNoPlace(inTurn)) return inTurn
-  const options = evacuationSearch(request.rates ?? snapshot.rates, request.budgetMs)
-  const searched = finish(searchPlaces(leaving, snapshot.vms, rooms, options))
-  const more = compareUnplaced(searched, inTurn, snapshot)
-  const best = more < 0 || (more === 0 && searched.nPlusOne.kept) ? searched : inTurn
-  if (!hasNoPlace(best)) return best
-  const stuck = new Set(best.unplaced.filter(hasNoBlade).map(each => each.vmId))
-  const moving = new Set(best.moves.map(move => move.vmId))
-  const meant = leaving.filter(vm => stuck.has(vm.id) || moving.has(vm.id))
-  return { ...best, relief: findRelief(snapshot, meant, new Set(names), options) }
-}
-
-/** Negative: the first leaves fewer VMs of the highest priority, at which they differ. */
-function compareUnplaced(one: Plan, other: Plan, { rules }: FleetSnapshot): number {
-  const left = new Map<number, number>()
-  const count = (plan: Plan, change: number) => {
-    for (const { vm } of plan.unplaced) {
-      const { priority } = ruleOf(rules, vm)
-      left.set(priority, (left.get(priority) ?? 0) + change)
-    }
-  }
-  count(one, 1)
-  count(other, -1)
-  const differing = [...left].filter(([, difference]) => difference !== 0).sort(([a], [b]) => b - a)
-  return differing[0]?.[1] ?? 0
-}
-
-/** VMs were left for want of a place, and not for what they are. */
-function hasNoPlace(plan: Plan): boolean {
-  return plan.unplaced.some(hasNoBlade)
+  const told = new Map([...placed.unplaced, ...staying].map(each => [each.vmId, each]))
+  const unplaced = here.flatMap(vm => told.get(vm.id) ?? [])
+  const plan = assemble(snapshot, names.join(', '), { ...placed, unplaced }, request, nPlusOne)
+  return { ...plan, relief }
 }
 
 function findBlade(snapshot: FleetSnapshot, name: string): BladeView {

@@ -1,4 +1,5 @@
 import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
+import type { Placed } from './place.ts'
 import type { NPlusOne } from './plan.ts'
 import { createAsker } from './returns.ts'
 import { type Rooms, roomsOf } from './room.ts'
@@ -22,6 +23,16 @@ export function nPlusOneOf(vms: readonly VmView[], rooms: Rooms): NPlusOne {
     if (unplaced.length > 0) notSurvivable.push({ blade, vms: unplaced.map(vm => vm.name).sort() })
   }
   return { kept: notSurvivable.length === 0, text: textOf(notSurvivable), notSurvivable }
+}
+
+/** N+1 when these placements are done. VMs that are on no blade (yet) do not count. */
+export function nPlusOneAfter({ vms }: FleetSnapshot, { placements, rooms }: Placed): NPlusOne {
+  const targets = new Map(placements.map(({ vm, to }) => [vm.id, to]))
+  const then = vms.map(vm => ({ ...vm, blade: targets.get(vm.id) ?? vm.blade }))
+  return nPlusOneOf(
+    then.filter(vm => rooms.has(vm.blade)),
+    rooms,
+  )
 }
 
 /** More than these nobody reads; `lifeboat capacity` has them all. */
