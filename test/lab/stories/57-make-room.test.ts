@@ -20,7 +20,7 @@ const lab = openLab()
 /** wiki01 may not go to blade03, and blade01 may run no fourth VM: one of the three there has to step aside first. */
 const PINNED = `${CONTROLLER_TOML}
 [[placement.vm]]
-vm = "wiki01"
+name = "wiki01"
 blades = ["blade01", "blade02"]
 `
 
