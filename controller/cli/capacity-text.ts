@@ -38,13 +38,17 @@ function alarmingIf(isAlarming: boolean, text: string, alarming: (text: string) 
 export function renderFleetRoom(room: FleetRoom): string[] {
   const closed = room.blades - room.bladesOpen
   const free = room.memoryTotalBytes - room.memoryUsedBytes
+  const width = Math.max(
+    ...['places', 'memory', ...room.pools.map(pool => pool.name)].map(each => each.length),
+  )
+  const named = (name: string) => `  ${name.padEnd(width)}  `
   return [
     `${room.blades} blades, ${room.bladesOpen} take VMs${closed === 0 ? '' : ` (the room of the other ${closed} is not counted)`}:`,
-    `  places   ${room.vms} of ${room.maxVms} taken, ${Math.max(0, room.maxVms - room.vms)} free`,
-    `  memory   ${renderShare(room.memoryUsedBytes, room.memoryTotalBytes)} taken, ${formatBytes(Math.max(0, free))} free`,
+    `${named('places')}${room.vms} of ${room.maxVms} taken, ${Math.max(0, room.maxVms - room.vms)} free`,
+    `${named('memory')}${renderShare(room.memoryUsedBytes, room.memoryTotalBytes)} taken, ${formatBytes(Math.max(0, free))} free`,
     ...room.pools.map(
       pool =>
-        `  ${pool.name.padEnd(7)}  ${formatBytes(pool.freeBytes)} of ${formatBytes(pool.sizeBytes)} free (${pool.storage})${pool.reclaimableBytes === 0 ? '' : `, ${formatBytes(pool.reclaimableBytes)} more where volumes are kept after a move`}`,
+        `${named(pool.name)}${formatBytes(pool.freeBytes)} of ${formatBytes(pool.sizeBytes)} free (${pool.storage})${pool.reclaimableBytes === 0 ? '' : `, ${formatBytes(pool.reclaimableBytes)} more where volumes are kept after a move`}`,
     ),
     `  ${renderRoomiest(room.roomiest)}`,
   ]

@@ -21,6 +21,7 @@ const report = CapacityReport.fromPartial({
         freeBytes: 500 * GIB,
         reclaimableBytes: 20 * GIB,
       },
+      { name: '/srv/vms', storage: 'file', sizeBytes: 90 * GIB, freeBytes: 60 * GIB },
     ],
     roomiest: {
       blade: 'blade02',
@@ -77,9 +78,10 @@ test('capacity tells what there is, what a failure would take, and what would he
   assert.equal(
     printed[0],
     `3 blades, 2 take VMs (the room of the other 1 is not counted):
-  places   5 of 8 taken, 3 free
-  memory   40 GiB of 64 GiB taken, 24 GiB free
-  vg0      500 GiB of 1000 GiB free (thick), 20 GiB more where volumes are kept after a move
+  places    5 of 8 taken, 3 free
+  memory    40 GiB of 64 GiB taken, 24 GiB free
+  vg0       500 GiB of 1000 GiB free (thick), 20 GiB more where volumes are kept after a move
+  /srv/vms  60 GiB of 90 GiB free (file)
   the largest VM that still fits: 20 GiB of memory, on blade02 (beside 300 GiB in vg0)
 
 !A failure would leave VMs without a place: blade01 (big01).!
