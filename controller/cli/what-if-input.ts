@@ -3,11 +3,9 @@ import type { NewBlade, NewVm, WhatIfRequest } from '../../proto/gen/lifeboat/v1
 import { GIB, MIB } from '../../shared/domain/units.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 
-export const WHAT_IF_EXAMPLES = [
-  'lifeboat what-if --remove blade03',
-  'lifeboat what-if --add-vm mem=8G,disk=100G,vcpus=4,count=3',
-  'lifeboat what-if --remove blade03 blade04 --add-blade like=blade01,mem=256G',
-]
+const VM_EXAMPLE = 'lifeboat what-if --add-vm mem=8G,disk=100G,vcpus=4,count=3'
+const BLADE_EXAMPLE = 'lifeboat what-if --remove blade03 blade04 --add-blade like=blade01,mem=256G'
+export const WHAT_IF_EXAMPLES = ['lifeboat what-if --remove blade03', VM_EXAMPLE, BLADE_EXAMPLE]
 
 export interface WhatIfOptions {
   readonly remove: readonly string[]
@@ -27,17 +25,18 @@ export function readWhatIf(options: WhatIfOptions): WhatIfRequest {
     problems.push('say what changes: --remove, --add-vm or --add-blade')
   }
   if (problems.length === 0) return request
+  const example = problems.every(problem => problem.startsWith('--add-blade')) ? BLADE_EXAMPLE : VM_EXAMPLE
   throw new LifeboatError('bad-input', 'what-if was not understood', {
-    details: [...problems, `for example: ${WHAT_IF_EXAMPLES[1]}`],
+    details: [...problems, `for example: ${example}`],
   })
 }
 
 function readVm(pairs: Pairs): NewVm {
   const vm = {
     name: pairs.text('name'),
-    count: pairs.whole('count', 1),
+    count: pairs.whole('count') ?? 1,
     memoryBytes: pairs.needed('mem', () => pairs.size('mem')),
-    vcpus: pairs.whole('vcpus', 1),
+    vcpus: pairs.whole('vcpus') ?? 1,
     disksBytes: pairs.sizes('disk'),
     pool: pairs.text('pool'),
     networks: pairs.texts('net'),
@@ -50,9 +49,10 @@ function readBlade(pairs: Pairs): NewBlade {
   const blade = {
     like: pairs.needed('like', () => pairs.text('like')),
     name: pairs.text('name'),
-    count: pairs.whole('count', 1),
+    count: pairs.whole('count') ?? 1,
     memoryBytes: pairs.size('mem'),
-    maxVms: pairs.whole('max-vms', 0),
+    // 0 on the wire: as the model. Typed, it would promise a blade that takes no VM.
+    maxVms: pairs.whole('max-vms') ?? 0,
     chassis: pairs.text('chassis'),
   }
   pairs.finish(['like', 'mem', 'name', 'count', 'max-vms', 'chassis'])
@@ -96,13 +96,13 @@ class Pairs {
     return read()
   }
 
-  /** A whole number of `least` or more; absent: `least`. */
-  whole(key: string, least: number): number {
+  /** A whole number of 1 or more; undefined when absent. */
+  whole(key: string): number | undefined {
     const text = this.text(key)
-    if (text === '') return least
-    if (/^\d{1,9}$/.test(text) && Number(text) >= least) return Number(text)
-    this.#complain(`${key}=${text} must be a whole number of ${least} or more`)
-    return least
+    if (text === '') return undefined
+    if (/^\d{1,9}$/.test(text) && Number(text) >= 1) return Number(text)
+    this.#complain(`${key}=${text} must be a whole number of 1 or more`)
+    return undefined
   }
 
   /** In bytes; 0 when absent. */

@@ -105,4 +105,11 @@ test('bad input is one error with all problems and an example, and nobody is ask
     },
   )
   await assert.rejects(runCli(['what-if'], {}), { code: 'bad-input' })
+  // 0 is no limit of a blade: taken for "not said", it would answer another question.
+  assert.throws(() => readWhatIf({ remove: [], addVm: [], addBlade: ['like=blade01,max-vms=0'] }), {
+    details: [
+      '--add-blade: max-vms=0 must be a whole number of 1 or more',
+      'for example: lifeboat what-if --remove blade03 blade04 --add-blade like=blade01,mem=256G',
+    ],
+  })
 })
