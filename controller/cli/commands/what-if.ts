@@ -39,12 +39,16 @@ function renderWhatIf(report: WhatIfReport, alarming: (text: string) => string):
     ...renderRelief(report.relief),
     ...(moves.length === 0 ? [] : ['', renderPlaces(moves)]),
     '',
+    // What finds no place is in none of the figures, nor in the sentence about N+1: said, or they look better than they are.
+    report.fits ? 'Afterwards:' : 'Afterwards, without those that find no place:',
     ...(roomAfter === undefined ? [] : renderFleetRoom(roomAfter)),
     '',
     renderLoads(report.after),
     '',
     ...(before === undefined ? [] : [`Now:        ${renderNPlusOne(before)}`]),
-    ...(after === undefined ? [] : [`Afterwards: ${renderNPlusOne(after)}`]),
+    ...(after === undefined
+      ? []
+      : [`Afterwards: ${renderNPlusOne(after, report.fits ? '' : 'without those ')}`]),
   ].join('\n')
 }
 

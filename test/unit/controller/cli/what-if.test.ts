@@ -66,17 +66,20 @@ What would help:
 VM     FROM     TO       METHOD  MEMORY  VOLUMES
 web01  blade03  blade01  live     4 GiB   20 GiB
 
+Afterwards, without those that find no place:
 
 BLADE    VMS  MEMORY            FREE ROOM
 blade01  3/4  20 GiB of 24 GiB  -
 
 Now:        Any one blade may fail.
-Afterwards: A failure would leave VMs without a place: blade01 (web01).`,
+Afterwards: Without those a failure would leave VMs without a place: blade01 (web01).`,
   )
   const fits = await runCli(['what-if', '--add-blade', 'like=blade01,mem=1.5T,max-vms=6'], {
     whatIf: { ...report, fits: true },
   })
   assert.equal(fits.exitCode, 0)
+  assert.match(fits.printed[0] ?? '', /\nAfterwards:\n/)
+  assert.match(fits.printed[0] ?? '', /\nAfterwards: A failure would/)
 })
 
 test('bad input is one error with all problems and an example, and nobody is asked', async () => {
