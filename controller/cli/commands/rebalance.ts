@@ -54,6 +54,8 @@ function renderRebalance({ plan, text, leftAlone }: Rebalance): string {
   return [
     `${text.charAt(0).toUpperCase()}${text.slice(1)}.`,
     ...(plan === undefined || moves === 0 ? [] : ['', renderPlan(plan)]),
+    // In the words of `status`: no move helps, but something may.
+    ...(moves === 0 && plan?.nPlusOne?.kept === false ? ['', 'What would help: lifeboat capacity'] : []),
     ...renderSection('Left alone:', leftAlone),
   ].join('\n')
 }

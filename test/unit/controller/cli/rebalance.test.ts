@@ -61,6 +61,10 @@ test('rebalance --apply is followed to its end; where nothing is worth a move it
     applyRebalance: Rebalance.fromPartial({ text: 'nothing is worth a move', plan: {} }),
   })
   assert.deepEqual([idle.printed, idle.exitCode], [['Nothing is worth a move.'], 0])
+  const lost = await runCli(['rebalance', '--plan'], {
+    planRebalance: Rebalance.fromPartial({ text: 'no move helps: x', plan: { nPlusOne: { kept: false } } }),
+  })
+  assert.deepEqual(lost.printed, ['No move helps: x.\n\nWhat would help: lifeboat capacity'])
 })
 
 test('without --plan or --apply nothing is asked, and both together are refused', async () => {
