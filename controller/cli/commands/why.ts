@@ -13,8 +13,8 @@ export function addWhyCommands(program: Command, context: CliContext): void {
       show(context, await context.admin().ask('why', { name }), answer =>
         [
           `${answer.vm} is on ${answer.blade || 'no blade'}.`,
-          ...renderSection('What was decided, newest last:', answer.story),
-          ...renderReasons(answer),
+          ...renderSection('What was decided, newest last (times in UTC):', answer.story),
+          ...renderSection('Why it could not move now:', reasonsOf(answer)),
         ].join('\n'),
       )
     })
@@ -26,11 +26,14 @@ export function addWhyCommands(program: Command, context: CliContext): void {
       show(context, await context.admin().ask('whyNot', { vm, blade }), answer =>
         answer.possible
           ? `${answer.vm} could go to ${answer.blade}: lifeboat vm migrate ${answer.vm} --to ${answer.blade}`
-          : [`${answer.vm} cannot go to ${answer.blade}:`, ...renderReasons(answer)].join('\n'),
+          : [
+              `${answer.vm} cannot go to ${answer.blade}:`,
+              ...reasonsOf(answer).map(line => `  ${line}`),
+            ].join('\n'),
       )
     })
 }
 
-function renderReasons(answer: Explanation): string[] {
-  return answer.reasons.map(reason => `  ${reason.code}: ${reason.text}`)
+function reasonsOf(answer: Explanation): string[] {
+  return answer.reasons.map(reason => `${reason.code}: ${reason.text}`)
 }

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Alert, Blade, Operation, Plan, Status, VmView } from '../../../../proto/gen/lifeboat/v1/admin.ts'
+import {
+  Alert,
+  Blade,
+  Explanation,
+  Operation,
+  Plan,
+  Status,
+  VmView,
+} from '../../../../proto/gen/lifeboat/v1/admin.ts'
 import { runCli } from './fake-context.ts'
 
 const GIB = 1024 ** 3
@@ -138,6 +146,30 @@ test('a plan says who steps aside, what a move waits for, and what would help', 
     ),
     printed[0],
   )
+})
+
+test('why tells what was decided, and under a heading of its own why the VM could not move now', async () => {
+  const why = Explanation.fromPartial({
+    vm: 'web01',
+    blade: 'blade01',
+    story: ['now: web01 is running on blade01'],
+    reasons: [{ code: 'vm-limit', text: 'blade02 has 4 of at most 4 VMs' }],
+  })
+  const { printed } = await runCli(['why', 'web01'], { why })
+  assert.equal(
+    printed[0],
+    `web01 is on blade01.
+
+What was decided, newest last (times in UTC):
+  now: web01 is running on blade01
+
+Why it could not move now:
+  vm-limit: blade02 has 4 of at most 4 VMs`,
+  )
+  const whyNot = await runCli(['why-not', 'web01', 'blade02'], { whyNot: { ...why, blade: 'blade02' } })
+  assert.deepEqual(whyNot.printed, [
+    'web01 cannot go to blade02:\n  vm-limit: blade02 has 4 of at most 4 VMs',
+  ])
 })
 
 test('a migration is followed to its end, and its outcome is the exit code', async () => {
