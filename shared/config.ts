@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { parse, TomlError } from 'smol-toml'
 import * as z from 'zod'
 import { LifeboatError } from './errors.ts'
+import { issueWords } from './issue-words.ts'
 
 /**
  * One [section] of a configuration file: strict (an unknown key is an error: a typo must not become a silent
@@ -62,5 +63,5 @@ function describeIssue(issue: z.core.$ZodIssue): string[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map(key => `${[where, key].filter(part => part !== '').join('.')} is not a known key`)
   }
-  return [`${where === '' ? 'the file' : where}: ${issue.message}`]
+  return [`${where === '' ? 'the file' : where}: ${issueWords(issue.message)}`]
 }

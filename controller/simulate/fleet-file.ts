@@ -1,5 +1,6 @@
 import type * as z from 'zod'
 import { LifeboatError } from '../../shared/errors.ts'
+import { issueWords } from '../../shared/issue-words.ts'
 import { type ControllerConfig, checkControllerConfig } from '../config.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
 import { DEFAULT_RATES } from '../placement/times.ts'
@@ -32,7 +33,7 @@ export function readFleet(text: string): Scenario {
 function addIssue(problems: Problems, prefix: readonly string[], issue: z.core.$ZodIssue): void {
   const path = [...prefix, ...issue.path.map(String)]
   const at = path.length === 0 ? 'whole file' : clip(path.join('.'))
-  if (issue.code !== 'unrecognized_keys') problems.add(at, issue.message)
+  if (issue.code !== 'unrecognized_keys') problems.add(at, issueWords(issue.message))
   else for (const key of issue.keys) problems.add(at, `'${clip(key)}' is no key that is known here`)
 }
 

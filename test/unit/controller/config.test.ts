@@ -140,8 +140,8 @@ name = "db03"
 evacuate = "somehow"
 `
   assert.deepEqual(problemsOf(text), [
-    'placement.vcpu_ratio: Too small: expected number to be >=0',
-    'placement.rule.0.kind: Invalid option: expected one of "apart"|"together"',
+    'placement.vcpu_ratio: must be >=0',
+    'placement.rule.0.kind: must be one of "apart"|"together"',
     'placement.rule.0.vms: must have two names or more',
     'placement.vm.0.blades: must not have the same name twice',
     "placement.vm.0.evacuate.any: 'warm' cannot be carried out: nothing can copy a running VM by snapshots yet",

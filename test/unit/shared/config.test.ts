@@ -66,8 +66,8 @@ test('every problem is told at once, with the keys as they stand in the file', (
   )
   assert.equal(message, 'controller.toml: 4 problems')
   assert.deepEqual(details.toSorted(), [
-    'evacuation.hold_s: Too small: expected number to be >=0',
-    'evacuation.mirror_degraded: Invalid option: expected one of "evacuate"|"alert"',
+    'evacuation.hold_s: must be >=0',
+    'evacuation.mirror_degraded: must be one of "evacuate"|"alert"',
     'evacution is not a known key',
     'listen.grcp is not a known key',
   ])
@@ -75,5 +75,5 @@ test('every problem is told at once, with the keys as they stand in the file', (
 
 test('a wrong type is told with what was expected', () => {
   const { details } = problemsOf('[evacuation]\nhold_s = "soon"\n')
-  assert.deepEqual(details, ['evacuation.hold_s: Invalid input: expected number, received string'])
+  assert.deepEqual(details, ['evacuation.hold_s: must be a number, not a string'])
 })
