@@ -213,6 +213,10 @@ export function playScenario(scenario: Scenario): Timeline {
     }
     consider(world.nextLivenessChange(now))
     consider(moves.nextEnd())
+    // Which of the holds it is, is not looked up: a look too early finds nothing new.
+    for (const since of pending.values()) {
+      for (const hold of Object.values(DEFAULT_HOLDS.assertMs)) consider(since + hold)
+    }
     for (const each of cases) {
       consider(each.openedAt + config.evacuation.holdMs)
       if (each.quietSince > 0) consider(each.quietSince + DEFAULT_HOLDS.clearMs)

@@ -76,6 +76,18 @@ test('a timeline in which a VM finds no place ends with 2, and says what would h
   assert.match(text, /what would help: /)
 })
 
+test('a rule that the fleet breaks from the start is told when its hold is over, though nothing else happens', async () => {
+  const rule = { name: 'mail', kind: 'apart', vms: ['mx1', 'mx2'] }
+  const fleet = {
+    format: 'lifeboat-fleet-1',
+    config: { placement: { rule: [rule] } },
+    blades: FULL.blades,
+    vms: ['mx1', 'mx2'].map(name => ({ name, blade: 'blade01', memoryGib: 4 })),
+  }
+  const run = await runCli(['simulate', file('unkept.json', JSON.stringify(fleet))], {})
+  assert.match(run.printed.join('\n'), /0:10:00 {2}case c1 opened: rule-not-kept .*rule 'mail'/)
+})
+
 test('what is not there is told with what it is', async () => {
   const fleet = file('full.json', JSON.stringify(FULL))
   await assert.rejects(runCli(['simulate', fleet, '--evacuate', 'blade09'], {}), {
