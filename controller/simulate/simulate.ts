@@ -36,6 +36,9 @@ export interface SimulatedTimeline {
   readonly allPlaced: boolean
 }
 
+/** More names than these nobody reads. */
+const NAMED_BLADES = 10
+
 /**
  * A plan that empties these blades together, of the fleet as the file has it before any event. Throws `bad-input` for
  * the file, `not-found` for a blade.
@@ -47,7 +50,10 @@ export async function simulateEvacuation(
   const { fleet, limits } = await readForPlan(input)
   const known = new Set(fleet.blades.map(blade => blade.name))
   for (const name of blades) {
-    if (!known.has(name)) throw new LifeboatError('not-found', `there is no blade ${name} in the file`)
+    if (known.has(name)) continue
+    const there = [...known].slice(0, NAMED_BLADES).join(', ')
+    const more = known.size > NAMED_BLADES ? ` and ${known.size - NAMED_BLADES} more` : ''
+    throw new LifeboatError('not-found', `there is no blade ${name} in the file, only ${there}${more}`)
   }
   const [bladeName = '', ...alsoBlades] = new Set(blades)
   const cause = 'simulated; nothing moves'

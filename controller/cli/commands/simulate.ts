@@ -31,6 +31,7 @@ export function addSimulateCommand(program: Command, context: CliContext): void 
     .addHelpText(
       'after',
       '\nExit codes of its own: 0 all VMs are placed, 2 not all, or the file is wrong (then standard output is empty).\n' +
+        'The keys of the file: controller/simulate/README.md, installed below /usr/share/doc/lifeboat.\n' +
         '\nExamples:\n  lifeboat simulate night.json\n  lifeboat simulate fleet.json --evacuate blade03\n' +
         '  lifeboat simulate cluster.data --format ganeti --evacuate node1 --output json',
     )

@@ -92,7 +92,7 @@ test('what is not there is told with what it is', async () => {
   const fleet = file('full.json', JSON.stringify(FULL))
   await assert.rejects(runCli(['simulate', fleet, '--evacuate', 'blade09'], {}), {
     code: 'not-found',
-    message: 'there is no blade blade09 in the file',
+    message: 'there is no blade blade09 in the file, only blade01, blade02',
   })
   await assert.rejects(runCli(['simulate', join(folder, 'none')], {}), { code: 'bad-input' })
 })
