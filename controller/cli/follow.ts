@@ -3,7 +3,7 @@ import { formatBytes } from '../../shared/domain/units.ts'
 import type { CliContext } from './context.ts'
 import { EXIT_CODES, exitCodeOfOperation } from './exit-codes.ts'
 import { createRateMeter, type RateMeter } from './rate.ts'
-import { renderProgress, renderRoute } from './render.ts'
+import { renderKind, renderProgress, renderRoute } from './render.ts'
 
 /** Has it not ended yet? */
 export function isRunning(operation: Operation): boolean {
@@ -113,11 +113,6 @@ function joinedWords(words: readonly string[]): string {
 
 /** `o7 move mail01 blade01 → blade02: send`, or `o9 evacuate blade01: 1 of 3 VMs moved` */
 function phaseOf(operation: Operation): string {
-  return joinedWords([
-    operation.id,
-    operation.kind,
-    operation.vm,
-    `${renderRoute(operation)}:`,
-    stepOf(operation) || operation.outcome || operation.state,
-  ])
+  const what = joinedWords([operation.id, renderKind(operation), operation.vm, renderRoute(operation)])
+  return `${what}: ${stepOf(operation) || operation.outcome || operation.state}`
 }

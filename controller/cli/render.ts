@@ -25,6 +25,11 @@ export function renderSection(heading: string, lines: readonly string[]): string
   return lines.length === 0 ? [] : ['', heading, ...lines.map(line => `  ${line}`)]
 }
 
+/** A rebalancing is carried out as an evacuation that empties no blade; to people it is what they asked for. */
+export function renderKind({ kind, from }: { readonly kind: string; readonly from: string }): string {
+  return kind === 'evacuate' && from === '' ? 'rebalance' : kind
+}
+
 /** `blade01 → blade02`; with one of them only that one. */
 export function renderRoute({ from, to }: { readonly from: string; readonly to: string }): string {
   if (to === '') return from

@@ -4,7 +4,7 @@ import type { Command as CommandRecord } from '../../../proto/gen/lifeboat/v1/ty
 import { formatBytes, formatDuration } from '../../../shared/domain/units.ts'
 import { type CliContext, show } from '../context.ts'
 import { followOperation, isRunning } from '../follow.ts'
-import { renderRoute, renderSection, renderTable, renderTime } from '../render.ts'
+import { renderKind, renderRoute, renderSection, renderTable, renderTime } from '../render.ts'
 
 const NONE_RUNNING = 'Nothing is being worked on.'
 
@@ -73,7 +73,7 @@ export function renderOperations(operations: readonly Operation[], empty = NONE_
   return renderTable<Operation>(
     [
       { title: 'OPERATION', value: operation => operation.id },
-      { title: 'KIND', value: operation => operation.kind },
+      { title: 'KIND', value: renderKind },
       { title: 'STATE', value: operation => operation.state },
       { title: 'VM', value: operation => operation.vm },
       { title: 'FROM', value: operation => operation.from },
@@ -91,7 +91,7 @@ export function renderOperation(operation: Operation): string {
   const took =
     operation.endedAt > 0 ? `, took ${formatDuration(operation.endedAt - operation.startedAt)}` : ''
   const lines = [
-    `${operation.id}: ${[operation.kind, operation.vm, renderRoute(operation), operation.method].filter(part => part !== '').join(' ')}`,
+    `${operation.id}: ${[renderKind(operation), operation.vm, renderRoute(operation), operation.method].filter(part => part !== '').join(' ')}`,
     `  ${operation.state}${took}${operation.outcome === '' ? '' : `: ${operation.outcome}`}`,
     `  why: ${operation.cause || '-'} (${operation.requestedBy || '-'}${operation.plan === '' ? '' : `, plan ${operation.plan}`})`,
   ]

@@ -56,7 +56,7 @@ test('rebalance --apply is followed to its end; where nothing is worth a move it
     { ...operation, state: 'done', outcome: '1 of 1 VMs moved in 6 min' },
   ])
   assert.equal(run.exitCode, 0)
-  assert.match(run.printed[1] ?? '', /o9: evacuate\n {2}done.*1 of 1 VMs moved/)
+  assert.match(run.printed[1] ?? '', /o9: rebalance\n {2}done.*1 of 1 VMs moved/)
   const idle = await runCli(['rebalance', '--apply'], {
     applyRebalance: Rebalance.fromPartial({ text: 'nothing is worth a move', plan: {} }),
   })
