@@ -10,11 +10,20 @@ export interface MigrationStanding {
   readonly completed: JobInfo | undefined
 }
 
-/** 'absent' when libvirt has no such VM. Throws `unavailable`. */
+/** As many empty answers are asked about again. */
+const EMPTY_ANSWERS = 3
+
+/**
+ * 'absent' when libvirt has no such VM. Throws `unavailable`. A VM that goes away after libvirt found it and before it
+ * read its state leaves an answer that is empty, and no error: only the next one says that it is gone.
+ */
 export async function readDomainState(virsh: Virsh, id: string): Promise<DomainState | 'absent'> {
   const words = ['domstats', '--raw', '--nowait', '--state', id]
-  const { ok, stdout, stderr } = await virsh.answer(words)
-  return stateOrAbsent(ok ? stdout : '', stderr)
+  for (let empty = 0; ; empty++) {
+    const { ok, stdout, stderr } = await virsh.answer(words)
+    if (ok && stdout.trim() === '' && empty < EMPTY_ANSWERS) continue
+    return stateOrAbsent(ok ? stdout : '', stderr)
+  }
 }
 
 /** Throws `unavailable`. */

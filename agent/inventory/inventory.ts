@@ -17,6 +17,8 @@ const REFRESH_EVERY_MS = 60_000
  * hand-over they would compete with the one that lets the guest run again.
  */
 const GATHER_MS = 1000
+/** As many looks in a row are dropped for what changed meanwhile: where something changes all the time, one is told. */
+const MOST_DROPPED = 3
 
 export interface InventoryState {
   readonly vms: readonly Vm[]
@@ -57,8 +59,19 @@ export function startInventory(options: InventoryOptions): Inventory {
   let state: InventoryState | undefined
   let problem = ''
 
+  /** Something changed since the look began; the look after it is on its way. */
+  let hasChanged = false
+  let dropped = 0
+
   async function look(): Promise<void> {
+    hasChanged = false
     const next = await read(options, state)
+    // It may be older than the change, and would come late: a VM paused for its hand-over that runs long since.
+    if (hasChanged && state !== undefined && dropped < MOST_DROPPED) {
+      dropped++
+      return
+    }
+    dropped = 0
     if (next.problem !== problem) {
       if (next.problem === '') log.info('inventory is complete again')
       else log.warn('inventory is incomplete', { reason: next.problem })
@@ -77,7 +90,10 @@ export function startInventory(options: InventoryOptions): Inventory {
     gatherMs: GATHER_MS,
     body: look,
   })
-  const unwatch = hypervisor.watch(() => loop.nudge())
+  const unwatch = hypervisor.watch(() => {
+    hasChanged = true
+    loop.nudge()
+  })
   return {
     state: () => state,
     nudge: () => loop.nudge(),

@@ -317,6 +317,12 @@ describe('the life of a VM', () => {
     )
   })
 
+  it('an empty answer about a VM that is just going away is asked about again', async () => {
+    const empty = answer(['domstats', '--raw', '--nowait', '--state', WEB01], { stdout: '\n', times: 1 })
+    const { hypervisor } = world([empty, stateGone(WEB01)])
+    assert.equal(await hypervisor.state(WEB01), 'absent')
+  })
+
   it('a definition reaches virsh in a file that only its owner may read and that is gone afterwards', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'define-'))
     const definition = goldenSections('dumpxml-batch.txt')[0] ?? ''
