@@ -29,7 +29,13 @@ function world() {
     reserveBytes: undefined,
     clock,
     log: silentLogger,
-    onLook: () => told.push(inventory.state()?.vms.map(each => each.state).join() ?? 'nothing'),
+    onLook: () =>
+      told.push(
+        inventory
+          .state()
+          ?.vms.map(each => each.state)
+          .join() ?? 'nothing',
+      ),
     onDirectories: () => {},
   } as unknown as InventoryOptions
   const inventory = startInventory(options)
