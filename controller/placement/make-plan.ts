@@ -72,25 +72,19 @@ export function planMove(snapshot: FleetSnapshot, request: MoveRequest): Plan {
   const vm = findVm(snapshot, request.vmId)
   const rooms = roomsOf(snapshot)
   const { to } = request
-  if (to !== undefined && !rooms.has(to)) {
-    const reasons: Reason[] = [{ code: 'blade-unknown', blade: to, text: `there is no blade ${to}` }]
-    const placed = { placements: [], unplaced: [{ vmId: vm.id, vm: vm.name, reasons }], rooms }
-    return assemble(snapshot, vm.blade, placed, request)
+  const refused = (reasons: readonly Reason[]): Placed => ({
+    placements: [],
+    unplaced: [unplacedVm(vm, reasons)],
+    rooms,
+  })
+  const place = (): Placed => {
+    if (to !== undefined && !rooms.has(to))
+      return refused([{ code: 'blade-unknown', blade: to, text: `there is no blade ${to}` }])
+    const source = rooms.get(vm.blade)?.blade
+    if (source?.liveness !== 'up') return refused(staleReasons(source?.name ?? '', vm))
+    return placeAll([vm], rooms, to === undefined ? {} : { only: to, override: request.override ?? false })
   }
-  const blade = snapshot.blades.find(each => each.name === vm.blade)
-  const options = to === undefined ? {} : { only: to, override: request.override ?? false }
-  return assemble(snapshot, vm.blade, placeFrom(blade, [vm], rooms, options), request)
-}
-
-function placeFrom(
-  source: BladeView | undefined,
-  vms: readonly VmView[],
-  rooms: Rooms,
-  options: { readonly only?: string; readonly override?: boolean },
-): Placed {
-  if (source?.liveness === 'up') return placeAll(vms, rooms, options)
-  const stale = vms.toSorted(compareVms).map(vm => unplacedVm(vm, staleReasons(source?.name ?? '', vm)))
-  return { placements: [], unplaced: stale, rooms }
+  return assemble(snapshot, vm.blade, place(), request)
 }
 
 /** Nothing is planned on what a silent blade said last: its VMs may be anywhere and in any state (rules 1 and 9). */

@@ -133,7 +133,7 @@ function moreOf(
     enough.push(blade)
   }
   if (enough.length === 0) return []
-  const names = namesOf(compiled, enough)
+  const names = enough.map(compiled.nameOf)
   return [{ kind, text: `${words(least)} on ${anyOf(names)}`, blades: names, amount: least }]
 }
 
@@ -142,7 +142,7 @@ function morePlaces({ compiled, fitsAll, wanted, blades }: Asked): Relief[] {
   const { model } = compiled
   const single = blades.filter(blade => fitsAll(withMore(model, [blade], PLACES, 1), wanted))
   if (single.length > 0) {
-    const names = namesOf(compiled, single)
+    const names = single.map(compiled.nameOf)
     return [
       { kind: 'vm-limit', text: `a VM limit higher by one on ${anyOf(names)}`, blades: names, amount: 1 },
     ]
@@ -240,10 +240,6 @@ function oneMoreBlade(world: World, { blades }: Compiled): Relief[] {
   const { snapshot } = world
   if (!works(world, { ...snapshot, blades: [...snapshot.blades, added] })) return []
   return [{ kind: 'blade', text: `one more blade like ${like.name}`, blades: [], amount: 1 }]
-}
-
-function namesOf({ blades }: Compiled, indices: readonly number[]): string[] {
-  return indices.map(index => (blades[index] as Room).blade.name)
 }
 
 function anyOf(names: readonly string[]): string {

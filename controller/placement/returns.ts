@@ -39,7 +39,7 @@ export function createAsker(rooms: Rooms, vms: readonly VmView[]): Asker {
     if (moving.length > 0) return createAsker(withoutPromises(rooms, moving), vms)(asked, dead)
     const coming = asked.map(vm => compiled.vms[compiled.indexOf(vm.id)] as VmView).sort(compareVms)
     const items = coming.filter(vm => vm.obstacles.length === 0).map(vm => compiled.indexOf(vm.id))
-    const isLiving = (blade: number) => !dead.has(nameOf(compiled, blade))
+    const isLiving = (blade: number) => !dead.has(compiled.nameOf(blade))
     const answer = (found: readonly number[]) => {
       const targets = new Map(items.map((item, index) => [item, found[index] as number]))
       return answerOf(compiled, coming, targets)
@@ -72,7 +72,7 @@ function answerOf(
 ): Returns {
   const to = (vm: VmView) => targets.get(compiled.indexOf(vm.id)) ?? NOWHERE
   return {
-    returns: coming.filter(vm => to(vm) !== NOWHERE).map(vm => ({ vm, to: nameOf(compiled, to(vm)) })),
+    returns: coming.filter(vm => to(vm) !== NOWHERE).map(vm => ({ vm, to: compiled.nameOf(to(vm)) })),
     unplaced: coming.filter(vm => to(vm) === NOWHERE),
   }
 }
@@ -138,10 +138,6 @@ function openBlades({ blades }: Compiled): readonly number[] {
   return [...blades.keys()]
     .filter(index => isOpen((blades[index] as (typeof blades)[number]).blade))
     .sort((a, b) => (free[b] as number) - (free[a] as number) || a - b)
-}
-
-function nameOf({ blades }: Compiled, index: number): string {
-  return (blades[index] as (typeof blades)[number]).blade.name
 }
 
 function firstOf(all: readonly number[], take: (one: number) => boolean, count: number): number[] {

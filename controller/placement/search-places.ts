@@ -1,11 +1,12 @@
 import type { VmView } from '../fleet/snapshot.ts'
-import { methodOf, vmObstacles } from './movable.ts'
-import { compareStarts, type Placed, type Placement, type PlaceOptions, placeAll, rank } from './place.ts'
+import { explainSteps } from './explain-steps.ts'
+import { vmObstacles } from './movable.ts'
+import { compareStarts, type Placed, type PlaceOptions, placeAll } from './place.ts'
 import type { UnplacedVm } from './plan.ts'
-import { afterMove, type Rooms } from './room.ts'
-import { type Compiled, compile } from './solver/compile.ts'
+import type { Rooms } from './room.ts'
+import { compile } from './solver/compile.ts'
 import { budgetOf } from './solver/model.ts'
-import { type Solution, solve } from './solver/solve.ts'
+import { solve } from './solver/solve.ts'
 import type { PlanRates } from './times.ts'
 
 export interface SearchOptions {
@@ -61,10 +62,14 @@ export function searchPlaces(
     free.map(vm => compiled.indexOf(vm.id)),
     { budget: budgetOf(options.budgetMs), mostAside: options.mostAside, keepNPlusOne: options.keepNPlusOne },
   )
-  const found = explained(compiled, solution, new Set(free.map(vm => vm.id)), rooms, options)
+  const own = new Set(free.map(vm => vm.id))
+  const { purpose } = options
+  const company = new Set(solution.steps.flatMap(({ vm }) => compiled.vms[vm]?.id ?? []))
+  const roleOf = (vmId: string) => (own.has(vmId) ? 'leaves' : 'makes-room')
+  const found = explainSteps(compiled, { ...solution, purpose, company, roleOf }, rooms)
   const left = free.filter(vm => !found.placements.some(each => each.vm.id === vm.id))
   // The search may have run out of steps before it looked: what fits as it stands is placed all the same.
-  const rest = placeAll(left, found.rooms, { purpose: options.purpose })
+  const rest = placeAll(left, found.rooms, { purpose })
   // It may be the room that the others make.
   const before = found.placements.map(each => each.vm.id)
   const behind = rest.placements.map(each => ({ ...each, needs: [...before, ...each.needs] }))
@@ -73,30 +78,4 @@ export function searchPlaces(
     unplaced: [...stuck, ...rest.unplaced],
     rooms: rest.rooms,
   }
-}
-
-/** The moves of a solution as the plan shows them. Each is asked of the gate once more, in its turn. */
-function explained(
-  { vms, blades }: Compiled,
-  solution: Solution,
-  own: ReadonlySet<string>,
-  rooms: Rooms,
-  { purpose }: SearchOptions,
-): Placed {
-  const placements: Placement[] = []
-  const coming = new Set(solution.steps.map(({ vm }) => (vms[vm] as VmView).id))
-  let current = rooms
-  for (const [index, step] of solution.steps.entries()) {
-    const vm = vms[step.vm] as VmView
-    const to = (blades[step.to] as (typeof blades)[number]).blade.name
-    const method = purpose === 'restore' ? 'recover' : methodOf(vm)
-    coming.delete(vm.id)
-    const { scores, rejected } = rank(vm, current, coming, { purpose, also: to })
-    if (method === undefined || !scores.some(score => score.blade === to)) break
-    const needs = (solution.needs[index] ?? []).map(each => (vms[solution.steps[each]?.vm ?? 0] as VmView).id)
-    const role = own.has(vm.id) ? 'leaves' : 'makes-room'
-    placements.push({ vm, role, needs, to, method, scores, rejected })
-    current = afterMove(current, vm, to)
-  }
-  return { placements, unplaced: [], rooms: current }
 }

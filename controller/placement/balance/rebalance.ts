@@ -1,12 +1,11 @@
 import { formatBytes, formatDuration } from '../../../shared/domain/units.ts'
 import type { FleetSnapshot, VmView } from '../../fleet/snapshot.ts'
 import { assemble, type PlanHead } from '../assemble-plan.ts'
-import { methodOf } from '../movable.ts'
-import { type Placed, type Placement, rank } from '../place.ts'
+import { explainSteps } from '../explain-steps.ts'
 import type { NPlusOne, Plan } from '../plan.ts'
-import { afterMove, isOpen, type Rooms, roomsOf, usableMemoryBytes, usedMemoryBytes } from '../room.ts'
-import { type Compiled, compile } from '../solver/compile.ts'
-import { NOWHERE, type Step } from '../solver/model.ts'
+import { isOpen, type Rooms, roomsOf, usableMemoryBytes, usedMemoryBytes } from '../room.ts'
+import { compile } from '../solver/compile.ts'
+import { NOWHERE } from '../solver/model.ts'
 import { legalOrder, needsOf } from '../solver/order.ts'
 import { createState } from '../solver/state.ts'
 import { nPlusOne } from '../survives.ts'
@@ -58,7 +57,18 @@ export function planRebalance(snapshot: FleetSnapshot, request: RebalanceRequest
     mostMoves: MOST_MOVES,
     leastGain: LEAST_GAIN,
   })
-  const placed = placedBy(compiled, steps, rooms)
+  const order = legalOrder(compiled.model, steps) ?? []
+  const placed = explainSteps(
+    compiled,
+    {
+      steps: order,
+      needs: needsOf(compiled.model, order),
+      purpose: 'move',
+      company: new Set(),
+      roleOf: () => 'balances',
+    },
+    rooms,
+  )
   const plan = assemble(snapshot, '', placed, { ...request, cause: rebalanceCause(request.requestedBy) })
   const before = nPlusOne(snapshot)
   const loads = { before: highestLoad(rooms), after: highestLoad(placed.rooms) }
@@ -83,33 +93,6 @@ export function rebalanceCause(requestedBy: string): string {
 function restsForMs(vm: VmView, { movedAt, cooldownMs, now }: RebalanceRequest): number {
   const at = movedAt.get(vm.id)
   return at === undefined ? 0 : Math.max(0, at + cooldownMs - now)
-}
-
-/** Each step is asked of the gate once more, in its turn; behind one that is refused nothing is planned. */
-function placedBy({ model, vms, blades }: Compiled, steps: readonly Step[], rooms: Rooms): Placed {
-  const order = legalOrder(model, steps) ?? []
-  const needs = needsOf(model, order)
-  const placements: Placement[] = []
-  const nobody: ReadonlySet<string> = new Set()
-  let current = rooms
-  for (const [index, step] of order.entries()) {
-    const vm = vms[step.vm] as VmView
-    const to = (blades[step.to] as (typeof blades)[number]).blade.name
-    const { scores, rejected } = rank(vm, current, nobody, { also: to })
-    const method = methodOf(vm)
-    if (method === undefined || !scores.some(score => score.blade === to)) break
-    placements.push({
-      vm,
-      role: 'balances',
-      needs: (needs[index] ?? []).map(each => (vms[order[each]?.vm ?? 0] as VmView).id),
-      to,
-      method,
-      scores,
-      rejected,
-    })
-    current = afterMove(current, vm, to)
-  }
-  return { placements, unplaced: [], rooms: current }
 }
 
 function highestLoad(rooms: Rooms): number {

@@ -28,6 +28,7 @@ export interface Compiled {
   /** By `poolKey`: its dimension. */
   readonly pools: ReadonlyMap<string, number>
   indexOf(vmId: string): number
+  nameOf(blade: number): string
 }
 
 export interface CompileOptions {
@@ -77,7 +78,14 @@ export function compile(rooms: Rooms, vms: readonly VmView[], options: CompileOp
     ...groups,
   }
   const ids = new Map(inOrder.map((vm, index) => [vm.id, index]))
-  return { model, vms: inOrder, blades, pools, indexOf: vmId => ids.get(vmId) ?? NOWHERE }
+  return {
+    model,
+    vms: inOrder,
+    blades,
+    pools,
+    indexOf: vmId => ids.get(vmId) ?? NOWHERE,
+    nameOf: blade => (blades[blade] as Room).blade.name,
+  }
 }
 
 function workOf(vm: VmView): number {

@@ -1,7 +1,7 @@
 import { cheapestSets, MOST_CANDIDATES } from './cheapest-sets.ts'
 import { type Budget, NOWHERE, type Step } from './model.ts'
-import { legalOrder } from './order.ts'
 import type { Packer } from './pack.ts'
+import { createPick } from './pick-order.ts'
 import type { State } from './state.ts'
 
 export interface RoomRequest {
@@ -57,33 +57,17 @@ function packWith(
   hardestFirst: readonly number[],
   aside: readonly number[],
 ): { order: readonly Step[] | undefined; proven: boolean } {
-  const { model } = state
   const homes = aside.map(vm => state.at[vm] as number)
   const items = [...hardestFirst, ...aside]
   const own = { left: Math.min(STEPS_PER_SET, budget.left) }
   const allowed = own.left
-  let best: readonly Step[] | undefined
+  const pick = createPick(state, [...leaving, ...aside], prefer)
   for (const vm of aside) state.lift(vm)
-  const packed = packer(items, {
-    preference: 'tight',
-    budget: own,
-    accept: () => {
-      const steps = [...leaving, ...aside].map(vm => ({
-        vm,
-        from: model.at[vm] as number,
-        to: state.at[vm] as number,
-      }))
-      const order = legalOrder(model, steps)
-      if (order === undefined) return false
-      const preferred = prefer()
-      if (preferred || best === undefined) best = order
-      return preferred
-    },
-  })
+  const packed = packer(items, { preference: 'tight', budget: own, accept: pick.accept })
   if (packed === 'found') for (const vm of items) state.unput(vm, state.at[vm] as number)
   for (const [index, vm] of aside.entries()) state.unlift(vm, homes[index] as number)
   budget.left -= allowed - own.left + items.length
-  return { order: best, proven: packed === 'none' }
+  return { order: pick.best(), proven: packed === 'none' }
 }
 
 /** A VM that no blade would take as things are is asked first: most sets do not help it, and that ends the look at them. */

@@ -1,8 +1,9 @@
 import { createLossCheck } from './loss-check.ts'
 import { makeRoom } from './make-room.ts'
 import type { Budget, Model, Step } from './model.ts'
-import { legalOrder, needsOf } from './order.ts'
+import { needsOf } from './order.ts'
 import { createPacker, type Packer } from './pack.ts'
+import { createPick } from './pick-order.ts'
 import { createState, type State } from './state.ts'
 
 export interface SolveOptions {
@@ -113,30 +114,17 @@ function placeDirectly(
   leaving: readonly number[],
   options: SolveOptions,
 ): readonly Step[] | undefined {
-  const { model } = state
-  const prefer = preference(state, options)
-  let best: readonly Step[] | undefined
+  const pick = createPick(state, leaving, preference(state, options))
   for (const preference of ['spread', 'tight'] as const) {
     const budget = { left: Math.ceil(options.budget.left / 3) }
     const allowed = budget.left
-    const packed = packer(leaving, {
-      preference,
-      budget,
-      accept: () => {
-        const steps = leaving.map(vm => ({ vm, from: model.at[vm] as number, to: state.at[vm] as number }))
-        const order = legalOrder(model, steps)
-        if (order === undefined) return false
-        const preferred = prefer()
-        if (preferred || best === undefined) best = order
-        return preferred
-      },
-    })
+    const packed = packer(leaving, { preference, budget, accept: pick.accept })
     options.budget.left -= allowed - budget.left
     if (packed === 'found') for (const vm of leaving) state.unput(vm, state.at[vm] as number)
     // A complete search that found none has answered for the other order of looking as well.
     if (packed !== 'unknown') break
   }
-  return best
+  return pick.best()
 }
 
 /** True of a placement that keeps N+1; of any, when that is not asked for or has cost enough. */
