@@ -12,6 +12,8 @@ export const IMAGES_DIR = join(LAB_DIR, 'images')
 export const HOSTS_DIR = join(LAB_DIR, 'hosts')
 /** What the running lab's processes work with; goes with them. */
 export const RUN_DIR = join(LAB_DIR, 'run')
+/** The first failures of the last run of the stories. */
+export const FAILURES_FILE = join(RUN_DIR, 'failures.txt')
 /** One file per process the lab has started, to know it again. */
 export const PROCESSES_DIR = join(LAB_DIR, 'processes')
 /** Handed into every host by hostfs: files for the hosts to read. */

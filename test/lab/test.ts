@@ -1,16 +1,18 @@
 // `npm run test:lab`: brings the lab up from new disks, runs the stories in the order of their names, takes it down.
 import { spawn } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { down } from './down.ts'
 import { describeError, LabError } from './errors.ts'
-import { requireLabRecord } from './place.ts'
+import { FAILURES_FILE, requireLabRecord } from './place.ts'
+import { tellPostMortem } from './post-mortem.ts'
 import { phase, say } from './say.ts'
 import { exclusively } from './uml/process-record.ts'
 import { up } from './up.ts'
 
 const STORIES = join(import.meta.dirname, 'stories')
+const FIRST_FAILURES = join(import.meta.dirname, 'first-failures.ts')
 
 const { values: options, positionals: only } = parseArgs({
   allowPositionals: true,
@@ -33,7 +35,9 @@ async function runStories(stopped: AbortSignal): Promise<boolean> {
     )
     .sort()
   if (files.length === 0) throw new LabError(`no story has ${only.join(' or ')} in its name`)
-  const flags = ['--test', '--test-reporter=spec', '--test-concurrency=1']
+  const flags = ['--test', '--test-concurrency=1']
+    .concat(['--test-reporter=spec', '--test-reporter-destination=stdout'])
+    .concat([`--test-reporter=${FIRST_FAILURES}`, `--test-reporter-destination=${FAILURES_FILE}`])
   const child = spawn(process.execPath, [...flags, ...files.map(name => join(STORIES, name))], {
     stdio: 'inherit',
   })
@@ -42,6 +46,12 @@ async function runStories(stopped: AbortSignal): Promise<boolean> {
     child.on('error', reject)
     child.on('close', code => resolve(code === 0))
   })
+}
+
+/** Last in the log, where a long list of follow-on failures does not bury it: the state of the hosts, and what came first. */
+async function explain(): Promise<void> {
+  await tellPostMortem()
+  say(`what failed first:\n${readFileSync(FAILURES_FILE, 'utf8')}`)
 }
 
 /** Returns whether every story passed. The lab is down afterwards, whatever happened, unless it is to be kept. */
@@ -56,6 +66,7 @@ async function main(): Promise<boolean> {
   try {
     await up({ blades: 3, product: true, fresh: true, deb: options.deb })
     if (!stop.signal.aborted) passed = await runStories(stop.signal)
+    if (!passed) await explain()
   } finally {
     // After a failure the disks stay: `npm run lab -- up` brings the fleet back as it was for a closer look.
     await down({ all: passed })
