@@ -5,7 +5,10 @@ export const EXIT_CODES = {
   done: 0,
   failed: 1,
   usage: 2,
-  /** Of `what-if` and `simulate`: they refuse nothing, so that 1 would say too much. */
+  /**
+   * Of all that only plans: `evacuate --plan`, `rebalance --plan`, `what-if`, `simulate`. They refuse nothing, so that 1
+   * would say too much; with 0 a script would go on to empty a blade that does not get empty.
+   */
   doesNotFit: 2,
   notFound: 3,
   unreachable: 4,
@@ -15,7 +18,8 @@ export const EXIT_CODES = {
 export const EXIT_CODES_HELP = `Exit codes:
   0  done
   1  refused, or the operation failed and was undone
-  2  wrong usage or bad input; of what-if and simulate: something finds no place
+  2  wrong usage or bad input (nothing on standard output then); of evacuate --plan, rebalance --plan, what-if and
+     simulate: the answer is that a VM finds no place
   3  no such blade, VM, vault, restore point, plan, operation or alert
   4  the controller or a vault cannot be reached
   5  the operation ended half way and needs an administrator`

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander'
 import type { Rebalance } from '../../../proto/gen/lifeboat/v1/admin.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
 import { type CliContext, show } from '../context.ts'
+import { EXIT_CODES } from '../exit-codes.ts'
 import { followOperation, isRunning } from '../follow.ts'
 import { renderPlan } from '../plan-text.ts'
 import { renderSection } from '../render.ts'
@@ -25,11 +26,13 @@ export function addRebalanceCommand(program: Command, context: CliContext): void
     .option('--no-wait', 'do not wait for the end')
     .addHelpText(
       'after',
-      '\nA VM that was moved within `rebalance_cooldown_h` is left alone.\n\nExamples:\n  lifeboat rebalance --plan\n  lifeboat rebalance --apply',
+      '\nA VM that was moved within `rebalance_cooldown_h` is left alone.\n' +
+        'With --plan it ends with 0 if any one blade could fail afterwards, with 2 if VMs of one would find no place.\n\n' +
+        'Examples:\n  lifeboat rebalance --plan\n  lifeboat rebalance --apply',
     )
     .action(async (options: Options) => {
       if (options.apply) await apply(context, options.wait)
-      else if (options.plan) show(context, await context.admin().ask('planRebalance', {}), renderRebalance)
+      else if (options.plan) await planOnly(context)
       else {
         throw new LifeboatError(
           'bad-input',
@@ -37,6 +40,12 @@ export function addRebalanceCommand(program: Command, context: CliContext): void
         )
       }
     })
+}
+
+async function planOnly(context: CliContext): Promise<void> {
+  const answer = await context.admin().ask('planRebalance', {})
+  show(context, answer, renderRebalance)
+  if (answer.plan?.nPlusOne?.kept === false) context.exitWith(EXIT_CODES.doesNotFit)
 }
 
 async function apply(context: CliContext, wait: boolean): Promise<void> {

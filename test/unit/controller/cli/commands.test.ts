@@ -112,7 +112,6 @@ test('evacuate --plan asks for a plan only, and names what stays and why', async
   assert.deepEqual(run.asked, [{ method: 'planEvacuation', request: { name: 'blade01' } }])
   assert.match(run.printed[0] ?? '', /nothing is moved/)
   assert.match(run.printed[0] ?? '', /big01:\n {4}blade02: needs 9 GiB, has 2 GiB \(memory-short\)/)
-  assert.equal(run.exitCode, 0)
   const json = JSON.parse(
     (await runCli(['evacuate', 'blade01', '--plan', '-o', 'json'], { planEvacuation: plan })).printed[0] ??
       '',
@@ -120,6 +119,20 @@ test('evacuate --plan asks for a plan only, and names what stays and why', async
   assert.equal(json.moves[0].method, 'live')
   assert.equal(json.unplaced[0].reasons[0].code, 'memory-short')
   assert.equal(json.after[0].blade, 'blade02')
+})
+
+test('evacuate --plan ends with 0 only when the blade gets empty, in JSON as well', async () => {
+  const whole = { ...plan, unplaced: [] }
+  for (const [answer, exitCode] of [
+    [plan, 2],
+    [whole, 0],
+  ] as const) {
+    const argv = ['evacuate', 'blade01', '--plan']
+    assert.equal((await runCli(argv, { planEvacuation: answer })).exitCode, exitCode)
+    assert.equal((await runCli([...argv, '-o', 'json'], { planEvacuation: answer })).exitCode, exitCode)
+  }
+  // A plan that is only looked up again is what was asked for, whatever is in it.
+  assert.equal((await runCli(['plan', 'show', 'p3'], { getPlan: plan })).exitCode, 0)
 })
 
 test('a plan says who steps aside, what a move waits for, and what would help', async () => {

@@ -31,6 +31,7 @@ const operation = Operation.fromPartial({ id: 'o9', kind: 'evacuate', state: 'ru
 test('rebalance --plan tells the gain, the moves and who is left alone, and moves nothing', async () => {
   const run = await runCli(['rebalance', '--plan'], { planRebalance: made })
   assert.deepEqual(run.asked, [{ method: 'planRebalance', request: {} }])
+  assert.equal(run.exitCode, 0)
   assert.equal(
     run.printed[0],
     `1 move of 24 GiB in about 6 min: afterwards any one blade may fail.
@@ -65,6 +66,7 @@ test('rebalance --apply is followed to its end; where nothing is worth a move it
     planRebalance: Rebalance.fromPartial({ text: 'no move helps: x', plan: { nPlusOne: { kept: false } } }),
   })
   assert.deepEqual(lost.printed, ['No move helps: x.\n\nWhat would help: lifeboat capacity'])
+  assert.equal(lost.exitCode, 2, 'as with all that plans: VMs would find no place')
 })
 
 test('without --plan or --apply nothing is asked, and both together are refused', async () => {
