@@ -41,18 +41,29 @@ const MOST_NEW = 1_000
 const EXAMPLE =
   'for example: lifeboat what-if --remove blade03 --add-vm mem=8G,disk=100G,count=2 --add-blade like=blade01'
 
-/** Throws `bad-input` with every problem and an example. */
+/**
+ * Throws with every problem: `not-found` when all that is wrong is that blades are not there, as any command does of a
+ * blade; else `bad-input`, and an example.
+ */
 export function checkWhatIf(snapshot: FleetSnapshot, wish: WhatIf): void {
-  const problems = problemsOf(snapshot, wish)
-  if (problems.length === 0) return
-  throw new LifeboatError('bad-input', 'what-if cannot be answered', { details: [...problems, EXAMPLE] })
+  const unknown = unknownBlades(snapshot, wish)
+  const wrong = problemsOf(snapshot, wish)
+  if (wrong.length > 0) {
+    const details = [...unknown, ...wrong, EXAMPLE]
+    throw new LifeboatError('bad-input', 'what-if cannot be answered', { details })
+  }
+  if (unknown.length > 0) throw new LifeboatError('not-found', unknown.join('; '))
+}
+
+function unknownBlades({ blades }: FleetSnapshot, { remove, addBlades }: WhatIf): string[] {
+  const known = new Set(blades.map(blade => blade.name))
+  const names = [...known].sort().join(', ')
+  const asked = new Set([...remove, ...addBlades.map(blade => blade.like)])
+  return [...asked].filter(name => !known.has(name)).map(name => `there is no blade ${name}, only ${names}`)
 }
 
 function problemsOf(snapshot: FleetSnapshot, wish: WhatIf): string[] {
-  const known = new Set(snapshot.blades.map(blade => blade.name))
-  const names = [...known].sort().join(', ')
-  const unknown = (name: string) => `there is no blade ${name}, only ${names}`
-  const problems = [...new Set(wish.remove)].filter(name => !known.has(name)).map(unknown)
+  const problems: string[] = []
   if (wish.remove.length + wish.addVms.length + wish.addBlades.length === 0)
     problems.push('nothing is changed')
   const added = [...wish.addVms, ...wish.addBlades].reduce((sum, { count }) => sum + count, 0)
@@ -60,11 +71,10 @@ function problemsOf(snapshot: FleetSnapshot, wish: WhatIf): string[] {
   for (const vm of wish.addVms) problems.push(...vmProblems(snapshot, vm))
   for (const blade of wish.addBlades) {
     const model = snapshot.blades.find(each => each.name === blade.like)
-    if (model === undefined) problems.push(unknown(blade.like))
-    else problems.push(...bladeProblems(model, blade))
+    if (model !== undefined) problems.push(...bladeProblems(model, blade))
   }
   const made = [
-    ...[...known].filter(name => !wish.remove.includes(name)),
+    ...snapshot.blades.map(blade => blade.name).filter(name => !wish.remove.includes(name)),
     ...wish.addBlades.flatMap(({ name, count }) => namesOf(name, 'new-blade', Math.min(count, MOST_NEW))),
   ]
   const twice = made.filter((name, index) => made.indexOf(name) < index)

@@ -30,7 +30,7 @@ interface Standing {
   readonly room: FleetRoom
 }
 
-/** The fleet with those changes, answered by the planner itself. Changes nothing. Throws `bad-input`: all that is wrong. */
+/** The fleet with those changes, answered by the planner itself. Changes nothing. Throws as checkWhatIf does. */
 export function whatIf(snapshot: FleetSnapshot, wish: WhatIf): WhatIfAnswer {
   const edited = editFleet(snapshot, wish)
   const up = new Set(snapshot.blades.filter(blade => blade.liveness === 'up').map(blade => blade.name))

@@ -21,7 +21,7 @@ export function addWhatIfCommand(program: Command, context: CliContext): void {
     .option('--add-blade <description>', `blades that come: ${BLADE_KEYS}; may be given again`, collect, [])
     .addHelpText(
       'after',
-      `\nEnds with 0 if all VMs find a place, with 2 if not.\n\nExamples:\n${WHAT_IF_EXAMPLES.map(each => `  ${each}`).join('\n')}`,
+      `\nEnds with 0 if all VMs find a place, with 2 if not, with 3 if a blade named is not there.\n\nExamples:\n${WHAT_IF_EXAMPLES.map(each => `  ${each}`).join('\n')}`,
     )
     .action(async (options: { remove: string[]; addVm: string[]; addBlade: string[] }) => {
       const report = await context.admin().ask('whatIf', readWhatIf(options))

@@ -111,11 +111,11 @@ test('bad input is one error with all problems and an example', () => {
     assert.ok(error instanceof LifeboatError && error.code === 'bad-input')
     assert.deepEqual(error.details, [
       'there is no blade blade77, only blade01, blade02, blade03',
+      'there is no blade blade78, only blade01, blade02, blade03',
       'of a there may be 1 to 1000, not 0',
       'a needs memory, as mem=8G',
       'a disk of a new VM has no size, as disk=100G',
       'no blade has the storage vg9, only vg0, vg0/pool',
-      'there is no blade blade78, only blade01, blade02, blade03',
       'blade02 would have less memory than the 4 GiB that it keeps for itself',
       'there would be two blades called blade02',
       'for example: lifeboat what-if --remove blade03 --add-vm mem=8G,disk=100G,count=2 --add-blade like=blade01',
@@ -123,4 +123,10 @@ test('bad input is one error with all problems and an example', () => {
     return true
   })
   assert.throws(() => ask({}), { code: 'bad-input' })
+})
+
+test('when blades that are not there are all that is wrong, it is told as an unknown blade always is', () => {
+  const unknown = { code: 'not-found', message: 'there is no blade blade77, only blade01, blade02, blade03' }
+  assert.throws(() => ask({ remove: ['blade77', 'blade01'] }), unknown)
+  assert.throws(() => ask({ remove: ['blade77'], addBlades: [{ ...BLADE, like: 'blade77' }] }), unknown)
 })
