@@ -77,7 +77,12 @@ export function hostSeams(config: HostConfig, log: Logger): AgentSeams {
       clock,
       log: log.child('snapshots'),
     }),
-    transfer: createWorkerTransfer({ run, clock, log: log.child('transfer') }),
+    transfer: createWorkerTransfer({
+      run,
+      clock,
+      log: log.child('transfer'),
+      fingerprints: join(config.stateDir, 'fingerprints'),
+    }),
     vaults: createNetworkVaults(clock),
     volumes: createHostVolumes({ run, clock, log: log.child('storage'), directories: () => directories }),
     power: config.bmc === undefined ? undefined : createIpmitoolPower({ run, access: config.bmc }),

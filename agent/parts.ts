@@ -190,10 +190,10 @@ export function createOperations(
     onStatus: uplink.statusChanged,
     tell: stores.spool.add,
   })
-  const { snapshots, run } = seams
+  const { snapshots, transfer, run } = seams
   const { journal } = stores
   const view = runner.view.bind(runner)
-  return { desk, runner, backups: { snapshots, journal, view, runFor, run, clock, log } }
+  return { desk, runner, backups: { snapshots, transfer, journal, view, runFor, run, clock, log } }
 }
 
 /** Starts to keep a session with the controller. */

@@ -8,9 +8,11 @@ import { formatPoint } from '../vault/format/point.ts'
 import { readCheck, readSnapshot } from './backup-journal.ts'
 import type { LeftoverSnapshot, SnapshotPlan, Snapshots } from './snapshots.ts'
 import { unfinishedBackups } from './stand-aside.ts'
+import type { Transfer } from './transfer.ts'
 
 export interface BackupRecoveryOptions {
   readonly snapshots: Snapshots
+  readonly transfer: Pick<Transfer, 'forgetOthers'>
   readonly journal: SagaJournal
   readonly view: (sagaId: string) => SagaView | undefined
   readonly runFor: (sagaId: string) => CommandRunner
@@ -46,13 +48,13 @@ export async function releaseKilledBackups(options: BackupRecoveryOptions): Prom
 
 /**
  * Snapshots of ours that no backup owns: what a lost database, or an undo that failed, left behind. The base of the
- * next night goes when its VM is not here any more. `vmIds`: those that are here; undefined: not known, so bases stay.
+ * next night, and what is remembered for it, go when their VM is not here any more. `vmIds`: those that are here; undefined: not known, so bases stay.
  */
 export async function collectLeftovers(
   options: BackupRecoveryOptions,
   vmIds: readonly string[] | undefined,
 ): Promise<void> {
-  const { snapshots, run, log } = options
+  const { snapshots, transfer, run, log } = options
   try {
     for (const leftover of await snapshots.leftovers(run)) {
       // Asked anew for each: a backup may have begun since, and it is in the journal before it makes anything.
@@ -60,8 +62,9 @@ export async function collectLeftovers(
       await snapshots.drop(leftover, run)
       log.info(`snapshot ${leftover.path}: left over => dropped (${leftover.backupId})`)
     }
+    if (vmIds !== undefined) transfer.forgetOthers(vmIds)
   } catch (error) {
-    log.warn('left-over snapshots could not be collected', { error: formatErrorChain(error) })
+    log.warn('leftovers of backups could not be collected', { error: formatErrorChain(error) })
   }
 }
 

@@ -68,4 +68,6 @@ export interface Transfer {
    * and hashed.
    */
   restore(job: RestoreJob, options: TransferOptions): Promise<RestoreFigures>
+  /** What is remembered of the disks of other VMs than these goes. */
+  forgetOthers(vmIds: readonly string[]): void
 }

@@ -99,6 +99,7 @@ export async function startOurs(folder: string, programs: Programs): Promise<Our
     clock: systemClock,
     log: silentLogger,
     program: programs.worker,
+    fingerprints: join(folder, 'fingerprints'),
   })
   const options = { signal: new AbortController().signal }
   return {

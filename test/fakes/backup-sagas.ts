@@ -102,6 +102,7 @@ export function recoveryOf(
   journal: SagaJournal,
   view: BackupRecoveryOptions['view'],
 ): BackupRecoveryOptions {
-  const { run, clock } = blade.services
-  return { snapshots: blade.snapshots.seam, journal, view, runFor: () => run, run, clock, log: silentLogger }
+  const { run, clock, transfer } = blade.services
+  const { seam: snapshots } = blade.snapshots
+  return { snapshots, transfer, journal, view, runFor: () => run, run, clock, log: silentLogger }
 }

@@ -91,6 +91,7 @@ export function createMemoryVault(): MemoryVault {
         for (const { target, path } of job.writes) disks.write(path, texts.get(target) ?? '')
         return { writtenBytes: 8, receivedBytes: 4, durationMs: 3 }
       },
+      forgetOthers: () => {},
     }),
   }
   return world

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import {
   closeSync,
+  existsSync,
   openSync,
   readFileSync,
   rmSync,
@@ -11,6 +12,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
+import { type FingerprintFolder, openFingerprintFolder } from '../../agent/backup/transfer/fingerprints.ts'
 import { createInlineTransfer } from '../../agent/backup/transfer/inline-transfer.ts'
 import { createWorkerTransfer } from '../../agent/backup/transfer/worker-transfer.ts'
 import type { BackupJob, ReadJob, RestoreJob, Transfer, VaultAccess } from '../../agent/backup/transfer.ts'
@@ -57,9 +59,10 @@ afterEach(async () => {
   place.remove()
 })
 
-function transferTo(openVault: () => Vault): Transfer {
+function transferTo(openVault: () => Vault, fingerprints?: FingerprintFolder): Transfer {
   return createInlineTransfer({
     openVault,
+    fingerprints,
     clock: place.clock,
     threads: 2,
     warn: text => warnings.push(text),
@@ -180,6 +183,36 @@ test('the second night sends what changed, and reads only that where it is known
   writeFileSync(out, '')
   await transfer.restore(restoreOf(2, out), quietly())
   assert.ok(readFileSync(disk).equals(readFileSync(out)))
+})
+
+test('with fingerprints a changed night is what it is without them, and a chunk the vault has lost is healed', async () => {
+  const visible = () => store.visibleTo('blade03', () => false)
+  const remembering = transferTo(visible, openFingerprintFolder(pathOf('fingerprints')))
+  const disk = makeDisk()
+  await remembering.backup(backupOf(disk, 0), quietly())
+  writeChunk(disk, 5, 500)
+  writeChunk(disk, 12, 501)
+  const ids = await idsOf(0)
+  // Not changed, and not there any more.
+  rmSync(join(place.dir, 'store', chunkPath(ids[7] ?? '')))
+  const second = await remembering.backup(backupOf(disk, 1), quietly())
+  assert.equal(second.figures.readBytes, SIZE)
+  await transfer.backup(backupOf(disk, 2), quietly())
+  assert.deepEqual(await idsOf(1), await idsOf(2))
+  assert.notDeepEqual(await idsOf(1), ids)
+  const report = await store.check(restoreOf(1, '').ref, quietly())
+  assert.deepEqual([report.bad, report.problems], [[], []])
+  assert.deepEqual(warnings, [])
+})
+
+test('a host that cannot keep fingerprints says so, and its backup is as good', async () => {
+  const folder = pathOf('fingerprints')
+  writeFileSync(folder, 'a file where the folder should be')
+  const visible = () => store.visibleTo('blade03', () => false)
+  const remembering = transferTo(visible, openFingerprintFolder(folder))
+  const manifest = await remembering.backup(backupOf(makeDisk(), 0), quietly())
+  assert.equal(manifest.figures.readBytes, SIZE)
+  assert.match(warnings.join(), /vda: the next night hashes all of it again/)
 })
 
 test('a chunk the vault has lost is read again though it did not change, and so healed', async () => {
@@ -323,12 +356,16 @@ test('a process of its own does the same over the network, and says what went wr
     run: createCommandRunner(systemClock),
     clock: systemClock,
     log: silentLogger,
+    fingerprints: pathOf('fingerprints'),
   })
   const identity = await door.identity('blade03')
   const vault: VaultAccess = { kind: 'network', name: 'depot', address: door.address, identity }
   const disk = makeDisk()
   const manifest = await worker.backup({ ...backupOf(disk, 0), vault }, quietly())
   assert.equal(manifest.blade, 'blade03')
+  assert.ok(existsSync(join(pathOf('fingerprints'), VM.id, 'vda')))
+  worker.forgetOthers([])
+  assert.ok(!existsSync(join(pathOf('fingerprints'), VM.id)))
   const out = pathOf('out')
   writeFileSync(out, '')
   await worker.restore({ ...restoreOf(0, out), vault }, quietly())

@@ -22,5 +22,6 @@ export function createSimTransfer(clock: Clock, log: Logger, death: AbortSignal)
   return {
     backup: (job, options) => transfer.backup(job, mortal(options)),
     restore: (job, options) => transfer.restore(job, mortal(options)),
+    forgetOthers: transfer.forgetOthers,
   }
 }

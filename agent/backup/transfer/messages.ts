@@ -7,7 +7,13 @@ import type { BackupJob, RestoreFigures, RestoreJob } from '../transfer.ts'
  * What agent and worker process say to each other: one JSON line each, the job and `stop` by standard input, the rest by
  * standard output. Keys travel with the job, so never as an argument, which everybody on the host can read.
  */
-export type ToWorker = { readonly job: BackupJob | RestoreJob } | { readonly stop: true }
+export type ToWorker =
+  | {
+      readonly job: BackupJob | RestoreJob
+      /** Folder of the fingerprints; undefined: nothing is remembered. */
+      readonly fingerprints?: string | undefined
+    }
+  | { readonly stop: true }
 
 export type FromWorker =
   | { readonly progress: { readonly doneBytes: number; readonly totalBytes: number } }

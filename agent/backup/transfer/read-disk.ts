@@ -6,6 +6,7 @@ import type { ReadJob } from '../transfer.ts'
 import { chunkCount, chunkLength } from './changed.ts'
 import type { Crew } from './crew.ts'
 import { type Disk, openToRead } from './disk.ts'
+import type { Fingerprints } from './fingerprints.ts'
 import { createPool, type Pool } from './pool.ts'
 import type { Sender } from './sender.ts'
 
@@ -33,6 +34,7 @@ export interface DiskReading {
   readonly sender: Sender
   readonly crew: Crew
   readonly spend: (bytes: number) => Promise<void>
+  readonly fingerprints: Fingerprints | undefined
   /** So many bytes of the disk are dealt with; `read` of them were read. */
   readonly onDone: (bytes: number, read: number) => void
 }
@@ -159,7 +161,7 @@ async function readRuns(lanes: Lanes): Promise<'read' | 'differs'> {
 function takeChunk(lanes: Lanes, position: number, bytes: Buffer, release: () => void): boolean {
   const { reading, index, expected, zeroes } = lanes
   const { sender, onDone } = reading
-  const id = zeroes.idOf(bytes) ?? hash('sha256', bytes, 'hex')
+  const id = zeroes.idOf(bytes) ?? reading.fingerprints?.idOf(position, bytes) ?? hash('sha256', bytes, 'hex')
   const wanted = expected.get(position)
   if (wanted !== undefined && wanted !== id) return false
   index.set(position, id)

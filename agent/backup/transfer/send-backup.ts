@@ -6,8 +6,9 @@ import { parseIndex } from '../../vault/format/index.ts'
 import type { Manifest } from '../../vault/format/manifest.ts'
 import type { BackupSession, Vault } from '../../vault/vault.ts'
 import type { BackupJob, ReadJob, TransferOptions } from '../transfer.ts'
-import { planChanged } from './changed.ts'
+import { chunkCount, planChanged } from './changed.ts'
 import { createCrew } from './crew.ts'
+import type { FingerprintFolder, Fingerprints } from './fingerprints.ts'
 import { createRate } from './rate.ts'
 import { readDisk, type Unread } from './read-disk.ts'
 import { createSender } from './sender.ts'
@@ -21,6 +22,8 @@ export interface TransferWorld {
   readonly clock: Clock
   /** Threads that pack and unpack. */
   readonly threads: number
+  /** Undefined: nothing is remembered from one night to the next. */
+  readonly fingerprints?: FingerprintFolder | undefined
   readonly warn: (text: string) => void
 }
 
@@ -106,7 +109,8 @@ async function sendDisks(
         giveSign()
       }
       const base = await readBase(read, job.draft.vm.id, world)
-      const reading = { job: read, session, sender, crew, spend, onDone }
+      const fingerprints = base === undefined ? openFingerprints(read, job.draft.vm.id, world) : undefined
+      const reading = { job: read, session, sender, crew, spend, onDone, fingerprints }
       let index = await readDisk({ ...reading, unread: base })
       if (index === undefined) {
         world.warn(
@@ -117,6 +121,7 @@ async function sendDisks(
         sender.forget()
         index = await readDisk({ ...reading, unread: undefined })
       }
+      remember(read, fingerprints, world)
       indexes.set(read.target, index ?? Buffer.alloc(0))
     }
     sender.flush()
@@ -128,6 +133,21 @@ async function sendDisks(
   } finally {
     crew.end()
     sender.close()
+  }
+}
+
+/** Those of a disk that is read whole; what is taken from a base is not read, so there is nothing to spare. */
+function openFingerprints(read: ReadJob, vmId: string, world: TransferWorld): Fingerprints | undefined {
+  const { chunkBytes } = read
+  return world.fingerprints?.open(vmId, read.target, { count: chunkCount(read), chunkBytes })
+}
+
+/** A help for the next night, which must cost this one nothing. */
+function remember(read: ReadJob, fingerprints: Fingerprints | undefined, world: TransferWorld): void {
+  try {
+    fingerprints?.save()
+  } catch (error) {
+    world.warn(`${read.target}: the next night hashes all of it again: ${formatErrorChain(error)}`)
   }
 }
 

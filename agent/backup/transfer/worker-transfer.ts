@@ -5,6 +5,7 @@ import type { CommandRunner } from '../../../shared/exec.ts'
 import type { Logger } from '../../../shared/log.ts'
 import type { Manifest } from '../../vault/format/manifest.ts'
 import type { BackupJob, RestoreFigures, RestoreJob, Transfer, TransferOptions } from '../transfer.ts'
+import { dropFingerprintsOfOthers } from './fingerprints.ts'
 import { type FromWorker, formatMessage, parseError, parseMessage, type ToWorker } from './messages.ts'
 import { poolThreads } from './threads.ts'
 
@@ -18,6 +19,8 @@ export interface WorkerTransferOptions {
   readonly log: Logger
   /** The worker's program; the one that comes with this program by default. */
   readonly program?: string
+  /** Where to remember from one night to the next what the chunks of a disk were; undefined: nowhere. */
+  readonly fingerprints?: string
 }
 
 /** The worker's own file: beside this one, or beside the program that this one is bundled into. */
@@ -42,6 +45,9 @@ export function createWorkerTransfer(worker: WorkerTransferOptions): Transfer {
       if ('figures' in last) return last.figures
       throw confused()
     },
+    forgetOthers: vmIds => {
+      if (worker.fingerprints !== undefined) dropFingerprintsOfOthers(worker.fingerprints, vmIds)
+    },
   }
 }
 
@@ -56,7 +62,7 @@ function aborted(): LifeboatError {
 type Outcome = { readonly manifest: Manifest } | { readonly figures: RestoreFigures }
 
 async function follow(
-  { run, clock, log, program }: WorkerTransferOptions,
+  { run, clock, log, program, fingerprints }: WorkerTransferOptions,
   job: BackupJob | RestoreJob,
   { signal, onProgress }: TransferOptions,
 ): Promise<Outcome> {
@@ -93,7 +99,7 @@ async function follow(
   }
   signal.addEventListener('abort', onAbort, { once: true })
   try {
-    say({ job })
+    say({ job, fingerprints })
     return await end.promise
   } finally {
     over.abort()

@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline'
 import { systemClock } from '../../../shared/clock.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
 import type { BackupJob, RestoreJob, TransferOptions } from '../transfer.ts'
+import { openFingerprintFolder } from './fingerprints.ts'
 import { createInlineTransfer } from './inline-transfer.ts'
 import { type FromWorker, formatError, formatMessage, parseMessage, type ToWorker } from './messages.ts'
 import { openVault } from './open-vault.ts'
@@ -32,7 +33,7 @@ process.once('SIGTERM', () => stop.abort())
 try {
   const first = await firstLine.promise
   if (!('job' in first)) throw new LifeboatError('aborted', 'stopped before it began')
-  tell(await work(first.job))
+  tell(await work(first.job, first.fingerprints))
 } catch (error) {
   tell({ error: formatError(error) })
   process.exitCode = 1
@@ -41,11 +42,12 @@ try {
   process.stdin.destroy()
 }
 
-async function work(job: BackupJob | RestoreJob): Promise<FromWorker> {
+async function work(job: BackupJob | RestoreJob, folder: string | undefined): Promise<FromWorker> {
   const transfer = createInlineTransfer({
     openVault: one => openVault(one, systemClock),
     clock: systemClock,
     threads: packingThreads(),
+    fingerprints: folder === undefined ? undefined : openFingerprintFolder(folder),
     warn: warning => tell({ warning }),
   })
   const options = { signal: stop.signal, onProgress: rarely() }

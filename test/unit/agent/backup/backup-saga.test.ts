@@ -363,7 +363,12 @@ test('snapshots that no backup owns are collected; a base goes when its VM is no
   assert.deepEqual(left(), [`b-20260102T000000Z-${vm8}`, `b-${POINT_NAME}-${vm8}`])
   await collect([VM_ID])
   assert.equal(left().length, 2)
+  const others: (readonly string[])[] = []
+  world.source.services.transfer.forgetOthers = vmIds => void others.push(vmIds)
+  await collect(undefined)
+  assert.deepEqual(others, [], 'nothing is forgotten while it is not known which VMs are here')
   await collect([])
+  assert.deepEqual(others, [[]])
   assert.deepEqual(left(), [`b-${POINT_NAME}-${vm8}`], 'that of a backup at work is not touched')
   runner.abort('b1')
   await runner.whenEnded('b1')
