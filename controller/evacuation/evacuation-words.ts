@@ -1,9 +1,10 @@
 import { formatDuration } from '../../shared/domain/units.ts'
+import { byReason } from '../../shared/domain/unplaced-words.ts'
 import { plural } from '../diagnosis/words.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
-import { isWanted } from '../placement/movable.ts'
 import type { Plan, PlannedMove } from '../placement/plan.ts'
 import type { EvacuationMove, EvacuationRecord } from '../store/evacuations.ts'
+import { meantVms, stillThere } from './left-behind.ts'
 import type { HeldBack } from './policy.ts'
 
 /** A planned move as the evacuation keeps it. */
@@ -79,20 +80,8 @@ export function summary(
   isOverdue = false,
 ): Summary {
   if (evacuation.blade === '') return balanceSummary(evacuation, now)
-  const last = new Map(evacuation.moves.map(move => [move.vmId, move]))
-  const meant = [
-    ...last.values(),
-    ...(plan?.unplaced ?? []).map(({ vm, vmId, reasons }) => ({
-      vm,
-      vmId,
-      error: reasons.map(reason => reason.text).join('; '),
-      state: reasons.every(isWanted) ? 'wanted' : 'skipped',
-    })),
-  ]
-  const there = meant.filter(each => {
-    const vm = snapshot.vms.find(candidate => candidate.id === each.vmId)
-    return each.state !== 'done' && vm?.blade === evacuation.blade
-  })
+  const meant = meantVms(evacuation, plan)
+  const there = stillThere(evacuation, plan, snapshot)
   const wanted = there.filter(each => each.state === 'wanted')
   const left = there.filter(each => each.state !== 'wanted')
   const asides = new Set(evacuation.moves.filter(move => move.role === 'makes-room').map(move => move.vmId))
@@ -102,9 +91,12 @@ export function summary(
   const took = formatDuration(now - evacuation.startedAt)
   const aside = done.length - moved
   const steppedAside = aside === 0 ? '' : `, ${aside} ${aside === 1 ? 'other' : 'others'} stepped aside`
-  const byPolicy = wanted.map(each => `; ${each.error}`).join('')
+  const byPolicy = wanted.map(each => `; ${each.reasons.map(({ text }) => text).join('; ')}`).join('')
   const count = `${moved} of ${total} VMs moved in ${took}${steppedAside}${byPolicy}`
-  const stay = left.map(each => `${each.vm} (${each.error})`).join(', ')
+  // On a full blade all stay for the same reasons, and each has one for every other blade.
+  const stay = byReason(left)
+    .map(({ names, why }) => `${names} (${why})`)
+    .join(', ')
   // The deadline's abort is nobody's wish: what it left on a failing blade is somebody's to look at (rule 11).
   if (evacuation.state === 'aborting' && !(isOverdue && left.length > 0)) {
     const outcome = `aborted: ${count}${left.length === 0 ? '' : `; on ${evacuation.blade} stay ${stay}`}`

@@ -1,0 +1,88 @@
+import { LifeboatError } from '../../shared/errors.ts'
+import type { FleetSnapshot } from '../fleet/snapshot.ts'
+import type { Operations } from '../operations/operations.ts'
+import type { OperationServices } from '../operations/services.ts'
+import { planEvacuation } from '../placement/make-plan.ts'
+import type { Plan } from '../placement/plan.ts'
+import type { AskedCause } from '../placement/rules.ts'
+import { wordsOf } from '../store/evacuations.ts'
+import type { OperationRecord } from '../store/operations.ts'
+import { tellPlan } from './evacuation-story.ts'
+import { toMove } from './evacuation-words.ts'
+import type { EvacuationLimits } from './evacuations.ts'
+
+export interface NewEvacuation {
+  readonly blade: string
+  readonly cause: string
+  /** Empty when a person asked. */
+  readonly caseKey: string
+  readonly caseId: string
+  /** What each VM's policy goes by. Default: a person asked. */
+  readonly trigger?: AskedCause
+  readonly requestedBy: string
+}
+
+export interface Begun {
+  readonly plan: Plan
+  readonly operation: OperationRecord
+}
+
+/** Makes the plan; asked within the transaction that stores it, with the id it gets. */
+export type PlanMaker = (snapshot: FleetSnapshot, head: { id: string; now: number }) => Plan
+
+export interface Beginning {
+  /** See Evacuations. */
+  begin(request: NewEvacuation): Begun
+  beginPlan(request: NewEvacuation, makePlan: PlanMaker): Begun
+}
+
+/** The plan, its operation and its moves are stored as one; nothing moves before the next pass. */
+export function createBeginning(
+  services: Pick<OperationServices, 'store' | 'fleet' | 'clock' | 'log'>,
+  operations: Pick<Operations, 'addParent'>,
+  limits: EvacuationLimits,
+): Beginning {
+  const { store, fleet, clock } = services
+
+  const refuseSecond = (blade: string) => {
+    const under = store.evacuations.active().find(each => each.blade === blade)
+    if (under === undefined) return
+    throw new LifeboatError('busy', `${wordsOf(under)} already; lifeboat operation watch ${under.operation}`)
+  }
+
+  const beginPlan: Beginning['beginPlan'] = (request, makePlan) => {
+    const { blade, cause, caseKey, caseId, requestedBy } = request
+    refuseSecond(blade)
+    const now = clock.now()
+    return store.transaction(() => {
+      const plan = makePlan(fleet.snapshot(now), { id: `p${store.settings.nextNumber('plan')}`, now })
+      store.plans.add(plan)
+      const deadlineAt = now + limits.moveDeadlineMs * Math.max(1, plan.moves.length)
+      const operation = operations.addParent({ from: blade, plan: plan.id, cause, requestedBy, deadlineAt })
+      store.evacuations.add({
+        operation: operation.id,
+        plan: plan.id,
+        blade,
+        cause,
+        caseKey,
+        caseId,
+        state: 'running',
+        startedAt: now,
+        endedAt: 0,
+        moves: plan.moves.map((move, seq) => toMove(move, seq, plan.id)),
+      })
+      tellPlan(services, plan)
+      return { plan, operation }
+    })
+  }
+
+  return {
+    beginPlan,
+    begin: request => {
+      const { blade: bladeName, cause, trigger = 'asked' } = request
+      return beginPlan(request, (snapshot, head) =>
+        planEvacuation(snapshot, { ...head, bladeName, cause, trigger, limits }),
+      )
+    },
+  }
+}
