@@ -4,7 +4,7 @@ import type { Operations } from '../operations/operations.ts'
 import type { OperationServices } from '../operations/services.ts'
 import { companyOf, recheckMove } from '../placement/gate.ts'
 import { planMove } from '../placement/make-plan.ts'
-import type { EvacuationMove, EvacuationRecord } from '../store/evacuations.ts'
+import { type EvacuationMove, type EvacuationRecord, isComing } from '../store/evacuations.ts'
 import { skipMove, tellPlan } from './evacuation-story.ts'
 import { toMove } from './evacuation-words.ts'
 import type { EvacuationLimits } from './evacuations.ts'
@@ -42,7 +42,7 @@ export function createMoveStarter(
     }
     if (!isOfUse(evacuation, move, snapshot))
       return skipMove(services, id, move, 'nobody needs the room any more that it was to make')
-    const company = companyOf(store.plans.get(move.plan), move)
+    const company = companyOf(evacuation.moves.filter(isComing), move)
     const reasons = recheckMove(snapshot, move, { company })
     if (reasons.some(reason => reason.code === 'vm-busy' || reason.code === 'facts-stale')) return
     if (reasons.length === 0) return startOrFail(evacuation, move, vm)

@@ -6,6 +6,7 @@ import type { Json, SagaDefinition, SagaStep, StepContext } from '../../shared/s
 import { vmToWire } from '../../shared/wire/convert.ts'
 import type { FleetSnapshot, Reservation, VmView } from '../fleet/snapshot.ts'
 import { companyOf, recheckMove } from '../placement/gate.ts'
+import { isComing } from '../store/evacuations.ts'
 import { NO_OUTCOME, type OrderRequest, runOrder } from './order-step.ts'
 import type { OperationServices } from './services.ts'
 
@@ -72,8 +73,9 @@ function reserve(): Step {
     do: async context => {
       const { params, services, sagaId } = context
       const snapshot = services.fleet.snapshot(services.clock.now(), sagaId)
-      const plan = services.store.operations.get(sagaId)?.plan ?? ''
-      const company = companyOf(services.store.plans.get(plan), params)
+      const parent = services.store.operations.get(sagaId)?.parent ?? ''
+      const along = services.store.evacuations.get(parent)?.moves.filter(isComing) ?? []
+      const company = companyOf(along, params)
       const { vm, target } = checkMove(snapshot, params, company)
       // Gate, epoch and room in one synchronous piece: nothing can slip in between (rule 5).
       const marks = services.store.transaction(() => {

@@ -17,7 +17,7 @@ export interface AdmitOptions {
   readonly sparesKept?: boolean
   /** The operation that asks: being its own VM's operation, it is not in its own way. Default none. */
   readonly operation?: string
-  /** Ids of VMs that the same plan brings to the same blade: see `companyOf`. Default none. */
+  /** Ids of VMs that are to come to the same blade by the same plan: see `companyOf`. Default none. */
   readonly company?: ReadonlySet<string>
 }
 
@@ -124,14 +124,15 @@ export function recheckMove(
 }
 
 /**
- * Ids of the VMs that a plan brings to the same blade as that move. Hard groups that are kept together move one VM
- * after the other; between the first and the last, the plan is what keeps them together.
+ * Ids of the VMs that these moves bring to the same blade as that move. Hard groups that are kept together move one VM
+ * after the other; between the first and the last, the plan is what keeps them together. Those whose moves have failed
+ * do not come and are not to be among `moves`; who has arrived is where the snapshot has it.
  */
 export function companyOf(
-  plan: { readonly moves: readonly Pick<PlannedMove, 'to' | 'vmId'>[] } | undefined,
+  moves: readonly Pick<PlannedMove, 'to' | 'vmId'>[],
   { to, vmId }: Pick<PlannedMove, 'to' | 'vmId'>,
 ): ReadonlySet<string> {
-  const along = (plan?.moves ?? []).filter(move => move.to === to && move.vmId !== vmId)
+  const along = moves.filter(move => move.to === to && move.vmId !== vmId)
   return new Set(along.map(move => move.vmId))
 }
 

@@ -64,7 +64,7 @@ function tornFrom(placements: readonly Placement[], rooms: Rooms): Placement | u
   let current = rooms
   return placements.find(({ vm, to }) => {
     const room = current.get(to) as Room
-    const company = companyOf({ moves }, { vmId: vm.id, to })
+    const company = companyOf(moves, { vmId: vm.id, to })
     const reasons = checkTogether({ vm, room, purpose: 'move', fleet: whereaboutsOf(current), company })
     current = afterMove(current, vm, to)
     return reasons.length > 0

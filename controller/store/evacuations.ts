@@ -47,6 +47,11 @@ export interface EvacuationRecord {
   readonly moves: readonly EvacuationMove[]
 }
 
+/** Its VM is on its way to the target, or is to begin it: it has neither arrived nor stayed for good. */
+export function isComing({ state }: Pick<EvacuationMove, 'state'>): boolean {
+  return state === 'planned' || state === 'running'
+}
+
 /** `blade03 is being emptied`; a plan for no single blade is a rebalancing. */
 export function wordsOf({ blade }: Pick<EvacuationRecord, 'blade'>): string {
   return blade === '' ? 'the fleet is being rebalanced' : `${blade} is being emptied`

@@ -3,7 +3,7 @@ import { createEvacuations, type Evacuations } from '../../controller/evacuation
 import { createFleetState, type FleetState } from '../../controller/fleet/fleet-state.ts'
 import type { NewMove } from '../../controller/operations/new-operations.ts'
 import type { Operations } from '../../controller/operations/operations.ts'
-import { NO_RULES } from '../../controller/placement/rules.ts'
+import { NO_RULES, type PlacementRules } from '../../controller/placement/rules.ts'
 import { EMPTY_OPERATION, type OperationRecord } from '../../controller/store/operations.ts'
 import { openStore, type Store } from '../../controller/store/store.ts'
 import type { BladeReport, Vm } from '../../shared/domain/fleet.ts'
@@ -36,11 +36,11 @@ export interface EvacuationStage {
   close(): void
 }
 
-export function evacuationStage(): EvacuationStage {
+export function evacuationStage(rules: Partial<PlacementRules> = {}): EvacuationStage {
   const store = openStore(':memory:')
   const limits = {
     maxVmsPerBlade: 4,
-    rules: NO_RULES,
+    rules: { ...NO_RULES, ...rules },
     liveness: { suspectAfterMs: 1e9, silentAfterMs: 1e10 },
   }
   const fleet = createFleetState({ store, log: silentLogger, limits })

@@ -192,7 +192,7 @@ function replayed(
     const waits = new Set(left.map(move => move.vmId))
     const move = next(left.filter(each => !each.needs.some(id => waits.has(id))))
     assert.ok(move !== undefined, 'they wait for each other')
-    const reasons = recheckMove(world, move, { company: companyOf(plan, move) })
+    const reasons = recheckMove(world, move, { company: companyOf(left, move) })
     assert.deepEqual(reasons, [], `${plan.blade}: ${move.vm} to ${move.to}`)
     world = arrived(world, move)
     left = left.filter(each => each !== move)

@@ -119,7 +119,7 @@ test('an evacuation takes VMs along that are together, and its re-checks know it
         .join(),
       /kept-together/,
     )
-    assert.deepEqual(admit(snapshot, vm, move.to, { company: companyOf(plan, move) }), [])
+    assert.deepEqual(admit(snapshot, vm, move.to, { company: companyOf(plan.moves, move) }), [])
   }
 })
 
