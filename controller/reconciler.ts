@@ -15,6 +15,7 @@ import { diagnose } from './diagnosis/engine.ts'
 import { updateCases } from './diagnosis/update-cases.ts'
 import { automationOf } from './evacuation/automation.ts'
 import { commonCause } from './evacuation/brakes.ts'
+import { bygoneEvacuations, settleBygone } from './evacuation/bygone.ts'
 import type { Evacuations } from './evacuation/evacuations.ts'
 import { decideEvacuations, type HeldBack } from './evacuation/policy.ts'
 import { fleetFindings } from './fleet/fleet-findings.ts'
@@ -25,6 +26,7 @@ import type { NPlusOne } from './placement/plan.ts'
 import { nPlusOne } from './placement/survives.ts'
 import type { AlertRecord } from './store/alerts.ts'
 import { wordsOf } from './store/evacuations.ts'
+import type { OperationRecord } from './store/operations.ts'
 import type { Store } from './store/store.ts'
 
 /** What the last pass found, for `lifeboat status`. */
@@ -86,7 +88,13 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     return relief.texts
   }
 
-  const findings = (snapshot: FleetSnapshot, open: readonly Case[], now: number): Finding[] => {
+  const findings = (
+    snapshot: FleetSnapshot,
+    open: readonly Case[],
+    bygone: readonly OperationRecord[],
+    now: number,
+  ): Finding[] => {
+    const over = new Set(bygone.map(operation => operation.id))
     const blades = store.blades.list().filter(blade => blade.joinedAt > 0)
     const evidence = blades.map(
       (blade): BladeEvidence => ({
@@ -106,7 +114,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       vms: store.vms.list(),
       nPlusOne: view.nPlusOne,
       nPlusOneRelief: reliefOf(snapshot),
-      unsettled: store.operations.unsettled(),
+      unsettled: store.operations.unsettled().filter(operation => !over.has(operation.id)),
       listeningSince,
       silentAfterMs: config.liveness.silentAfterMs,
     })
@@ -125,9 +133,10 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const snapshot = fleet.snapshot(now)
     view = { ...view, nPlusOne: nPlusOne(snapshot) }
     const open = store.cases.open()
+    const bygone = bygoneEvacuations(store, snapshot)
     const edits = updateCases(
       open,
-      findings(snapshot, open, now),
+      findings(snapshot, open, bygone, now),
       now,
       DEFAULT_HOLDS,
       () => `c${store.settings.nextNumber('case')}`,
@@ -145,6 +154,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       })
       fleet.touch()
     }
+    settleBygone(store, bygone, edits.cases, now)
     for (const line of edits.story) {
       log.info(line)
       tellBlades(line, [...edits.cases, ...edits.closed], now)

@@ -47,7 +47,8 @@ export const SERVICE_ALERTS = {
     title: each => `${each.scopeName}: could not be emptied completely`,
     vms: (each, snapshot) =>
       vmsSentence(each, snapshot, 'are still there and are not tried again by themselves'),
-    next: () => 'The plan says for each why it stayed: remove the obstacle, then evacuate again.',
+    next: ({ scopeName }) =>
+      `The plan says for each why it stayed: remove the obstacle, then evacuate again. It is over by itself when they have left ${scopeName}, or when that is in service and healthy again.`,
     nextCommand: each => `lifeboat evacuate ${each.scopeName} --plan`,
     dependsOn: [],
   },

@@ -38,9 +38,12 @@ export function alertHandlers(
   }
 }
 
-/** Nothing in the fleet says when a half-done operation has been tidied up: the person who did it says so. */
+/**
+ * Nothing in the fleet says when a half-done operation has been tidied up: the person who did it says so. Of an
+ * evacuation the fleet does say it: see controller/evacuation/left-behind.ts.
+ */
 function settleOperation({ store }: ApiContext, alert: AlertRecord, now: number): void {
-  if (alert.code !== 'operation-needs-admin' && alert.code !== 'evacuation-incomplete') return
+  if (alert.code !== 'operation-needs-admin') return
   store.operations.update(alert.subject, { settledAt: now })
 }
 

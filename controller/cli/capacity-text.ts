@@ -8,6 +8,7 @@ import type {
   Unplaced,
 } from '../../proto/gen/lifeboat/v1/admin.ts'
 import { formatBytes, formatDuration } from '../../shared/domain/units.ts'
+import { byReason } from '../../shared/domain/unplaced-words.ts'
 import { renderAge, renderNPlusOne, renderSection, renderShare, renderTable } from './render.ts'
 
 /** The whole report. `alarming`: how what is lost is made to stand out. */
@@ -147,41 +148,9 @@ function renderCommonRelief(losses: readonly Loss[]): string[] {
   return renderSection('What would help:', lines)
 }
 
-/** More names than these nobody reads. */
-const NAMED_VMS = 8
-
 /** Why they have no place: one line for all of which the same is true. */
 export function renderUnplaced(unplaced: readonly Unplaced[]): string[] {
-  const told = unplaced.map(each => ({ vm: each.vm, why: whyOf(each) }))
-  const impersonal = ({ vm, why }: (typeof told)[number]) =>
-    why
-      .split(' ')
-      .map(word => (word === vm ? 'it' : word))
-      .join(' ')
-  return [...Map.groupBy(told, impersonal)].map(([common, same]) => {
-    const names = same.slice(0, NAMED_VMS).map(({ vm }) => vm)
-    const more = same.length - names.length
-    const why = same.length === 1 ? same[0]?.why : common
-    return `  ${names.join(', ')}${more === 0 ? '' : ` and ${more} more`}: ${why}`
-  })
-}
-
-function whyOf({ reasons }: Unplaced): string {
-  const [first, ...others] = reasons
-  if (first?.code === 'no-blade-left' && others.length > 0) return summaryOf(others)
-  return reasons.map(reason => reason.text).join('; ')
-}
-
-/** `memory-short on 6 blades, vm-limit on 3` */
-function summaryOf(reasons: readonly { readonly code: string; readonly blade: string }[]): string {
-  return [...Map.groupBy(reasons, reason => reason.code)]
-    .map(([code, same]) => ({ code, blades: [...new Set(same.map(reason => reason.blade))].sort() }))
-    .sort((a, b) => b.blades.length - a.blades.length)
-    .map(
-      ({ code, blades }) =>
-        `${code} on ${blades.length <= 3 ? blades.join(', ') : `${blades.length} blades`}`,
-    )
-    .join(', ')
+  return byReason(unplaced).map(({ names, why }) => `  ${names}: ${why}`)
 }
 
 /** What would help; nothing when there is nothing to tell. */

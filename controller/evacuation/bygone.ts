@@ -31,8 +31,6 @@ export function settleBygone(
   open: readonly Case[],
   now: number,
 ): void {
-  const told = new Set(
-    open.filter(each => each.code === 'evacuation-incomplete').map(each => each.subject),
-  )
+  const told = new Set(open.filter(each => each.code === 'evacuation-incomplete').map(each => each.subject))
   for (const { id } of bygone) if (!told.has(id)) store.operations.update(id, { settledAt: now })
 }

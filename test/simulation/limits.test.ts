@@ -127,8 +127,16 @@ describe('what cannot move', { concurrency: 3 }, () => {
     )
     const places = Object.fromEntries(done.map(move => [move.vm, move.to]))
     await scenario.allRunOn({ app01: 'blade01', ...places })
-    await scenario.alert('evacuation-incomplete')
+    const told = await scenario.alert('evacuation-incomplete')
     story.expectGolden('one-move-fails')
+
+    // Back in service and healthy, blade01 is as good a place for app01 as any.
+    await fleet.admin.ask('setBladeAdmin', { name: 'blade01', admin: 'in-service', reason: '' })
+    await scenario.until(
+      'the alert is over',
+      async () => (await fleet.admin.ask('getAlert', { id: told.id })).clearedAt > 0,
+    )
+    await scenario.allRunOn({ app01: 'blade01', ...places })
   })
 
   it('a full blade takes no fifth VM, unless a person passes over the rule for that one command', async t => {

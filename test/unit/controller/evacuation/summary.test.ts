@@ -128,3 +128,23 @@ test('an evacuation that its deadline ended with VMs left needs an admin; aborte
   assert.match(late.outcome, /^the deadline passed: 1 of 2 VMs moved in 32 s; left on blade01: web01/)
   assert.equal(late.nextCommand, 'lifeboat evacuate blade01 --plan')
 })
+
+test('VMs that stay for the same reasons are told together, blade by blade only where they are few', () => {
+  const others = ['blade02', 'blade03', 'blade04', 'blade05']
+  const stuck = (vm: string): UnplacedVm => ({
+    vm,
+    vmId: `id-${vm}`,
+    reasons: [
+      { code: 'no-blade-left', text: `${vm} fits on none of 5 blades` },
+      ...others.map(blade => ({ code: 'vm-limit' as const, blade, text: `${blade} has 4 of at most 4 VMs` })),
+      { code: 'memory-short', blade: 'blade06', text: `${vm} needs 9 GiB` },
+    ],
+  })
+  const gpu = { code: 'passed-through-device' as const, text: 'a GPU of the blade is passed through' }
+  const left = [stuck('db01'), stuck('web01'), { vm: 'odd01', vmId: 'id-odd01', reasons: [gpu] }]
+  const end = told([move('app01', 'done')], ['db01', 'web01', 'odd01'], 'running', false, left)
+  assert.equal(
+    end.outcome,
+    '1 of 4 VMs moved in 32 s; left on blade01: db01, web01 (vm-limit on 4 blades, memory-short on blade06), odd01 (a GPU of the blade is passed through)',
+  )
+})
