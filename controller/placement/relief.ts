@@ -2,6 +2,7 @@ import { formatBytes, GIB } from '../../shared/domain/units.ts'
 import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import type { Relief } from './plan.ts'
 import { poolName } from './pools.ts'
+import { anyOf, liftRuleText, moreVmsText, oneMoreVmText, uncordonText, unpinText } from './relief-words.ts'
 import { isOpen, type Room, type Rooms, roomsOf } from './room.ts'
 import type { SearchOptions } from './search-places.ts'
 import { type Compiled, compile, MEMORY, PLACES, VCPUS } from './solver/compile.ts'
@@ -141,21 +142,17 @@ function moreOf(
 function morePlaces({ compiled, fitsAll, wanted, blades }: Asked): Relief[] {
   const { model } = compiled
   const single = blades.filter(blade => fitsAll(withMore(model, [blade], PLACES, 1), wanted))
-  if (single.length > 0) {
-    const names = single.map(compiled.nameOf)
-    return [
-      { kind: 'vm-limit', text: `a VM limit higher by one on ${anyOf(names)}`, blades: names, amount: 1 },
-    ]
+  const limitOf = (blade: number) => (compiled.blades[blade] as Room).blade.maxVms
+  const [first, ...rest] = single
+  if (first !== undefined) {
+    const names = [compiled.nameOf(first), ...rest.map(compiled.nameOf)] as const
+    return [{ kind: 'vm-limit', text: oneMoreVmText(names, limitOf(first)), blades: names, amount: 1 }]
   }
   const most = wanted.length
   for (let amount = 1; amount <= most; amount++) {
     if (!fitsAll(withMore(model, blades, PLACES, amount), wanted)) continue
-    const limits = [...new Set(blades.map(blade => (compiled.blades[blade] as Room).blade.maxVms))]
-    const words =
-      limits.length === 1
-        ? `a VM limit of ${(limits[0] ?? 0) + amount} instead of ${limits[0]}`
-        : `a VM limit higher by ${amount}`
-    return [{ kind: 'vm-limit', text: `${words} on every blade`, blades: [], amount }]
+    const limits = [...new Set(blades.map(limitOf))]
+    return [{ kind: 'vm-limit', text: moreVmsText(amount, limits), blades: [], amount }]
   }
   return []
 }
@@ -188,8 +185,9 @@ function uncordons(world: World): Relief[] {
       )
       return works(world, { ...snapshot, blades })
     })
-  if (names.length === 0) return []
-  return [{ kind: 'uncordon', text: `uncordon ${anyOf(names)}`, blades: names, amount: 0 }]
+  const [first, ...rest] = names
+  if (first === undefined) return []
+  return [{ kind: 'uncordon', text: uncordonText([first, ...rest]), blades: names, amount: 0 }]
 }
 
 function liftedRules(world: World): Relief[] {
@@ -200,7 +198,7 @@ function liftedRules(world: World): Relief[] {
     .filter(group =>
       works(world, { ...snapshot, rules: { ...rules, groups: rules.groups.filter(each => each !== group) } }),
     )
-    .map(group => `lift the rule '${group.name}' (${group.kind}: ${group.vms.join(', ')})`)
+    .map(liftRuleText)
   const pins = rules.vms
     .filter(rule => rule.blades.length > 0)
     .filter(rule =>
@@ -209,7 +207,7 @@ function liftedRules(world: World): Relief[] {
         rules: { ...rules, vms: rules.vms.map(each => (each === rule ? { ...each, blades: [] } : each)) },
       }),
     )
-    .map(rule => `let ${rule.vm} run on other blades than ${rule.blades.join(', ')}`)
+    .map(unpinText)
   return [...groups, ...pins].map(text => ({ kind: 'rule', text, blades: [], amount: 0 }))
 }
 
@@ -240,8 +238,4 @@ function oneMoreBlade(world: World, { blades }: Compiled): Relief[] {
   const { snapshot } = world
   if (!works(world, { ...snapshot, blades: [...snapshot.blades, added] })) return []
   return [{ kind: 'blade', text: `one more blade like ${like.name}`, blades: [], amount: 1 }]
-}
-
-function anyOf(names: readonly string[]): string {
-  return names.length === 1 ? (names[0] ?? '') : `any of ${names.join(', ')}`
 }
