@@ -28,6 +28,7 @@ import { ensurePki } from './enrolment/authority.ts'
 import { createEnrolment } from './enrolment/enrolment-service.ts'
 import { localAddresses } from './enrolment/init.ts'
 import { automationOf } from './evacuation/automation.ts'
+import { brakeOn } from './evacuation/brakes.ts'
 import { createEvacuations } from './evacuation/evacuations.ts'
 import { createFleetState } from './fleet/fleet-state.ts'
 import { createAgentServices } from './fleet/intake-rpc.ts'
@@ -205,7 +206,7 @@ function joinParts({ config, store, identity, clock, ids, log, notifiers, nudge 
     { store, fleet, clock, log: log.child('evacuation') },
     operations,
     config.evacuation,
-    () => automationOf(store, config).paused,
+    () => brakeOn(automationOf(store, config), store.cases.open(), fleet.snapshot(clock.now()).blades),
   )
   const outbox = createOutbox({ store, notifiers, clock, log: log.child('alerts') })
   const restores = createRestores({

@@ -1,14 +1,18 @@
 import { Operation, type Step } from '../../proto/gen/lifeboat/v1/admin.ts'
+import type { HeldBack } from '../evacuation/policy.ts'
 import type { PlannedMove } from '../placement/plan.ts'
 import type { EvacuationRecord } from '../store/evacuations.ts'
 import type { OperationRecord } from '../store/operations.ts'
 import type { OrderRecord } from '../store/orders.ts'
 import type { ApiContext } from './context.ts'
 
-type Sources = Pick<ApiContext, 'store' | 'operations'>
+type Sources = Pick<ApiContext, 'store' | 'operations' | 'reconciler'>
 
 /** Everything of one operation: its steps with the agents' own steps between them, and what exactly was run. */
-export function operationToWire({ store, operations }: Sources, known: OperationRecord): Operation {
+export function operationToWire(
+  { store, operations, reconciler }: Sources,
+  known: OperationRecord,
+): Operation {
   // Read again: between the caller's read and now it may have gone on.
   const operation = store.operations.get(known.id) ?? known
   const orders = store.orders.ofOperation(operation.id)
@@ -40,7 +44,7 @@ export function operationToWire({ store, operations }: Sources, known: Operation
     handoverMs: operation.handoverMs,
     doneBytes: progress.doneBytes,
     totalBytes: progress.totalBytes,
-    outcome: operation.outcome || (evacuation === undefined ? '' : soFar(evacuation)),
+    outcome: operation.outcome || (evacuation === undefined ? '' : soFar(evacuation, reconciler().heldBack)),
     nextCommand: operation.nextCommand,
     point: operation.point,
     pauseMs: operation.pauseMs,
@@ -49,15 +53,17 @@ export function operationToWire({ store, operations }: Sources, known: Operation
 }
 
 /** `1 of 4 VMs moved, moving now: web01 db01`: what a person watches for the minutes an evacuation takes. */
-function soFar({ moves }: EvacuationRecord): string {
+function soFar({ operation, moves }: EvacuationRecord, heldBack: readonly HeldBack[]): string {
   const newest = [...new Map(moves.map(move => [move.vmId, move])).values()]
   const moved = newest.filter(move => move.state === 'done').length
   const failed = newest.filter(move => move.state === 'failed').map(move => move.vm)
   const moving = newest.filter(move => move.state === 'running').map(move => move.vm)
+  const waits = heldBack.some(each => each.operation === operation)
   return [
     `${moved} of ${newest.length} VMs moved`,
     ...(failed.length === 0 ? [] : [`failed: ${failed.join(' ')}`]),
     ...(moving.length === 0 ? [] : [`moving now: ${moving.join(' ')}`]),
+    ...(waits ? ['held back: `lifeboat status` says by what'] : []),
   ].join(', ')
 }
 

@@ -27,6 +27,27 @@ export function badBladesAllowed(bladeCount: number): number {
   return Math.max(1, Math.floor(bladeCount / 4))
 }
 
+/** What stops automatic evacuations, those under way too. */
+export interface Brake {
+  /** Ends a sentence: `automation is paused`. */
+  readonly why: string
+  /** What lets go of it. */
+  readonly release: string
+}
+
+/** The brake that is on now, if any is: nothing that was not begun begins, unless a person asked for it (rule 10). */
+export function brakeOn(
+  automation: { readonly paused: boolean },
+  cases: readonly Case[],
+  blades: readonly BrakeBlade[],
+): Brake | undefined {
+  if (automation.paused)
+    return { why: 'automation is paused', release: '`lifeboat automation resume` lets it go on' }
+  const common = commonCause(cases, blades)
+  if (common === undefined) return undefined
+  return { why: `${common.evidence} (rule 10)`, release: 'it goes on when fewer of them look bad' }
+}
+
 /**
  * Rule 10: more than a quarter of the blades bad at once is more likely one cause (a feed, a switch, what they were
  * updated with, or the observer itself) than that many accidents; emptying them all would be the wild reshuffle.

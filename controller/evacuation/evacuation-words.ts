@@ -4,6 +4,7 @@ import { plural } from '../diagnosis/words.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
 import type { Plan, PlannedMove } from '../placement/plan.ts'
 import type { EvacuationMove, EvacuationRecord } from '../store/evacuations.ts'
+import type { Brake } from './brakes.ts'
 import { meantVms, stillThere } from './left-behind.ts'
 import type { HeldBack } from './policy.ts'
 
@@ -28,13 +29,13 @@ export function toMove(move: PlannedMove, seq: number, plan: string): Evacuation
   }
 }
 
-/** What a pause keeps from going on. */
-export function waiting(evacuation: EvacuationRecord): HeldBack {
-  const left = evacuation.moves.filter(move => move.state === 'planned').length
-  const what = evacuation.blade === '' ? 'the rebalancing' : `the evacuation of ${evacuation.blade}`
+/** What a brake keeps from going on. */
+export function waiting({ operation, blade, moves }: EvacuationRecord, { why, release }: Brake): HeldBack {
+  const left = moves.filter(move => move.state === 'planned').length
   return {
-    blade: evacuation.blade,
-    text: `${what} (operation ${evacuation.operation}) waits with ${plural(left, 'move')}, for automation is paused; \`lifeboat automation resume\` lets it go on, \`lifeboat operation abort ${evacuation.operation}\` ends it`,
+    blade,
+    operation,
+    text: `the evacuation of ${blade} (operation ${operation}) waits with ${plural(left, 'move')}, for ${why}; ${release}, \`lifeboat operation abort ${operation}\` ends it`,
   }
 }
 
@@ -43,6 +44,7 @@ export function yielding({ operation, moves }: EvacuationRecord, first: Evacuati
   const left = moves.filter(move => move.state === 'planned').length
   return {
     blade: first.blade,
+    operation,
     text: `the rebalancing (operation ${operation}) waits with ${left} moves until ${first.blade} is empty; \`lifeboat operation abort ${operation}\` ends it`,
   }
 }

@@ -2,6 +2,7 @@ import type { Operations } from '../operations/operations.ts'
 import type { OperationServices } from '../operations/services.ts'
 import type { EvacuationRecord } from '../store/evacuations.ts'
 import { type Begun, createBeginning, type NewEvacuation, type PlanMaker } from './begin-evacuation.ts'
+import type { Brake } from './brakes.ts'
 import { createEnding } from './end-evacuation.ts'
 import { waiting, yielding } from './evacuation-words.ts'
 import type { HeldBack } from './policy.ts'
@@ -32,12 +33,12 @@ export interface EvacuationLimits {
   readonly moveDeadlineMs: number
 }
 
-/** `isPaused` is asked once a pass, so that a pause holds for all of it. */
+/** `brake` is asked once a pass, so that it holds for all of it. */
 export function createEvacuations(
   services: Pick<OperationServices, 'store' | 'fleet' | 'clock' | 'log'>,
   operations: Operations,
   limits: EvacuationLimits,
-  isPaused: () => boolean,
+  brake: () => Brake | undefined,
 ): Evacuations {
   const { store, clock } = services
   const { begin, beginPlan } = createBeginning(services, operations, limits)
@@ -48,7 +49,7 @@ export function createEvacuations(
   const emptiedBefore = ({ blade }: EvacuationRecord): EvacuationRecord | undefined =>
     blade === '' ? store.evacuations.active().find(each => each.blade !== '') : undefined
 
-  const advanceOne = (evacuation: EvacuationRecord, paused: boolean): HeldBack[] => {
+  const advanceOne = (evacuation: EvacuationRecord, on: Brake | undefined): HeldBack[] => {
     const id = evacuation.operation
     const isRunning = () => store.evacuations.get(id)?.state === 'running'
     adoptStarted(store, evacuation)
@@ -57,15 +58,16 @@ export function createEvacuations(
     if (settled?.state === 'aborting') abortRunning(settled, 'the evacuation')
     const deadlineAt = store.operations.get(id)?.deadlineAt ?? 0
     if (evacuation.state === 'running' && deadlineAt < clock.now()) abort(id, 'its deadline')
-    // Rule 10: a pause holds back what automation has not begun; what a person asked for goes on.
-    const held = paused && evacuation.caseId !== ''
+    // Rule 10: a brake holds back what automation has not begun; moves under way end, and what a person asked for goes on.
+    const held = isAutomatic(evacuation) ? on : undefined
     const first = emptiedBefore(evacuation)
-    if (isRunning() && !held && first === undefined) startWhatMay(id)
+    if (isRunning() && held === undefined && first === undefined) startWhatMay(id)
     endIfDone(id)
-    if (!isRunning()) return []
+    const left = store.evacuations.get(id)
+    if (left?.state !== 'running' || !left.moves.some(move => move.state === 'planned')) return []
     return [
-      ...(first === undefined ? [] : [yielding(evacuation, first)]),
-      ...(held ? [waiting(evacuation)] : []),
+      ...(first === undefined ? [] : [yielding(left, first)]),
+      ...(held === undefined ? [] : [waiting(left, held)]),
     ]
   }
 
@@ -74,8 +76,13 @@ export function createEvacuations(
     beginPlan,
     abort,
     advance: () => {
-      const paused = isPaused()
-      return store.evacuations.active().flatMap(evacuation => advanceOne(evacuation, paused))
+      const active = store.evacuations.active()
+      const on = active.some(isAutomatic) ? brake() : undefined
+      return active.flatMap(evacuation => advanceOne(evacuation, on))
     },
   }
+}
+
+function isAutomatic({ caseId }: Pick<EvacuationRecord, 'caseId'>): boolean {
+  return caseId !== ''
 }

@@ -47,6 +47,8 @@ export interface DueEvacuation {
 export interface HeldBack {
   /** Blade or chassis. */
   readonly blade: string
+  /** What waits, when it was begun already. */
+  readonly operation?: string
   /** What would be done, why it is not, and what to type. */
   readonly text: string
 }

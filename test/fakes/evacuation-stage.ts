@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { Brake } from '../../controller/evacuation/brakes.ts'
 import { createEvacuations, type Evacuations } from '../../controller/evacuation/evacuations.ts'
 import { createFleetState, type FleetState } from '../../controller/fleet/fleet-state.ts'
 import type { NewMove } from '../../controller/operations/new-operations.ts'
@@ -19,7 +20,7 @@ export interface EvacuationStage {
   now: number
   /** May be replaced by one that fails; `boot` takes it up. */
   store: Store
-  isPaused: boolean
+  brake: Brake | undefined
   /** Id of the VM whose operation cannot be started. */
   poisoned: string
   /** The controller starts anew over the same store. */
@@ -53,7 +54,7 @@ export function evacuationStage(rules: Partial<PlacementRules> = {}): Evacuation
       log: silentLogger,
     }
     const slots = { concurrentPerSource: 2, concurrentPerTarget: 1, moveDeadlineMs: 1000 }
-    evacuations = createEvacuations(services, playedOperations(stage), slots, () => stage.isPaused)
+    evacuations = createEvacuations(services, playedOperations(stage), slots, () => stage.brake)
   }
   const known = (blade: string): BladeReport => {
     const report = stage.store.blades.get(blade)?.report
@@ -74,7 +75,7 @@ export function evacuationStage(rules: Partial<PlacementRules> = {}): Evacuation
     started: [],
     now: 1_000_000,
     store,
-    isPaused: false,
+    brake: undefined,
     poisoned: '',
     boot,
     report: (blade, vms, capacity = soundCapacity()) => {

@@ -88,19 +88,6 @@ describe('an evacuation moves on pass by pass', () => {
     assert.ok(stage.started.some(move => move.vm.name === 'x'))
   })
 
-  it('a pause holds back an automatic one and says so; one that a person asked for goes on', () => {
-    const id = stage.begin('c1')
-    stage.isPaused = true
-    assert.match(
-      stage.evacuations.advance()[0]?.text ?? '',
-      new RegExp(`operation ${id}\\) waits with 4 moves`),
-    )
-    assert.equal(stage.started.length, 0)
-    stage.isPaused = false
-    assert.deepEqual(stage.evacuations.advance(), [])
-    assert.equal(stage.started.length, 2)
-  })
-
   it('goes on where it was after a restart', () => {
     const id = stage.begin()
     stage.evacuations.advance()
