@@ -205,6 +205,38 @@ test('with fingerprints a changed night is what it is without them, and a chunk 
   assert.deepEqual(warnings, [])
 })
 
+test('what did not change since last night is asked about at once, what did change with its bytes at hand', async () => {
+  const asked: (readonly string[])[] = []
+  const listening = (): Vault => {
+    const vault = store.visibleTo('blade03', () => false)
+    const begin: Vault['begin'] = async request => {
+      const session = await vault.begin(request)
+      const missing = async (ids: readonly string[]) => {
+        asked.push(ids)
+        return await session.missing(ids)
+      }
+      return { ...session, missing }
+    }
+    return { ...vault, begin }
+  }
+  const remembering = transferTo(listening, openFingerprintFolder(pathOf('fingerprints')))
+  const disk = makeDisk()
+  await remembering.backup(backupOf(disk, 0), quietly())
+  writeChunk(disk, 5, 500)
+  asked.length = 0
+  await remembering.backup(backupOf(disk, 1), quietly())
+  const [before, after] = [await idsOf(0), await idsOf(1)]
+  const [likely = [], ...others] = asked
+  // Neither the zeroes nor the second of two that are the same.
+  assert.equal(likely.length, CHUNKS - 10 - 1 - 1)
+  assert.ok(likely.every(id => before.includes(id)))
+  // What changed, and zeroes of either length.
+  assert.deepEqual(
+    others.map(ids => [...ids].sort()),
+    [[after[5], after[10], after[39]].sort()],
+  )
+})
+
 test('a host that cannot keep fingerprints says so, and its backup is as good', async () => {
   const folder = pathOf('fingerprints')
   writeFileSync(folder, 'a file where the folder should be')

@@ -16,6 +16,7 @@ const KEY_BYTES = 16
 const TAG_BYTES = 16
 const ID_BYTES = 32
 const ENTRY_BYTES = TAG_BYTES + ID_BYTES
+const NOTHING = Buffer.alloc(ENTRY_BYTES)
 const HEAD_BYTES = MAGIC.length + KEY_BYTES + 4
 const SUM_BYTES = 32
 /** One key makes all tags of a disk, and they are compared with each other only: the same nonce for all is the point. */
@@ -25,6 +26,8 @@ const NONCE = Buffer.alloc(12)
 export interface Fingerprints {
   /** The SHA-256 of a chunk: remembered when the chunk at that position is the one of last time. */
   idOf(position: number, bytes: Buffer): ChunkId
+  /** What is remembered of the chunks from, to (not with), each id once: they will most likely come again. */
+  likely(from: number, to: number): readonly ChunkId[]
   /** For the next night. Throws what the file system throws. */
   save(): void
 }
@@ -71,6 +74,14 @@ function openFingerprints(
       tag.copy(entry)
       entry.write(id, TAG_BYTES, 'hex')
       return id
+    },
+    likely: (from, to) => {
+      const ids = new Set<ChunkId>()
+      for (let position = from; position < Math.min(to, count); position++) {
+        const entry = entries.subarray(position * ENTRY_BYTES, (position + 1) * ENTRY_BYTES)
+        if (!entry.equals(NOTHING)) ids.add(entry.toString('hex', TAG_BYTES))
+      }
+      return [...ids]
     },
     save: () => {
       const head = Buffer.alloc(4)

@@ -19,6 +19,9 @@ const READERS = 3
 /** Ids of chunks that are not read are asked about in larger batches: no buffer waits for the answer. */
 const ASK_UNREAD = 8192
 
+/** A request for each 32 chunks costs as much as a sixth of their fingerprints do; these all lie in the vault, most likely. */
+const ASK_LIKELY = 2048
+
 /** What is not read, since it is as it was in the base restore point. */
 export interface Unread {
   /** 1 for each chunk that is to be read. */
@@ -51,6 +54,7 @@ export async function readDisk(reading: DiskReading): Promise<Buffer | undefined
   try {
     const isWanted = (position: number): boolean =>
       unread === undefined || unread.touched[position] === 1 || expected.has(position)
+    const askAhead = createAskAhead(reading)
     const most = Math.max(1, Math.floor(BLOCK_BYTES / job.chunkBytes))
     const blockBytes = most * job.chunkBytes
     const blockCount = Math.max(READERS + 1, Math.floor(BLOCKS_BYTES / blockBytes))
@@ -58,6 +62,7 @@ export async function readDisk(reading: DiskReading): Promise<Buffer | undefined
       reading,
       disk,
       index,
+      askAhead,
       runs: toRead(chunkCount(job), most, isWanted),
       blocks: createPool(createAlignedBuffers(blockBytes, blockCount), crew.signal),
       expected,
@@ -99,6 +104,33 @@ async function takeFromBase(
   return lost
 }
 
+/** Asks about many chunks at once that will come again, before they are read; resolves when that is known. */
+function createAskAhead({
+  session,
+  sender,
+  crew,
+  fingerprints,
+}: DiskReading): (position: number) => Promise<void> {
+  let askedTo = 0
+  let asking: Promise<void> = Promise.resolve()
+  const ask = async (from: number): Promise<void> => {
+    const ids = fingerprints?.likely(from, from + ASK_LIKELY) ?? []
+    if (ids.length === 0) return
+    const missing = new Set(await session.missing(ids))
+    crew.signal.throwIfAborted()
+    // One that is missing, or comes no more, stays unknown: it is asked about with its bytes at hand, or never.
+    for (const id of ids) if (!missing.has(id)) sender.knows(id)
+  }
+  return async position => {
+    if (position >= askedTo) {
+      const from = askedTo
+      askedTo += ASK_LIKELY
+      asking = ask(from)
+    }
+    await asking
+  }
+}
+
 /** Chunks that lie one after the other and are read together. */
 interface Run {
   readonly from: number
@@ -118,6 +150,7 @@ interface Lanes {
   readonly reading: DiskReading
   readonly disk: Disk
   readonly index: IndexBuilder
+  readonly askAhead: (position: number) => Promise<void>
   readonly runs: Generator<Run>
   readonly blocks: Pool<Buffer>
   /** Chunks lost by the vault: what they must hash to. */
@@ -135,6 +168,7 @@ async function readRuns(lanes: Lanes): Promise<'read' | 'differs'> {
   }
   for (const run of lanes.runs) {
     ask()
+    await lanes.askAhead(run.from)
     const block = await blocks.take()
     const start = run.from * job.chunkBytes
     const bytes = block.subarray(0, Math.min(run.count * job.chunkBytes, job.sizeBytes - start))

@@ -69,6 +69,14 @@ test('a chunk that did not change is not hashed: what is remembered of it is bel
   assert.equal(next.idOf(1, changed), sha256(changed))
 })
 
+test('which chunks will likely come again is told from last night, each once, and nothing of a first night', () => {
+  assert.deepEqual(open(3).likely(0, 3), [])
+  const [a, b] = [Buffer.alloc(CHUNK, 'a'), Buffer.alloc(CHUNK, 'b')]
+  night([a, b, a], open(3))
+  assert.deepEqual(open(4).likely(0, 9), [sha256(a), sha256(b)])
+  assert.deepEqual(open(4).likely(1, 2), [sha256(b)])
+})
+
 test('one bit of half a megabyte is a change', () => {
   // As the disk is read: in memory that threads may share.
   const [bytes = Buffer.alloc(0)] = createAlignedBuffers(512 * 1024, 1)
