@@ -29,7 +29,7 @@ export function explainSteps(
     const to = nameOf(steps[index]?.to ?? -1)
     const method = purpose === 'restore' ? 'recover' : methodOf(vm)
     coming.delete(vm.id)
-    const { scores, rejected } = rank(vm, current, coming, { purpose, also: to })
+    const { scores, rejected } = rank(vm, current, coming, { purpose, also: to, now: rooms })
     if (method === undefined || !scores.some(score => score.blade === to)) break
     const before = (needs[index] ?? []).flatMap(each => moving[each]?.id ?? [])
     placements.push({ vm, role: roleOf(vm.id), needs: before, to, method, scores, rejected })

@@ -1,7 +1,7 @@
 import type { Method } from '../../shared/domain/operation.ts'
 import type { Reason } from '../../shared/domain/reason.ts'
 import type { VmView } from '../fleet/snapshot.ts'
-import type { Purpose } from './filters.ts'
+import type { Candidate, Purpose } from './filters.ts'
 import { bladeReasons, companyOf } from './gate.ts'
 import { checkTogether, inTheWay, whereaboutsOf } from './groups.ts'
 import { methodOf, vmObstacles } from './movable.ts'
@@ -38,6 +38,8 @@ export interface PlaceOptions {
   readonly override?: boolean
   /** `restore`: they come from their restore points, whatever keeps them from moving. Default `move`. */
   readonly purpose?: Extract<Purpose, 'move' | 'restore'>
+  /** The rooms as they are, before any of what is planned. Default: those that are given. */
+  readonly now?: Rooms
 }
 
 /**
@@ -88,7 +90,8 @@ function placeInTurn(
     const own = vmObstacles(vm, purpose)
     const method = purpose === 'restore' ? 'recover' : methodOf(vm)
     coming.delete(vm.id)
-    const { scores, rejected } = rank(vm, current, alone.has(vm.id) ? NOBODY : coming, options)
+    const company = alone.has(vm.id) ? NOBODY : coming
+    const { scores, rejected } = rank(vm, current, company, { now: rooms, ...options })
     const best = scores[0]
     if (own.length > 0 || best === undefined || method === undefined) {
       unplaced.push({ vmId: vm.id, vm: vm.name, reasons: own.length > 0 ? own : noBladeLeft(vm, rejected) })
@@ -128,9 +131,27 @@ export function rank(
   for (const room of candidates(vm, rooms, options)) {
     const reasons = bladeReasons({ ...asked, room }, options.override ?? false)
     if (reasons.length === 0) scores.push(scoreRoom({ ...asked, room }))
-    else rejected.push(...reasons)
+    else rejected.push(...inTime(reasons, { ...asked, room }, options))
   }
   return { scores: scores.sort(compareScores), rejected }
+}
+
+const BY_THEN = 'by then, '
+
+/** What stands in the way only when others have moved before is told so: whoever looks at the blade now does not see it. */
+function inTime(
+  reasons: readonly Reason[],
+  candidate: Candidate,
+  { now, override = false }: PlaceOptions,
+): readonly Reason[] {
+  const room = now?.get(candidate.room.blade.name)
+  if (now === undefined || room === undefined) return reasons
+  // Rules look beyond the blade; all else is as the room is.
+  const isAsNow = (code: Reason['code']) => code !== 'kept-apart' && code !== 'kept-together'
+  if (room === candidate.room && reasons.every(reason => isAsNow(reason.code))) return reasons
+  const today = bladeReasons({ ...candidate, room, fleet: whereaboutsOf(now) }, override)
+  const texts = new Set(today.map(reason => reason.text))
+  return reasons.map(reason => (texts.has(reason.text) ? reason : { ...reason, text: BY_THEN + reason.text }))
 }
 
 /** In a larger fleet only so many blades are asked, those with the most memory left: nobody reads a thousand reasons. */
@@ -160,9 +181,12 @@ export function hasNoBlade({ reasons }: UnplacedVm): boolean {
 
 function noBladeLeft(vm: VmView, rejected: readonly Reason[]): Reason[] {
   const asked = new Set(rejected.map(reason => reason.blade)).size
+  const when = rejected.some(reason => reason.text.startsWith(BY_THEN))
+    ? ' once the others have their places'
+    : ''
   const text =
     asked === 0
       ? `there is no other blade for ${vm.name}`
-      : `${vm.name} fits on none of ${asked} ${asked === 1 ? 'blade' : 'blades'}`
+      : `${vm.name} fits on none of ${asked} ${asked === 1 ? 'blade' : 'blades'}${when}`
   return [{ code: 'no-blade-left', text }, ...rejected]
 }

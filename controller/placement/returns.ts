@@ -96,7 +96,8 @@ export function withReasons(
   dead: ReadonlySet<string>,
   { returns, unplaced }: Returns,
 ): UnplacedVm[] {
-  const living = new Map([...rooms].filter(([name]) => !dead.has(name)))
+  const now: Rooms = new Map([...rooms].filter(([name]) => !dead.has(name)))
+  const living = new Map(now)
   for (const { vm, to } of returns) {
     const room = living.get(to)
     if (room !== undefined) living.set(to, withArrival(room, vm))
@@ -105,7 +106,7 @@ export function withReasons(
     const told = { vmId: vm.id, vm: vm.name }
     if (vm.obstacles.length > 0) return { ...told, reasons: vm.obstacles }
     const [refused] =
-      unplaced.length > MOST_SEARCHED ? [] : placeAll([vm], living, { purpose: 'restore' }).unplaced
+      unplaced.length > MOST_SEARCHED ? [] : placeAll([vm], living, { purpose: 'restore', now }).unplaced
     return { ...told, reasons: refused?.reasons ?? [besideOthers(vm)] }
   })
 }

@@ -69,7 +69,7 @@ export function searchPlaces(
   const found = explainSteps(compiled, { ...solution, purpose, company, roleOf }, rooms)
   const left = free.filter(vm => !found.placements.some(each => each.vm.id === vm.id))
   // The search may have run out of steps before it looked: what fits as it stands is placed all the same.
-  const rest = placeAll(left, found.rooms, { purpose })
+  const rest = placeAll(left, found.rooms, { purpose, now: rooms })
   // It may be the room that the others make.
   const before = found.placements.map(each => each.vm.id)
   const behind = rest.placements.map(each => ({ ...each, needs: [...before, ...each.needs] }))

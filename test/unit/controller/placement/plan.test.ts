@@ -136,3 +136,21 @@ test('room promised to the VM itself is not taken twice when it arrives', () => 
   const load = plan.after[1]
   assert.deepEqual([load?.vms, load?.memoryUsedBytes, load?.pools[0]?.freeBytes], [1, 4 * GIB, 200 * GIB])
 })
+
+test('what stands in the way only when others have moved is told of then, what does now of now', () => {
+  const plan = evacuate({
+    blades: [{ name: 'blade01' }, { name: 'blade02', maxVms: 1 }, { name: 'blade03', admin: 'cordoned' }],
+    vms: [
+      { name: 'big01', blade: 'blade01', memoryGib: 8 },
+      { name: 'web01', blade: 'blade01', memoryGib: 4 },
+    ],
+  })
+  assert.deepEqual(
+    plan.unplaced[0]?.reasons.map(reason => reason.text),
+    [
+      'web01 fits on none of 2 blades once the others have their places',
+      'by then, blade02 has 1 of at most 1 VMs',
+      'blade03 is cordoned',
+    ],
+  )
+})
