@@ -7,6 +7,8 @@ import { LifeboatError } from '../../../shared/errors.ts'
 export interface Crew {
   readonly signal: AbortSignal
   run(work: () => Promise<void>): void
+  /** Runs them side by side and waits until each has ended, well or not; then rejects when the crew was stopped. */
+  runAll(works: readonly (() => Promise<void>)[]): Promise<void>
   /** Waits for all work, also that which work begins. */
   whenDone(): Promise<void>
   /** The outside is no longer listened to. */
@@ -20,12 +22,18 @@ export function createCrew(outside: AbortSignal): Crew {
   const onAbort = (): void => stop.abort(new LifeboatError('aborted', 'stopped on request'))
   if (outside.aborted) onAbort()
   outside.addEventListener('abort', onAbort, { once: true })
+  const start = (work: () => Promise<void>): Promise<void> => {
+    const task = work().catch((error: unknown) => stop.abort(error))
+    under.add(task)
+    void task.finally(() => under.delete(task))
+    return task
+  }
   return {
     signal: stop.signal,
-    run: work => {
-      const task = work().catch((error: unknown) => stop.abort(error))
-      under.add(task)
-      void task.finally(() => under.delete(task))
+    run: work => void start(work),
+    runAll: async works => {
+      await Promise.all(works.map(start))
+      stop.signal.throwIfAborted()
     },
     whenDone: async () => {
       while (under.size > 0) await Promise.all(under)

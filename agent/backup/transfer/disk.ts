@@ -12,6 +12,8 @@ export interface Disk {
   /** Fills the buffer; also an error when the disk ends before. */
   read(into: Buffer, at: number): Promise<void>
   write(bytes: Buffer, at: number): Promise<void>
+  /** Whether such bytes are read and written past the page cache. Known for certain after the first of them. */
+  isDirect(bytes: Buffer, at: number): boolean
   /** A file that is shorter than the image grows to it; a device is as large as it is. */
   makeRoom(sizeBytes: number): Promise<void>
   makeDurable(): Promise<void>
@@ -71,6 +73,7 @@ async function openDisk(path: string, flags: number, failure: string): Promise<D
         done += bytesWritten
       }
     },
+    isDirect: (bytes, at) => direct !== undefined && isAligned(bytes, at),
     makeRoom: sizeBytes =>
       told(`cannot extend ${path}`, async () => {
         const found = await plain.stat()

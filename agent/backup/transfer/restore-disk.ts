@@ -5,8 +5,9 @@ import type { ChunkIndex } from '../../vault/format/index.ts'
 import type { PointRef } from '../../vault/format/point.ts'
 import type { Chunk, ChunkId, Vault } from '../../vault/vault.ts'
 import type { WriteJob } from '../transfer.ts'
-import type { Crew } from './crew.ts'
+import { type Crew, createCrew } from './crew.ts'
 import { type Disk, openToWrite } from './disk.ts'
+import { createFrontier, type Frontier } from './frontier.ts'
 import { createPool, type Pool } from './pool.ts'
 import { readBack } from './read-back.ts'
 import { createZeroes } from './zeroes.ts'
@@ -37,18 +38,29 @@ export interface DiskWriting {
 
 /**
  * Writes one disk, makes it durable, reads all of it back and hashes it, also what was left out for reading zero.
- * The chunks were hashed by the vault, and are not hashed again before they are written: reading back does it.
+ * Reading back follows the writing, see read-back.ts. The chunks were checked by the vault, and are not hashed before
+ * they are written: reading back does it.
  * Errors: `unavailable` when the disk cannot be written or holds other bytes than were written.
  */
 export async function restoreDisk(writing: DiskWriting): Promise<void> {
   const { job, index } = writing
   const disk = await openToWrite(job.path)
+  // Of its own: when this ends, by an error or a stop too, nothing is under way with the disk any more.
+  const crew = createCrew(writing.crew.signal)
+  const places = createPlaces(writing)
   try {
     await disk.makeRoom(index.sizeBytes)
-    await writeAll(writing, disk)
-    // At once: what the disk still has to write takes no CPU, and the hashing takes little else.
-    await Promise.all([disk.makeDurable(), readBack(writing, disk)])
+    const own = { ...writing, crew, frontier: createFrontier(crew.signal) }
+    crew.run(async () => {
+      await writeAll(own, disk, places)
+      // While the rest is read back: what the disk still has to write takes no CPU, and the hashing takes little else.
+      await disk.makeDurable()
+    })
+    crew.run(() => readBack(own, disk))
+    await crew.whenDone()
   } finally {
+    crew.end()
+    for (const { lane } of places) lane.close()
     await disk.close()
   }
 }
@@ -62,52 +74,58 @@ interface Place {
   readonly buffer: Buffer
 }
 
-async function writeAll(writing: DiskWriting, disk: Disk): Promise<void> {
-  const { job, index, crew, onWritten } = writing
-  const zeroes = createZeroes(index)
-  const places = createAlignedBuffers(index.maxChunkBytes, writing.threads + WRITES_WAITING).map(buffer => ({
+function createPlaces({ index, threads }: DiskWriting): readonly Place[] {
+  return createAlignedBuffers(index.maxChunkBytes, threads + WRITES_WAITING).map(buffer => ({
     lane: createUnpacker(index.maxChunkBytes),
     buffer,
   }))
+}
+
+interface FollowedWriting extends DiskWriting {
+  readonly frontier: Frontier
+}
+
+async function writeAll(writing: FollowedWriting, disk: Disk, places: readonly Place[]): Promise<void> {
+  const { job, index, crew, frontier, onWritten } = writing
+  const zeroes = createZeroes(index)
   const free = createPool<Place>(places, crew.signal)
   const memories = Array.from({ length: FETCHES_UNDER_WAY }, () => Buffer.allocUnsafeSlow(ANSWER_BYTES))
   const permits: Pool<Buffer> = createPool(memories, crew.signal)
   let batch = new Map<ChunkId, number[]>()
   let batchBytes = 0
-  const fetch = async (): Promise<void> => {
+  /** All up to there that is not zero and not yet fetched. */
+  const fetch = async (endBytes: number): Promise<void> => {
     const positions = batch
+    const onDone = frontier.begin(endBytes)
     batch = new Map()
     batchBytes = 0
-    if (positions.size === 0) return
+    if (positions.size === 0) return onDone()
     const memory = await permits.take()
     crew.run(async () => {
       await fetchAndWrite(writing, disk, positions, free, memory)
       permits.give(memory)
+      onDone()
     })
   }
-  try {
-    for (let position = 0; position < index.count; position++) {
-      crew.signal.throwIfAborted()
-      const id = index.idAt(position)
-      const start = index.startAt(position)
-      const length = index.endAt(position) - start
-      if (zeroes.isZero(id, length)) {
-        if (!job.readsZero) await disk.write(zeroes.bytes(length), start)
-        onWritten(length)
-        continue
-      }
-      const known = batch.get(id)
-      if (known === undefined) batch.set(id, [position])
-      else known.push(position)
-      if (known === undefined) batchBytes += length
-      if (batchBytes >= FETCH_BYTES || batch.size >= FETCH_CHUNKS) await fetch()
+  for (let position = 0; position < index.count; position++) {
+    crew.signal.throwIfAborted()
+    const id = index.idAt(position)
+    const start = index.startAt(position)
+    const length = index.endAt(position) - start
+    if (zeroes.isZero(id, length)) {
+      if (!job.readsZero) await disk.write(zeroes.bytes(length), start)
+      onWritten(length)
+      continue
     }
-    await fetch()
-    // Once more all permits: what is under way has ended.
-    for (let count = 0; count < FETCHES_UNDER_WAY; count++) await permits.take()
-  } finally {
-    for (const { lane } of places) lane.close()
+    const known = batch.get(id)
+    if (known === undefined) batch.set(id, [position])
+    else known.push(position)
+    if (known === undefined) batchBytes += length
+    if (batchBytes >= FETCH_BYTES || batch.size >= FETCH_CHUNKS) await fetch(index.endAt(position))
   }
+  await fetch(index.sizeBytes)
+  // Once more all permits: what is under way has ended.
+  for (let count = 0; count < FETCHES_UNDER_WAY; count++) await permits.take()
 }
 
 async function fetchAndWrite(
@@ -118,13 +136,13 @@ async function fetchAndWrite(
   memory: Buffer,
 ): Promise<void> {
   const chunks = await writing.vault.chunks(writing.ref, [...positions.keys()], memory)
-  await Promise.all(
-    chunks.map(chunk => writeChunk(writing, disk, chunk, positions.get(chunk.id) ?? [], free)),
-  )
+  const writeOne = (chunk: Chunk) => () =>
+    writeChunk(writing, disk, chunk, positions.get(chunk.id) ?? [], free)
+  await writing.crew.runAll(chunks.map(writeOne))
 }
 
 async function writeChunk(
-  { index, onReceived, onWritten }: DiskWriting,
+  { index, crew, onReceived, onWritten }: DiskWriting,
   disk: Disk,
   { id, frame }: Chunk,
   positions: readonly number[],
@@ -139,6 +157,7 @@ async function writeChunk(
     if (bytes.length !== index.endAt(position) - start) {
       throw new LifeboatError('refused', `chunk ${id} has ${bytes.length} bytes, its index says otherwise`)
     }
+    crew.signal.throwIfAborted()
     await disk.write(bytes, start)
     onWritten(bytes.length)
   }
