@@ -1,6 +1,6 @@
 import type { VmState } from '../../shared/domain/fleet.ts'
 import type { GroupRule } from '../placement/rules.ts'
-import { type Row, RowReader } from './ganeti-rows.ts'
+import { LEAST_FIELDS, type Row, RowReader } from './ganeti-rows.ts'
 import { clip, type Problems } from './problems.ts'
 
 /** Ganeti's words, and what they mean for moving: what is down is copied, what is in doubt stays. */
@@ -66,7 +66,7 @@ export function readGroups(rows: readonly Row[], problems: Problems): Map<string
   const groups = new Map<string, string>()
   const names = new Set<string>()
   for (const each of rows) {
-    const row = new RowReader(each, 'group', 3, problems)
+    const row = new RowReader(each, 'group', LEAST_FIELDS.group, problems)
     const uuid = row.text(1)
     if (row.fields.length < 3) continue
     if (groups.has(uuid)) row.wrong(`has the uuid ${clip(uuid)}, which another group has`)
@@ -81,7 +81,7 @@ export function readGroups(rows: readonly Row[], problems: Problems): Map<string
 }
 
 export function readNode(each: Row, groups: ReadonlyMap<string, string>, problems: Problems): Node {
-  const row = new RowReader(each, 'node', 9, problems)
+  const row = new RowReader(each, 'node', LEAST_FIELDS.node, problems)
   const isKnown = row.fields.every((field, at) => field !== '?' || at < 1 || at > 6)
   const size = (at: number, name: string) => (isKnown ? row.bytes(at, name) : 0)
   const flag = row.text(7)

@@ -1,4 +1,4 @@
-import { clip, LARGEST_BYTES, nameProblem, type Problems } from './problems.ts'
+import { clip, LARGEST_BYTES, nameProblem, Problems } from './problems.ts'
 
 /** One line, not split at its bars yet: fields that are read and dropped at once cost a large file the least. */
 export interface Row {
@@ -15,6 +15,29 @@ export interface Sections {
 }
 
 const MIB = 1024 * 1024
+/** The least that a line of a group and of a node has; more than any text that is none has by chance. */
+export const LEAST_FIELDS = { group: 3, node: 9 } as const
+
+/**
+ * Throws `bad-input` when the text is something else altogether: a problem for each of its lines would say no more, and
+ * that at length.
+ */
+export function requireGaneti(text: string, { groups, nodes }: Sections): void {
+  const has = (rows: readonly Row[], least: number) => rows.some(row => row.text.split('|').length >= least)
+  const isOther = text.includes('\u0000') || isJson(text)
+  // The first of the groups: in other texts a later line may have bars by chance.
+  if (!isOther && (has(groups.slice(0, 1), LEAST_FIELDS.group) || has(nodes, LEAST_FIELDS.node))) return
+  const problems = new Problems()
+  problems.add(
+    'whole file',
+    `is not the text of Ganeti's htools, where a group or node is a line with | between its fields${isJson(text) ? '; JSON is read with --format lifeboat' : ''}`,
+  )
+  problems.throwIfAny('the cluster')
+}
+
+function isJson(text: string): boolean {
+  return /^\s*[{[]/.test(text)
+}
 
 /** Sections end with one empty line each; two in a row are an empty section. A wrong number of them is a problem. */
 export function toSections(text: string, problems: Problems): Sections {

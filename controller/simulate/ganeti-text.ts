@@ -12,7 +12,7 @@ import {
   readNode,
   readRatio,
 } from './ganeti-lines.ts'
-import { tellOf, toSections } from './ganeti-rows.ts'
+import { requireGaneti, tellOf, toSections } from './ganeti-rows.ts'
 import { Problems } from './problems.ts'
 import { byName, quietBlade, quietVm, START } from './quiet-fleet.ts'
 
@@ -26,11 +26,12 @@ const POOL = { name: 'disk', storage: 'thick' } as const
 
 /**
  * A cluster in the text format of Ganeti's htools (`hbal -t`, `gnt-node list | ...`), as a fleet. Throws `bad-input`
- * with every problem by its line.
+ * with every problem by its line, or that it is no such text.
  */
 export function readGaneti(text: string, options: GanetiOptions = {}): FleetSnapshot {
   const problems = new Problems()
   const sections = toSections(text, problems)
+  requireGaneti(text, sections)
   const groups = readGroups(sections.groups, problems)
   const nodes = unique(
     sections.nodes.map(row => readNode(row, groups, problems)),

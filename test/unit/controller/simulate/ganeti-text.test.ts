@@ -218,3 +218,14 @@ test('a file that ends too early is refused, whatever it still has', () => {
   }
   assert.deepEqual(problemsOf(text.replaceAll('\n', '\r\n')), [])
 })
+
+test('what is no such text at all is one short error, not a problem for each of its lines', () => {
+  const none =
+    "whole file: is not the text of Ganeti's htools, where a group or node is a line with | between its fields"
+  for (const text of ['', 'hello\n', '# Title\na||b||c\n\nOne | two\n', 'a|b|c|d\n\u0000\n'])
+    assert.deepEqual(problemsOf(text), [none])
+  assert.deepEqual(problemsOf('{\n"a": "b || c || d" }'), [`${none}; JSON is read with --format lifeboat`])
+  // One line that is cut short makes no other file of it.
+  const cut = cluster({ nodes: [node('node1', 1024).slice(0, 12), node('node2', 1024)] })
+  assert.match(problemsOf(cut).join(), /^line 3: node node1 has \d fields, 9 are the least/)
+})
