@@ -6,15 +6,16 @@ import type { ProgressOptions, Vault } from '../vault/vault.ts'
 const TOLD_PROBLEMS = 20
 
 /**
- * Before anything of a restore is made: every chunk of the point is there and hashes to its name. Throws `refused` with
- * what is damaged, and what `Vault.check` throws.
+ * Before anything of a restore is made: every chunk of the point is there and good. The quick check will do: what is
+ * restored is read back and hashed before anybody uses it. Throws `refused` with what is damaged, and what `Vault.check`
+ * throws.
  */
 export async function requireWhole(
   vault: Pick<Vault, 'check'>,
   ref: PointRef,
   options: ProgressOptions,
 ): Promise<void> {
-  const { bad, problems, chunks } = await vault.check(ref, options)
+  const { bad, problems, chunks } = await vault.check(ref, { ...options, depth: 'quick' })
   if (bad.length === 0 && problems.length === 0) return
   const details = [...problems, ...bad.map(id => `chunk ${id} is missing or damaged`)]
   const more = details.length - TOLD_PROBLEMS

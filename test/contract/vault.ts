@@ -277,6 +277,17 @@ function checking(get: () => VaultUnderTest): void {
     assert.deepEqual(await states(), ['vm1 whole', 'vm1 whole', 'vm1 whole', 'vm2 whole'])
   })
 
+  it('a quick check finds the same, and is not taken for a full one', async () => {
+    const { vault, spoil } = get()
+    await backUp(vault, FIRST)
+    const quick = { ...quietly(), depth: 'quick' } as const
+    assert.deepEqual(await vault.check(REF, quick), { chunks: 3, bad: [], problems: [] })
+    assert.equal((await vault.points())[0]?.checkedAt, 0)
+    spoil(makeChunk(2).id)
+    assert.deepEqual((await vault.check(REF, quick)).bad, [makeChunk(2).id])
+    assert.equal((await vault.points())[0]?.state, 'damaged')
+  })
+
   it('a check can be stopped', async () => {
     const { vault } = get()
     await backUp(vault, FIRST)

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import {
+  chmodSync,
   closeSync,
   existsSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -317,6 +319,36 @@ test('damaged data is refused before the first byte of the target is touched', a
     },
   )
   assert.equal(readFileSync(out, 'utf8'), 'untouched')
+})
+
+test('a flipped byte of a chunk is found by its checksum: the restore is refused, the chunk in quarantine', async () => {
+  await transfer.backup(backupOf(makeDisk(), 0), quietly())
+  const bad = (await idsOf(0))[25] ?? ''
+  const path = join(place.dir, 'store', chunkPath(bad))
+  const frame = readFileSync(path)
+  frame.writeUInt8(frame.readUInt8(frame.length >> 1) ^ 4, frame.length >> 1)
+  chmodSync(path, 0o644)
+  writeFileSync(path, frame)
+  const out = pathOf('out')
+  writeFileSync(out, 'untouched')
+  await assert.rejects(transfer.restore(restoreOf(0, out), quietly()), { code: 'refused' })
+  assert.equal(readFileSync(out, 'utf8'), 'untouched')
+  assert.deepEqual(readdirSync(join(place.dir, 'quarantine')), [bad])
+})
+
+test('a whole chunk under the name of another passes the quick check, and is found by reading back', async () => {
+  await transfer.backup(backupOf(makeDisk(), 0), quietly())
+  const [one, other] = [(await idsOf(0))[25] ?? '', (await idsOf(0))[26] ?? '']
+  const [path, wrong] = [one, other].map(id => join(place.dir, 'store', chunkPath(id))) as [string, string]
+  const frame = readFileSync(wrong)
+  chmodSync(path, 0o644)
+  writeFileSync(path, frame)
+  const out = pathOf('out')
+  writeFileSync(out, '')
+  await assert.rejects(transfer.restore(restoreOf(0, out), quietly()), {
+    code: 'unavailable',
+    message: /reads back other than was written/,
+  })
 })
 
 test('a stopped backup leaves nothing listed and no session', async () => {

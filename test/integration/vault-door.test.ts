@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { createCipheriv, hash } from 'node:crypto'
+import { rmSync } from 'node:fs'
 import { connect as connectHttp2 } from 'node:http2'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { zstdCompressSync } from 'node:zlib'
+import { connectVault } from '../../agent/vault/client/connection.ts'
 import { createVaultClient } from '../../agent/vault/client/vault-client.ts'
 import type { VaultStore } from '../../agent/vault/store/vault-store.ts'
 import type { Chunk } from '../../agent/vault/vault.ts'
@@ -66,6 +69,31 @@ test('only blades of this fleet come in, and each refusal is a line that says wh
   assert.equal(door.log.length, 2)
   for (const line of door.log)
     assert.match(line, /refused or broken from=127\.0\.0\.1 who=nobody what=\/v1\/points/)
+})
+
+test('a check is quick when that is asked for by its word; without it, or with another, it is a full one', async () => {
+  const door = await open()
+  const { name, address, identity, clock } = await door.clientOptions('blade03')
+  await backUp(
+    store.visibleTo('blade03', () => false),
+    BACKUP,
+  )
+  const connection = await connectVault({ name, address }, identity(), clock)
+  const isNoted = async (last: string): Promise<boolean> => {
+    rmSync(join(place.dir, 'points', REF.vmId, REF.point, 'checked.json'), { force: true })
+    const lines: string[] = []
+    const path = `check/${REF.vmId}/${REF.point}${last}`
+    await connection.request(path, { limitMs: 60_000, onLine: line => lines.push(line) })
+    assert.match(lines.at(-1) ?? '', /"report":\{"chunks":3,"bad":\[\]/)
+    return (await store.summary(REF)).checkedAt > 0
+  }
+  try {
+    assert.equal(await isNoted(''), true)
+    assert.equal(await isNoted('/quick'), false)
+    assert.equal(await isNoted('/a-word-of-tomorrow'), true)
+  } finally {
+    connection.close()
+  }
 })
 
 test('a client speaks only to the vault it was told of', async () => {

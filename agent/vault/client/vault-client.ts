@@ -73,13 +73,14 @@ export function createVaultClient(options: VaultClientOptions): Vault {
       }
       return chunks
     },
-    check: async (ref, { signal, onProgress }) => {
+    check: async (ref, { signal, depth = 'full', onProgress }) => {
       let last: CheckLine = {}
       const onLine = (text: string): void => {
         last = JSON.parse(text) as CheckLine
         if (last.total !== undefined) onProgress?.(last.done ?? 0, last.total)
       }
-      await ask(pathOf('check', ref.vmId, ref.point), { limitMs: LONG_LIMIT_MS, signal, onLine })
+      const words = ['check', ref.vmId, ref.point, ...(depth === 'full' ? [] : [depth])]
+      await ask(pathOf(...words), { limitMs: LONG_LIMIT_MS, signal, onLine })
       if (last.report === undefined) throw parseError(last.error)
       return last.report
     },

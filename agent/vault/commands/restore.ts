@@ -35,8 +35,8 @@ export function addRestoreCommand(program: Command, context: VaultCommandContext
     .addHelpText(
       'after',
       `
-Every chunk is hashed before anything is made, and every disk is read back before the VM is defined. Disks lie where
-they were, unless one of --vg, --thin, --images says otherwise. Nothing that is there is overwritten.
+Every chunk is checked before anything is made, and every disk is read back and hashed before the VM is defined. Disks
+lie where they were, unless one of --vg, --thin, --images says otherwise. Nothing that is there is overwritten.
 
 Examples:
   lifeboat-vault restore web01 --vault /mnt/vault --start

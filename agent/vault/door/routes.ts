@@ -142,7 +142,9 @@ export const ROUTES: Readonly<Record<string, Route>> = {
     maxBytes: 0,
     lines: true,
     handle: async ({ vault, args, signal, tell }) => {
-      const report = await vault.check(refOf(args), { signal, onProgress: inSteps(tell) })
+      // Agents before the quick check ask without the word, and vaults before it do not look at it.
+      const depth = args[2] === 'quick' ? 'quick' : 'full'
+      const report = await vault.check(refOf(args), { signal, depth, onProgress: inSteps(tell) })
       return { lines: true, last: { report } }
     },
   },

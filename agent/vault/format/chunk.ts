@@ -42,6 +42,11 @@ export function frameEnd(bytes: Buffer): number | undefined {
   return undefined
 }
 
+/** Whether who unpacks the frame also checks what comes out, by its XXH64. Throws `bad-input` for no frame. */
+export function bearsChecksum(frame: Buffer): boolean {
+  return readHead(frame).hasChecksum
+}
+
 function readHead(frame: Buffer) {
   if (frame.length < 6 || frame.readUInt32LE(0) !== ZSTD_MAGIC) {
     throw new LifeboatError('bad-input', 'a chunk that is no zstd frame')

@@ -3,7 +3,7 @@ import { distinctPositions } from '../format/distinct.ts'
 import { createFrameChecker } from '../format/frame-checker.ts'
 import type { Digest } from '../format/index.ts'
 import type { PointRef } from '../format/point.ts'
-import type { CheckReport, ChunkId, ProgressOptions } from '../vault.ts'
+import type { CheckOptions, CheckReport, ChunkId } from '../vault.ts'
 import { eachBounded } from './bounded.ts'
 import { createChunkLook, type LookContext } from './chunk-look.ts'
 import { fileExists } from './files.ts'
@@ -24,11 +24,11 @@ export interface PointCheck extends CheckReport {
   readonly unfit: readonly string[]
 }
 
-/** Hashes every chunk of a restore point where it lies; changes nothing. `not-found`, `aborted`. */
+/** Looks at every chunk of a restore point where it lies; changes nothing. `not-found`, `aborted`. */
 export async function checkPoint(
   { layout }: Pick<LookContext, 'layout'>,
   ref: PointRef,
-  options: ProgressOptions,
+  options: CheckOptions,
 ): Promise<PointCheck> {
   if (!(await fileExists(layout.point(ref)))) throw notListed(ref)
   const indexes: ListedIndex[] = []
@@ -50,7 +50,7 @@ export async function checkPoint(
   let done = 0
   const lookAt = async ({ target, id, digest, sizeBytes }: CheckedChunk): Promise<void> => {
     if (options.signal.aborted) throw new LifeboatError('aborted', 'the check was stopped')
-    const { verdict } = await look(id, digest, sizeBytes)
+    const { verdict } = await look(id, digest, sizeBytes, options.depth)
     if (verdict === 'other-length') unfit.add(target)
     else if (verdict !== 'good') bad.push(id)
     done += sizeBytes

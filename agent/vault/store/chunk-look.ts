@@ -1,7 +1,7 @@
 import { errorCode, LifeboatError } from '../../../shared/errors.ts'
 import type { FrameChecker } from '../format/frame-checker.ts'
 import { type Digest, MAX_CHUNK_BYTES } from '../format/index.ts'
-import type { ChunkId } from '../vault.ts'
+import type { CheckDepth, ChunkId } from '../vault.ts'
 import { fileErrorCode, readIfThere } from './files.ts'
 import type { VaultLayout } from './layout.ts'
 
@@ -34,7 +34,8 @@ const MEMORY_BYTES = 1024 * 1024
 const MOST_UNREADABLE = 100
 
 /**
- * Reads chunks where they lie and hashes them. Whether they hold as many bytes as an index says is another question: any
+ * Reads chunks where they lie and hashes them; the quick look believes checksums, but condemns nothing: what it does not
+ * like is read again and hashed. Whether they hold as many bytes as an index says is another question: any
  * blade may write an index, and what it says of a chunk must harm nobody else's restore points. One that cannot be read
  * is as corrupt as one that holds other bytes; too many of those are `unavailable`, before a disk that
  * lost its cable is taken for a vault full of corrupt chunks.
@@ -57,7 +58,12 @@ export function createChunkLook({ layout, frames }: LookContext) {
     }
     return { verdict: 'corrupt', bytes }
   }
-  return async (id: ChunkId, digest: Digest, sizeBytes?: number): Promise<ChunkVerdict> => {
+  const look = async (
+    id: ChunkId,
+    digest: Digest,
+    sizeBytes?: number,
+    depth: CheckDepth = 'full',
+  ): Promise<ChunkVerdict> => {
     let bytes = 0
     const memory = memories.pop() ?? Buffer.allocUnsafeSlow(MEMORY_BYTES)
     try {
@@ -66,13 +72,15 @@ export function createChunkLook({ layout, frames }: LookContext) {
       )
       if (frame === undefined) return { verdict: 'gone', bytes }
       bytes = frame.length
-      const found = await frames.check(id, frame, digest, MAX_CHUNK_BYTES)
+      const found = await frames.check(id, frame, digest, MAX_CHUNK_BYTES, depth)
       const isRight = sizeBytes === undefined || found === sizeBytes
-      return { verdict: isRight ? 'good' : 'other-length', bytes }
+      if (isRight || depth === 'full') return { verdict: isRight ? 'good' : 'other-length', bytes }
     } catch (error) {
-      return corrupt(error, bytes)
+      if (errorCode(error) !== 'bad-input' || depth === 'full') return corrupt(error, bytes)
     } finally {
       memories.push(memory)
     }
+    return await look(id, digest, sizeBytes)
   }
+  return look
 }

@@ -9,9 +9,10 @@ import type {
   BackupSession,
   BeginBackup,
   BootRecord,
+  CheckDepth,
+  CheckOptions,
   CheckReport,
   PointSummary,
-  ProgressOptions,
   Vault,
 } from '../vault.ts'
 import { createQueue } from './bounded.ts'
@@ -129,13 +130,13 @@ export function openVaultStore(options: VaultStoreOptions): VaultStore {
     manifest: reader.manifest,
     index: reader.index,
     chunks: reader.chunks,
-    check: async (ref, { signal, onProgress }) => {
+    check: async (ref, options) => {
       const onChecked = (done: number, total: number): void => {
         reader.touch(ref)
-        onProgress?.(done, total)
+        options.onProgress?.(done, total)
       }
       reader.touch(ref)
-      return await check(context, ref, { signal, onProgress: onChecked, isNoted: lock !== undefined })
+      return await check(context, ref, { ...options, onProgress: onChecked }, lock !== undefined)
     },
     status: () => readStatus(context, intake),
     retention: () => context.records.retention.value(),
@@ -205,11 +206,12 @@ async function readStatus(context: StoreContext, intake: Intake): Promise<StoreS
 async function check(
   context: StoreContext,
   ref: PointRef,
-  options: ProgressOptions & { readonly isNoted: boolean },
+  options: CheckOptions,
+  isNoted: boolean,
 ): Promise<CheckReport> {
   await readSummary(context, ref)
   const found = await checkPoint(context, ref, options)
-  if (options.isNoted) await noteCheck(context, ref, found)
+  if (isNoted) await noteCheck(context, ref, found, options.depth)
   return { chunks: found.chunks, bad: found.bad, problems: found.problems }
 }
 
@@ -233,11 +235,14 @@ async function noteCheck(
   context: StoreContext,
   ref: PointRef,
   found: Awaited<ReturnType<typeof checkPoint>>,
+  depth: CheckDepth = 'full',
 ): Promise<void> {
   for (const item of found.unreadable) raiseIndexProblem(context, item)
   for (const target of found.unfit) raiseUnfitProblem(context, ref, target)
   await quarantine(context, new Set(found.bad))
   if (found.unreadable.length > 0) return
   endIndexProblems(context, ref)
-  if (found.bad.length + found.unfit.length === 0) recordChecked(context.layout, ref, context.clock.now())
+  const isWhole = found.bad.length + found.unfit.length === 0
+  // Whoever sees that it was hashed shall be able to rely on it.
+  if (isWhole && depth === 'full') recordChecked(context.layout, ref, context.clock.now())
 }

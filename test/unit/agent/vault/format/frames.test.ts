@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { hash, randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { constants, createZstdCompress, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
-import { frameEnd } from '../../../../../agent/vault/format/chunk.ts'
+import { bearsChecksum, frameEnd } from '../../../../../agent/vault/format/chunk.ts'
 import { createFrameChecker } from '../../../../../agent/vault/format/frame-checker.ts'
 import { createPacker, createUnpacker } from '../../../../../agent/vault/format/frames.ts'
 
@@ -22,6 +22,7 @@ test('one lane packs chunk after chunk, each a frame of its own that anybody unp
   for (const bytes of [...SAMPLES, ...SAMPLES]) {
     const frame = Buffer.from(await packer.turn(bytes))
     assert.equal(frameEnd(frame), frame.length)
+    assert.ok(bearsChecksum(frame))
     assert.ok(zstdDecompressSync(frame).equals(bytes))
     assert.ok((await unpacker.turn(frame)).equals(bytes))
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import { test } from 'node:test'
+import type { FrameChecker } from '../../../../../agent/vault/format/frame-checker.ts'
 import { createChunkLook } from '../../../../../agent/vault/store/chunk-look.ts'
 import { vaultLayout } from '../../../../../agent/vault/store/layout.ts'
 import { errorCode, LifeboatError } from '../../../../../shared/errors.ts'
@@ -10,7 +11,7 @@ const CHUNK = makeChunk(1)
 
 /** A vault with one chunk, and a checker that fails as a disk does. */
 async function lookWith(
-  check: () => Promise<number>,
+  check: FrameChecker['check'],
   act: (look: ReturnType<typeof createChunkLook>, path: string) => Promise<void>,
 ) {
   const place = makeVaultDir()
@@ -67,4 +68,40 @@ test('what says nothing of the chunk is no verdict: no rights, too many open fil
     },
     async look => await assert.rejects(look(CHUNK.id, 'sha256'), error => errorCode(error) === 'unavailable'),
   )
+})
+
+test('a quick look condemns nothing: what it does not like is read again and hashed', async () => {
+  const asked: string[] = []
+  let full = async (): Promise<number> => 4096
+  let quick = full
+  const check: FrameChecker['check'] = async (_id, _frame, _digest, _max, depth = 'full') => {
+    asked.push(depth)
+    return depth === 'quick' ? await quick() : await full()
+  }
+  const refuse = async (): Promise<number> => {
+    throw new LifeboatError('bad-input', 'other bytes')
+  }
+  await lookWith(check, async (look, path) => {
+    const looked = async () => {
+      asked.length = 0
+      const { verdict } = await look(CHUNK.id, 'sha256', 4096, 'quick')
+      return `${asked.join(' ')}: ${verdict}`
+    }
+    assert.equal(await looked(), 'quick: good')
+    quick = refuse
+    assert.equal(await looked(), 'quick full: good')
+    // Whether the index is wrong, or another chunk lies under that name, only hashing can tell.
+    quick = async () => 512
+    assert.equal(await looked(), 'quick full: good')
+    full = quick
+    assert.equal(await looked(), 'quick full: other-length')
+    full = refuse
+    assert.equal(await looked(), 'quick full: corrupt')
+    quick = async () => {
+      throw diskError('EIO')
+    }
+    assert.equal(await looked(), 'quick: corrupt')
+    rmSync(path)
+    assert.equal(await looked(), ': gone')
+  })
 })
