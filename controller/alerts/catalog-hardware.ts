@@ -28,7 +28,7 @@ export const HARDWARE_ALERTS = {
     dependsOn: [{ code: 'mirror-survivor-failing', sameSubject: true }, COMMON],
   },
   'mirror-survivor-failing': {
-    title: each => `${each.scopeName}: the last disk of mirror ${each.subject} is failing`,
+    title: each => `${each.scopeName}: last disk of mirror ${each.subject} is failing`,
     vms: (each, snapshot) =>
       vmsSentence(each, snapshot, 'are in danger: their data has one copy left, and it cannot be trusted'),
     next: (each, snapshot) =>
@@ -63,7 +63,7 @@ export const HARDWARE_ALERTS = {
     dependsOn: [COMMON],
   },
   'bond-partner-short': {
-    title: each => `${each.scopeName}: the switch does not bundle all links of ${each.subject}`,
+    title: each => `${each.scopeName}: the switch does not bundle all of ${each.subject}`,
     vms: (each, snapshot) => vmsSentence(each, snapshot, 'run on; losing one more link could cut them off'),
     next: () => 'Nothing is moved. Check the LACP settings of the switch ports.',
     nextCommand: showBlade,

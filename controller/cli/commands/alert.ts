@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import type { Alert } from '../../../proto/gen/lifeboat/v1/admin.ts'
+import { formatDuration } from '../../../shared/domain/units.ts'
 import { type CliContext, show } from '../context.ts'
-import { renderAge, renderTable, renderTime } from '../render.ts'
+import { renderTable, renderTime } from '../render.ts'
 
 /** `lifeboat alert list|show|ack` */
 export function addAlertCommands(program: Command, context: CliContext): void {
@@ -10,7 +11,11 @@ export function addAlertCommands(program: Command, context: CliContext): void {
     .command('list')
     .description('open alerts, worst first')
     .option('--all', 'also those that are over')
-    .addHelpText('after', '\nExamples:\n  lifeboat alert list\n  lifeboat alert list --all --output json')
+    .addHelpText(
+      'after',
+      '\nAll of one alert, with what to do next: lifeboat alert show a3. What each code means: README.md.\n\n' +
+        'Examples:\n  lifeboat alert list\n  lifeboat alert list --all --output json',
+    )
     .action(async (options: { all?: boolean }) => {
       const { alerts } = await context.admin().ask('listAlerts', { all: options.all ?? false })
       if (context.json()) context.print(JSON.stringify(alerts, undefined, 2))
@@ -37,23 +42,29 @@ export function addAlertCommands(program: Command, context: CliContext): void {
     })
 }
 
-/** A table; ages by `now`, epoch ms. */
+/**
+ * A table; ages by `now`, epoch ms. A row fits 100 columns: each title begins with where it is, so that has no column of
+ * its own, and the state has one only where they differ.
+ */
 export function renderAlerts(alerts: readonly Alert[], now: number, empty = 'No open alerts.'): string {
+  const states = alerts.some(alert => stateOf(alert) !== 'open')
   return renderTable<Alert>(
     [
       { title: 'ALERT', value: alert => alert.id },
       { title: 'SEVERITY', value: alert => alert.severity },
-      { title: 'WHERE', value: alert => alert.blade || alert.subject || 'the fleet' },
-      { title: 'SINCE', value: alert => renderAge(alert.since, now) },
-      {
-        title: 'STATE',
-        value: alert => (alert.clearedAt > 0 ? 'over' : alert.acknowledgedAt > 0 ? 'acknowledged' : 'open'),
-      },
+      { title: 'AGE', value: alert => formatDuration(Math.max(0, now - alert.since)) },
+      ...(states ? [{ title: 'STATE', value: stateOf }] : []),
+      { title: 'CODE', value: alert => alert.code },
       { title: 'TITLE', value: alert => alert.title },
     ],
     alerts,
     empty,
   )
+}
+
+function stateOf(alert: Alert): string {
+  if (alert.clearedAt > 0) return 'over'
+  return alert.acknowledgedAt > 0 ? 'acked' : 'open'
 }
 
 function renderAlert(alert: Alert): string {

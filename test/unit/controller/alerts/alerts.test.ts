@@ -102,7 +102,7 @@ test('a failing survivor takes the alert of the degraded mirror over, of that mi
   assert.deepEqual(
     result.map(edit => (edit.kind === 'clear' ? edit.because : edit.alert.caseKey)),
     [
-      'it is part of another alert now: blade01: the last disk of mirror md0 is failing',
+      'it is part of another alert now: blade01: last disk of mirror md0 is failing',
       'mirror-survivor-failing/blade01/md0',
       'mirror-degraded/blade01/md1',
     ],
