@@ -58,6 +58,12 @@ export function hostSeams(config: HostConfig, log: Logger): AgentSeams {
   const hostFiles = createHostFiles()
   // Volumes looks into the directories the inventory finds; the inventory asks Volumes. The list stands between.
   let directories: readonly string[] = [IMAGE_DIRECTORY]
+  const volumes = createHostVolumes({
+    run,
+    clock,
+    log: log.child('storage'),
+    directories: () => directories,
+  })
   return {
     clock,
     run,
@@ -76,6 +82,7 @@ export function hostSeams(config: HostConfig, log: Logger): AgentSeams {
       files: hostFiles,
       clock,
       log: log.child('snapshots'),
+      makeRoom: volumes.makeRoom,
     }),
     transfer: createWorkerTransfer({
       run,
@@ -84,7 +91,7 @@ export function hostSeams(config: HostConfig, log: Logger): AgentSeams {
       fingerprints: join(config.stateDir, 'fingerprints'),
     }),
     vaults: createNetworkVaults(clock),
-    volumes: createHostVolumes({ run, clock, log: log.child('storage'), directories: () => directories }),
+    volumes,
     power: config.bmc === undefined ? undefined : createIpmitoolPower({ run, access: config.bmc }),
     socketDirectories: socketDirectories(SOCKET_DIRECTORY),
     // What was once found stays: a directory whose last VM has left holds its kept volumes.

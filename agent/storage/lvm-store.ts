@@ -12,18 +12,23 @@ import { type LvName, lvOfPath, lvOfPathOrRefuse, lvPath, parsePoolName } from '
 import { lvmPools, thickRoom, thinRoom, writtenBytes } from './lvm-room.ts'
 import { isActive, isThinPool, type LogicalVolume, lvStorage, zeroesNewChunks } from './lvm-text.ts'
 import { planDrops, type Room } from './room.ts'
-import type { DiskProblem, VolumeStore } from './volume-store.ts'
+import type { DiskProblem, MakeRoom, VolumeStore } from './volume-store.ts'
 import type { CreateOptions, VolumeInfo } from './volumes.ts'
+
+/** Also makes room for what is no volume of a VM. */
+export interface LvmStore extends VolumeStore {
+  makeRoom: MakeRoom
+}
 
 /**
  * Volumes that are LVs. What belongs to whom is written in LVM's own tags, set in the same command that makes the LV:
  * there is no second place that could disagree after a crash.
  */
-export function createLvmStore(options: { run: CommandRunner; clock: Clock }): VolumeStore {
+export function createLvmStore(options: { run: CommandRunner; clock: Clock }): LvmStore {
   const { clock } = options
   const lvm = createLvm({ reader: options.run, clock })
 
-  const store: VolumeStore = {
+  return {
     pools: async () => lvmPools(await lvm.report()),
     async inspect(paths) {
       if (paths.length === 0) return new Map()
@@ -88,8 +93,28 @@ export function createLvmStore(options: { run: CommandRunner; clock: Clock }): V
       // Written before, by a write that broke off: zero no longer, and what it wrote may be of another content.
       return { path: lvPath(volume), readsZero: isZeroed && !volume.tags.includes(WRITTEN_TAG) }
     },
+    makeRoom: (pool, neededBytes, run) => makeRoom(lvm, pool, neededBytes, run),
   }
-  return store
+}
+
+async function makeRoom(
+  lvm: Lvm,
+  pool: string,
+  neededBytes: number,
+  run: CommandRunner,
+): Promise<readonly string[]> {
+  const report = await lvm.report('fresh')
+  const group = report.groups.find(({ name }) => name === pool)
+  const thinPool = report.volumes.find(lv => isThinPool(lv) && `${lv.group}/${lv.name}` === pool)
+  if (group === undefined && thinPool === undefined) return []
+  const room =
+    group === undefined
+      ? thinRoom(thinPool as LogicalVolume, report.volumes)
+      : thickRoom(group, report.volumes)
+  const plan = planDrops(room, neededBytes)
+  if (!('drop' in plan)) return []
+  for (const path of plan.drop) await dropLv(lvm, path, run)
+  return plan.drop
 }
 
 async function existing(lvm: Lvm, path: string): Promise<LogicalVolume> {

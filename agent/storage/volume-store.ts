@@ -1,5 +1,6 @@
 import type { StoragePool } from '../../shared/domain/fleet.ts'
 import { errorCode, LifeboatError } from '../../shared/errors.ts'
+import type { CommandRunner } from '../../shared/exec.ts'
 import type { Volumes } from './volumes.ts'
 
 /** What is wrong with a disk, as the reason codes know it. */
@@ -29,6 +30,12 @@ export interface VolumeStore
   > {
   pools(): Promise<readonly StoragePool[]>
 }
+
+/**
+ * Drops kept volumes of a volume group or thin pool, oldest first, until so many bytes are free there; none when all of them
+ * would not do, or `pool` is neither. Returns the paths dropped.
+ */
+export type MakeRoom = (pool: string, neededBytes: number, run: CommandRunner) => Promise<readonly string[]>
 
 /** Runs something and, if it fails, says so in the words of this layer with the cause attached; the code is kept. */
 export async function told<T>(message: string, work: Promise<T>): Promise<T> {

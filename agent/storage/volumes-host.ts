@@ -3,7 +3,7 @@ import type { CommandRunner } from '../../shared/exec.ts'
 import type { Logger } from '../../shared/log.ts'
 import { createFileStore } from './file-store.ts'
 import { createLvmStore } from './lvm-store.ts'
-import type { VolumeStore } from './volume-store.ts'
+import type { MakeRoom, VolumeStore } from './volume-store.ts'
 import type { VolumeInfo, Volumes } from './volumes.ts'
 
 export interface HostVolumesOptions {
@@ -15,8 +15,13 @@ export interface HostVolumesOptions {
   readonly directories: () => readonly string[]
 }
 
+export interface HostVolumes extends Volumes {
+  /** For the snapshots of a backup: a kept volume stays unless its room is needed (rule 3). */
+  readonly makeRoom: MakeRoom
+}
+
 /** The real Volumes: LVM thick and thin, raw and qcow2 files. */
-export function createHostVolumes(options: HostVolumesOptions): Volumes {
+export function createHostVolumes(options: HostVolumesOptions): HostVolumes {
   const { log } = options
   const lvm = createLvmStore(options)
   const files = createFileStore(options)
@@ -62,6 +67,12 @@ export function createHostVolumes(options: HostVolumesOptions): Volumes {
       oneAtATime(async () => {
         await storeOf(path).drop(path, run)
         log.info(`volume ${path}: kept => dropped`)
+      }),
+    makeRoom: (pool, neededBytes, run) =>
+      oneAtATime(async () => {
+        const dropped = await lvm.makeRoom(pool, neededBytes, run)
+        for (const path of dropped) log.info(`volume ${path}: kept => dropped (room in ${pool})`)
+        return dropped
       }),
     read: (path, signal) => storeOf(path).read(path, signal),
     write: (path, extents) => storeOf(path).write(path, extents),

@@ -4,6 +4,7 @@ import { LifeboatError } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
 import type { HostFiles } from '../../health/host-files.ts'
 import { lvOfPathOrRefuse, lvPath } from '../../storage/lvm-names.ts'
+import type { MakeRoom } from '../../storage/volume-store.ts'
 import type { Snapshots } from '../snapshots.ts'
 import { readReport } from './commands.ts'
 import { KNOWN_BAD_KERNELS, type KnownBadKernel } from './known-bad-kernels.ts'
@@ -23,6 +24,7 @@ export interface LvmSnapshotsOptions {
   readonly files: HostFiles
   readonly clock: Clock
   readonly log: Logger
+  readonly makeRoom: MakeRoom
   /** @default KNOWN_BAD_KERNELS */
   readonly kernels?: readonly KnownBadKernel[]
 }
@@ -35,15 +37,16 @@ export interface EngineParts {
   readonly log: Logger
   readonly kernels: readonly KnownBadKernel[]
   readonly rates: WriteRates
+  readonly makeRoom: MakeRoom
   mountPoint(lv: { readonly name: string }): string
 }
 
 /** The real Snapshots: LVM thick and thin, guests held through libvirt, a timer of systemd beside them. */
 export function createLvmSnapshots(options: LvmSnapshotsOptions): Snapshots {
-  const { uri, files, clock, log, kernels = KNOWN_BAD_KERNELS } = options
+  const { uri, files, clock, log, makeRoom, kernels = KNOWN_BAD_KERNELS } = options
   const rates = createWriteRates(files, clock)
   const mountPoint = (lv: { readonly name: string }) => posix.join(MOUNT_DIRECTORY, lv.name)
-  const parts: EngineParts = { uri, files, clock, log, kernels, rates, mountPoint }
+  const parts: EngineParts = { uri, files, clock, log, makeRoom, kernels, rates, mountPoint }
   return {
     plan: (request, run) => makePlan(parts, request, run),
     take: async (plan, run) => {

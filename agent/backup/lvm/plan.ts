@@ -12,7 +12,7 @@ import { type OwnPlan, ownAsJson, type PlannedSnapshot } from './own.ts'
 import { type DiskPlace, placeOfDisk } from './place.ts'
 import { dropBases } from './release.ts'
 import type { SnapshotLv, SnapshotReport } from './report-text.ts'
-import { checkPool, isPoolFull, thickSizes } from './room.ts'
+import { checkPool, isPoolFull, poolNeeded, thickNeeded, thickSizes } from './room.ts'
 
 /** Finds out everything before the guest is touched; see `Snapshots.plan`. */
 export async function makePlan(
@@ -44,7 +44,7 @@ export async function makePlan(
   const found = await readReport(run)
   const drafts = places.map(({ place, snapshot }) => draft(found, place, backupId, snapshot))
   const report = await withRoomInPools(parts, found, drafts, run)
-  const snapshots = await withSizes(parts, report, drafts)
+  const snapshots = await withSizes(parts, report, drafts, run)
   const hold = await chooseHold(mode, state, () => canFreeze(guest, run))
   const own: OwnPlan = { hold, snapshots, sources }
   return { backupId, vmId: vm.id, vmName: vm.name, mode, pauseBudgetMs, own: ownAsJson(own) }
@@ -103,7 +103,10 @@ function findOrigin(report: SnapshotReport, { group, name }: LvName): SnapshotLv
   return origin
 }
 
-/** Checks the pools of thin ones. A pool too full loses the bases of earlier nights before a backup is refused for it. */
+/**
+ * Checks the pools of thin ones. A pool too full loses the bases of earlier nights, then what is kept of VMs that moved
+ * (rule 3), before a backup is refused for it.
+ */
 async function withRoomInPools(
   parts: EngineParts,
   found: SnapshotReport,
@@ -116,29 +119,39 @@ async function withRoomInPools(
     if (isPoolFull(findOrigin(report, name)) && (await dropBases(parts, report, name, run))) {
       report = await readReport(run)
     }
+    const found = findOrigin(report, name)
+    if (isPoolFull(found) && (await parts.makeRoom(`${group}/${pool}`, poolNeeded(found), run)).length > 0) {
+      report = await readReport(run)
+    }
     checkPool(findOrigin(report, name))
   }
   return report
 }
 
-/** Thick ones get their size. */
+/** Thick ones get their size; where that is not free, what is kept of VMs that moved goes for it (rule 3). */
 async function withSizes(
-  { rates }: EngineParts,
-  report: SnapshotReport,
+  { rates, makeRoom }: EngineParts,
+  found: SnapshotReport,
   drafts: readonly PlannedSnapshot[],
+  run: CommandRunner,
 ): Promise<PlannedSnapshot[]> {
   const thick = drafts.filter(one => one.kind === 'thick')
   if (thick.length === 0) return [...drafts]
   const rateOf = await rates.look()
   const sized = new Map<string, number>()
-  for (const group of report.groups) {
+  for (const seen of found.groups) {
+    let group = seen
     const mine = thick.filter(lv => lv.group === group.name)
     if (mine.length === 0) continue
     const needs = mine.map(lv => {
-      const { minor } = findOrigin(report, { group: lv.group, name: lv.origin })
+      const { minor } = findOrigin(found, { group: lv.group, name: lv.origin })
       const path = `/dev/${lv.group}/${lv.origin}`
       return { path, originBytes: lv.originBytes, writtenPerSecond: rateOf(`dm-${minor}`) }
     })
+    const needed = thickNeeded(group, needs)
+    if (needed > group.freeBytes && (await makeRoom(group.name, needed, run)).length > 0) {
+      group = (await readReport(run)).groups.find(({ name }) => name === seen.name) ?? seen
+    }
     for (const [index, bytes] of thickSizes(group, needs).entries()) sized.set(mine[index]?.name ?? '', bytes)
   }
   return drafts.map(lv => ({ ...lv, roomBytes: sized.get(lv.name) ?? 0 }))

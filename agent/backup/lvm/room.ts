@@ -33,8 +33,8 @@ export interface ThickNeed {
  * asks for, and a share of what is free beside it; never more than a snapshot can use. Throws `refused` with numbers.
  */
 export function thickSizes(group: VolumeGroup, needs: readonly ThickNeed[]): number[] {
-  const least = needs.map(need => roundUp(Math.min(neededBytes(need), wholeBytes(need)), group.extentBytes))
-  const sum = least.reduce((total, bytes) => total + bytes, 0)
+  const least = leastBytes(group, needs)
+  const sum = thickNeeded(group, needs)
   if (sum > group.freeBytes) {
     throw new LifeboatError(
       'refused',
@@ -47,6 +47,15 @@ export function thickSizes(group: VolumeGroup, needs: readonly ThickNeed[]): num
     const wished = roundDown((least[index] ?? 0) + spare, group.extentBytes)
     return Math.min(wished, roundUp(wholeBytes(need), group.extentBytes))
   })
+}
+
+/** What such snapshots need together at least (pure). */
+export function thickNeeded(group: VolumeGroup, needs: readonly ThickNeed[]): number {
+  return leastBytes(group, needs).reduce((total, bytes) => total + bytes, 0)
+}
+
+function leastBytes(group: VolumeGroup, needs: readonly ThickNeed[]): number[] {
+  return needs.map(need => roundUp(Math.min(neededBytes(need), wholeBytes(need)), group.extentBytes))
 }
 
 function neededBytes({ originBytes, writtenPerSecond }: ThickNeed): number {
@@ -68,6 +77,11 @@ export function checkPool(pool: SnapshotLv): void {
     'refused',
     `thin pool ${pool.group}/${pool.name} is full to ${dataPercent} % (data) and ${metadataPercent} % (metadata): above ${POOL_DATA_LIMIT} % and ${POOL_METADATA_LIMIT} % no snapshot is made (lvextend it)`,
   )
+}
+
+/** What must be free in a thin pool, so that it is not full (pure). */
+export function poolNeeded({ sizeBytes }: SnapshotLv): number {
+  return Math.ceil((sizeBytes * (100 - POOL_DATA_LIMIT + 1)) / 100)
 }
 
 export function isPoolFull({ dataPercent, metadataPercent }: SnapshotLv): boolean {

@@ -58,6 +58,7 @@ const snapshots = createLvmSnapshots({
   files: createHostFiles(),
   clock: systemClock,
   log: silentLogger,
+  makeRoom: async () => [],
 })
 
 function describeVm(): Vm {

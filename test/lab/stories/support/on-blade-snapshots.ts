@@ -33,7 +33,15 @@ if (!readFileSync('/proc/cmdline', 'utf8').includes('lab_number='))
   throw new Error('this is no blade of the lab')
 
 const files = createHostFiles()
-const snapshots = createLvmSnapshots({ uri: URI, files, clock: systemClock, log: silentLogger })
+const options = {
+  uri: URI,
+  files,
+  clock: systemClock,
+  log: silentLogger,
+  // Whatever other stories left kept on this blade stays.
+  makeRoom: async () => [],
+}
+const snapshots = createLvmSnapshots(options)
 
 /** In a process of its own, which dies by its own hand when the first volume has its snapshot and the guest stands. */
 async function takeAndDie(plan: SnapshotPlan): Promise<void> {
@@ -156,7 +164,7 @@ async function blade(): Promise<SnapshotsUnderTest> {
     kinds: ['thick', 'thin', 'two', 'file'],
     onBadKernel() {
       const kernels = [{ from: version, before: '99.0.0', why: 'the test says so' }]
-      return createLvmSnapshots({ uri: URI, files, clock: systemClock, log: silentLogger, kernels })
+      return createLvmSnapshots({ ...options, kernels })
     },
     async addVm(kind) {
       const vm = makeVm(kind)

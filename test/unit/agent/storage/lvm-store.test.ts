@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { beforeEach, describe, it } from 'node:test'
 import { keptLvName } from '../../../../agent/storage/kept-names.ts'
-import type { VolumeInfo, Volumes } from '../../../../agent/storage/volumes.ts'
-import { createHostVolumes } from '../../../../agent/storage/volumes-host.ts'
+import type { VolumeInfo } from '../../../../agent/storage/volumes.ts'
+import { createHostVolumes, type HostVolumes } from '../../../../agent/storage/volumes-host.ts'
 import { errorCode, formatErrorChain, LifeboatError } from '../../../../shared/errors.ts'
 import { silentLogger } from '../../../../shared/log.ts'
 import { createManualClock } from '../../../fakes/manual-clock.ts'
@@ -24,7 +24,7 @@ const thin = (name: string, extents = 1): VolumeInfo => ({
   pool: 'vg0/pool',
 })
 
-function volumesOf(lvm: FakeLvm, clock = createManualClock(1000)): Volumes {
+function volumesOf(lvm: FakeLvm, clock = createManualClock(1000)): HostVolumes {
   return createHostVolumes({ run: lvm.run, clock, log: silentLogger, directories: () => [] })
 }
 
@@ -32,7 +32,7 @@ const codeOf = async (work: Promise<unknown>) => await work.then(() => 'no error
 
 describe('LVs of a blade', () => {
   let lvm: FakeLvm
-  let volumes: Volumes
+  let volumes: HostVolumes
   beforeEach(() => {
     lvm = createFakeLvm()
     volumes = volumesOf(lvm)
@@ -133,6 +133,27 @@ describe('LVs of a blade', () => {
     assert.deepEqual(
       lvm.lvs.map(lv => lv.name),
       ['pool', 'web01', 'lifeboat-kept.0.c', 'db01'],
+    )
+  })
+
+  it('makes room for what is no volume the same way: the oldest go, not one more, and none in vain', async () => {
+    lvm.add({ name: 'web01', sizeBytes: 70 * EXTENT_BYTES })
+    for (const [name, since] of [
+      ['b', 20],
+      ['a', 10],
+    ] as const) {
+      const tags = [`lifeboat.kept.${name}`, `lifeboat.kept-since.${since}`]
+      lvm.add({ name: `lifeboat-kept.0.${name}`, tags, sizeBytes: 3 * EXTENT_BYTES })
+    }
+    const free = (await volumes.pools()).find(({ name }) => name === 'vg0')?.freeBytes ?? 0
+    assert.deepEqual(await volumes.makeRoom('vg0', free, lvm.run), [])
+    assert.deepEqual(await volumes.makeRoom('vg0', free + 7 * EXTENT_BYTES, lvm.run), [])
+    assert.deepEqual(await volumes.makeRoom('vg1', 1, lvm.run), [])
+    const dropped = await volumes.makeRoom('vg0', free + EXTENT_BYTES, lvm.run)
+    assert.deepEqual(dropped, ['/dev/vg0/lifeboat-kept.0.a'])
+    assert.deepEqual(
+      lvm.lvs.map(lv => lv.name),
+      ['pool', 'web01', 'lifeboat-kept.0.b'],
     )
   })
 

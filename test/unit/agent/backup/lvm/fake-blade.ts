@@ -40,6 +40,8 @@ export interface FakeBlade {
   suspended: string[]
   metadataSnapshot: boolean
   freeBytes: number
+  /** Called for the kept volumes of a group or pool to go; by default there are none. */
+  makeRoom: (pool: string, neededBytes: number) => readonly string[]
   thinDelta: string
   /** What happens instead of what a line (as in `log`) would do: a complaint, no answer, or the end of the program. */
   readonly faults: { readonly line: RegExp; readonly what: 'fail' | 'hang' | 'die' }[]
@@ -92,10 +94,17 @@ export function createFakeBlade(clock: Clock = createHastyClock(1_700_000_000_00
     suspended: [],
     metadataSnapshot: false,
     freeBytes: 400 * MIB,
+    makeRoom: () => [],
     thinDelta: '',
     faults: [],
     run: { run, follow, observed: () => blade.run, note: record => void blade.noted.push(record) },
-    snapshots: createLvmSnapshots({ uri: 'qemu:///system', files: hostFiles, clock, log: silentLogger }),
+    snapshots: createLvmSnapshots({
+      uri: 'qemu:///system',
+      files: hostFiles,
+      clock,
+      log: silentLogger,
+      makeRoom: async (pool, neededBytes) => blade.makeRoom(pool, neededBytes),
+    }),
     request: change => ({
       ...{ backupId: 'b1', vm: blade.vm, mode: 'pause', pauseBudgetMs: 5000, force: false },
       ...change,

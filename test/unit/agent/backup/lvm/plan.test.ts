@@ -102,6 +102,45 @@ test('the bases of earlier nights go before a backup is refused for a full pool'
   assert.ok(!blade.lvs.includes(base))
 })
 
+test('what is kept of VMs that moved goes before a backup is refused, and only then', async () => {
+  const blade = createFakeBlade()
+  const asked: [string, number][] = []
+  blade.makeRoom = (pool, neededBytes) => {
+    asked.push([pool, neededBytes])
+    blade.freeBytes = 100 * MIB
+    return ['/dev/vg0/lifeboat-kept.0.db01']
+  }
+  await blade.snapshots.plan(blade.request(), blade.run)
+  assert.deepEqual(asked, [], 'there is room')
+  blade.freeBytes = 8 * MIB
+  const plan = await blade.snapshots.plan(blade.request(), blade.run)
+  assert.deepEqual(asked, [['vg0', 16 * MIB]])
+  assert.ok((readOwn(plan).snapshots[0]?.roomBytes ?? 0) >= 16 * MIB)
+
+  blade.freeBytes = 8 * MIB
+  blade.makeRoom = () => []
+  await assert.rejects(blade.snapshots.plan(blade.request(), blade.run), {
+    code: 'refused',
+    message: /vg0 has 8 MiB free/,
+  })
+})
+
+test('of a thin pool too, after the bases of earlier nights', async () => {
+  const blade = createFakeBlade()
+  blade.vm = { ...blade.vm, volumes: [volume('vda', '/dev/vg0/thin01', 'thin')] }
+  const pool = blade.lvs.find(lv => lv.name === 'pool')
+  Object.assign(pool ?? {}, { dataPercent: '95.00' })
+  const asked: [string, number][] = []
+  blade.makeRoom = (name, neededBytes) => {
+    asked.push([name, neededBytes])
+    Object.assign(pool ?? {}, { dataPercent: '60.00' })
+    return ['/dev/vg0/lifeboat-kept.0.db01']
+  }
+  await blade.snapshots.plan(blade.request(), blade.run)
+  // 11 % of 384 MiB.
+  assert.deepEqual(asked, [['vg0/pool', Math.ceil(0.11 * 384 * MIB)]])
+})
+
 test('a file that is not on an LV is refused while its VM runs, and read as it is while it is off', async t => {
   const blade = createFakeBlade()
   // Any file there is will do: only where it lies counts.
