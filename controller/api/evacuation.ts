@@ -1,5 +1,4 @@
 import { LifeboatError } from '../../shared/errors.ts'
-import { planEvacuation } from '../placement/make-plan.ts'
 import type { AdminHandlers, ApiContext } from './context.ts'
 import { requireJoined } from './find.ts'
 import { operationToWire } from './operation-view.ts'
@@ -9,22 +8,13 @@ import { planToWire } from './plan-view.ts'
 export function evacuationHandlers(
   context: ApiContext,
 ): Pick<AdminHandlers, 'planEvacuation' | 'evacuate' | 'getPlan'> {
-  const { store, fleet, clock, config, evacuations } = context
+  const { store, fleet, clock, evacuations } = context
   return {
     /** Moves nothing, stores nothing. */
     planEvacuation: ({ name }, caller) => {
-      const now = clock.now()
-      const snapshot = fleet.snapshot(now)
-      requireJoined(snapshot, store, name)
+      requireJoined(fleet.snapshot(clock.now()), store, name)
       const cause = `asked for by ${caller}; not stored, nothing moves`
-      const plan = planEvacuation(snapshot, {
-        bladeName: name,
-        cause,
-        id: '',
-        now,
-        limits: config.evacuation,
-      })
-      return planToWire(plan, undefined)
+      return planToWire(evacuations.plan({ blade: name, cause }), undefined)
     },
     evacuate: ({ blade: name }, caller) => {
       const blade = requireJoined(fleet.snapshot(clock.now()), store, name)

@@ -1,5 +1,6 @@
 import type * as wire from '../../proto/gen/lifeboat/v1/admin.ts'
 import { LifeboatError } from '../../shared/errors.ts'
+import { withPlanned } from '../evacuation/plan-around.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
 import { planRebalance, type Rebalance, rebalanceCause } from '../placement/balance/rebalance.ts'
 import { type EvacuationRecord, wordsOf } from '../store/evacuations.ts'
@@ -28,7 +29,8 @@ export function rebalanceHandlers(
     /** Moves nothing, stores nothing. */
     planRebalance: (_, caller) => {
       const now = clock.now()
-      return toWire(planFor(fleet.snapshot(now), { id: '', now }, caller))
+      const plan = (view: FleetSnapshot) => planFor(view, { id: '', now }, caller)
+      return toWire(plan(withPlanned(fleet.snapshot(now), store.evacuations.active())))
     },
     applyRebalance: (_, caller) => {
       refuseOthers(store.evacuations.active())

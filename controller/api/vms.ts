@@ -2,6 +2,7 @@ import type { VmView as WireVmView } from '../../proto/gen/lifeboat/v1/admin.ts'
 import { BACKUP_MODES } from '../../shared/domain/backup.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import { readBackups } from '../backup/known.ts'
+import { heededByMigration, planAround } from '../evacuation/plan-around.ts'
 import type { VmView } from '../fleet/snapshot.ts'
 import { VM_ACTIONS, type VmAction } from '../operations/vm-action-saga.ts'
 import { admit } from '../placement/gate.ts'
@@ -118,7 +119,7 @@ function migrate(
   if (request.to !== '') requireBlade(store, request.to)
   const cause = `migration of ${vm.name}, asked for by ${caller}`
   return store.transaction(() => {
-    const plan = planMove(snapshot, {
+    const asked = {
       vmId: vm.id,
       to: request.to === '' ? undefined : request.to,
       override: request.overrideRules,
@@ -126,7 +127,9 @@ function migrate(
       cause,
       now,
       limits: config.evacuation,
-    })
+    }
+    const heeded = heededByMigration(store.evacuations.active())
+    const plan = planAround(snapshot, heeded, view => planMove(view, asked))
     const move = plan.moves[0]
     if (move === undefined || (move.method !== 'live' && move.method !== 'cold')) {
       // Of one blade that was named, "fits on none of 1 blade" says nothing.

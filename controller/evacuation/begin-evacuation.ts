@@ -7,18 +7,23 @@ import type { Plan } from '../placement/plan.ts'
 import type { AskedCause } from '../placement/rules.ts'
 import { wordsOf } from '../store/evacuations.ts'
 import type { OperationRecord } from '../store/operations.ts'
+import type { Brake } from './brakes.ts'
 import { tellPlan } from './evacuation-story.ts'
 import { toMove } from './evacuation-words.ts'
 import type { EvacuationLimits } from './evacuations.ts'
+import { heededByNew, planAround } from './plan-around.ts'
 
-export interface NewEvacuation {
+export interface NewPlan {
   readonly blade: string
   readonly cause: string
+  /** What each VM's policy goes by. Default: a person asked. */
+  readonly trigger?: AskedCause
+}
+
+export interface NewEvacuation extends NewPlan {
   /** Empty when a person asked. */
   readonly caseKey: string
   readonly caseId: string
-  /** What each VM's policy goes by. Default: a person asked. */
-  readonly trigger?: AskedCause
   readonly requestedBy: string
 }
 
@@ -28,10 +33,16 @@ export interface Begun {
 }
 
 /** Makes the plan; asked within the transaction that stores it, with the id it gets. */
-export type PlanMaker = (snapshot: FleetSnapshot, head: { id: string; now: number }) => Plan
+export type PlanMaker = (snapshot: FleetSnapshot, head: PlanId) => Plan
+
+interface PlanId {
+  readonly id: string
+  readonly now: number
+}
 
 export interface Beginning {
   /** See Evacuations. */
+  plan(request: NewPlan): Plan
   begin(request: NewEvacuation): Begun
   beginPlan(request: NewEvacuation, makePlan: PlanMaker): Begun
 }
@@ -41,6 +52,7 @@ export function createBeginning(
   services: Pick<OperationServices, 'store' | 'fleet' | 'clock' | 'log'>,
   operations: Pick<Operations, 'addParent'>,
   limits: EvacuationLimits,
+  brake: () => Brake | undefined,
 ): Beginning {
   const { store, fleet, clock } = services
 
@@ -76,13 +88,21 @@ export function createBeginning(
     })
   }
 
+  const planAmongOthers = (
+    { blade: bladeName, cause, trigger = 'asked' }: NewPlan,
+    snapshot: FleetSnapshot,
+    head: PlanId,
+  ) =>
+    planAround(snapshot, heededByNew(store.evacuations.active(), brake() !== undefined), view =>
+      planEvacuation(view, { ...head, bladeName, cause, trigger, limits }),
+    )
+
   return {
     beginPlan,
-    begin: request => {
-      const { blade: bladeName, cause, trigger = 'asked' } = request
-      return beginPlan(request, (snapshot, head) =>
-        planEvacuation(snapshot, { ...head, bladeName, cause, trigger, limits }),
-      )
+    plan: request => {
+      const now = clock.now()
+      return planAmongOthers(request, fleet.snapshot(now), { id: '', now })
     },
+    begin: request => beginPlan(request, (snapshot, head) => planAmongOthers(request, snapshot, head)),
   }
 }

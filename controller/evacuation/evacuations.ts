@@ -1,7 +1,14 @@
 import type { Operations } from '../operations/operations.ts'
 import type { OperationServices } from '../operations/services.ts'
-import type { EvacuationRecord } from '../store/evacuations.ts'
-import { type Begun, createBeginning, type NewEvacuation, type PlanMaker } from './begin-evacuation.ts'
+import type { Plan } from '../placement/plan.ts'
+import { type EvacuationRecord, isAutomatic } from '../store/evacuations.ts'
+import {
+  type Begun,
+  createBeginning,
+  type NewEvacuation,
+  type NewPlan,
+  type PlanMaker,
+} from './begin-evacuation.ts'
 import type { Brake } from './brakes.ts'
 import { createEnding } from './end-evacuation.ts'
 import { waiting, yielding } from './evacuation-words.ts'
@@ -14,6 +21,8 @@ import { createMoveStarter } from './start-moves.ts'
  * read anew on each pass, so a restart is nothing special. A plan leaves it no choice but when, and whether at all.
  */
 export interface Evacuations {
+  /** What `begin` would plan now. Stores nothing. */
+  plan(request: NewPlan): Plan
   /** Plans, stores, and lets the next pass begin. Throws `busy` when the blade is being emptied already. */
   begin(request: NewEvacuation): Begun
   /**
@@ -41,8 +50,8 @@ export function createEvacuations(
   brake: () => Brake | undefined,
 ): Evacuations {
   const { store, clock } = services
-  const { begin, beginPlan } = createBeginning(services, operations, limits)
-  const startWhatMay = createMoveStarter(services, operations, limits)
+  const { plan, begin, beginPlan } = createBeginning(services, operations, limits, brake)
+  const startWhatMay = createMoveStarter(services, operations, limits, brake)
   const { abort, abortRunning, endIfDone } = createEnding(services, operations)
 
   /** An even load waits for a blade that is emptied: it may need the very room, and its plan has counted on it. */
@@ -72,6 +81,7 @@ export function createEvacuations(
   }
 
   return {
+    plan,
     begin,
     beginPlan,
     abort,
@@ -81,8 +91,4 @@ export function createEvacuations(
       return active.flatMap(evacuation => advanceOne(evacuation, on))
     },
   }
-}
-
-function isAutomatic({ caseId }: Pick<EvacuationRecord, 'caseId'>): boolean {
-  return caseId !== ''
 }

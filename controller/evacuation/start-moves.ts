@@ -5,10 +5,12 @@ import type { OperationServices } from '../operations/services.ts'
 import { companyOf, recheckMove } from '../placement/gate.ts'
 import { planMove } from '../placement/make-plan.ts'
 import { type EvacuationMove, type EvacuationRecord, isComing } from '../store/evacuations.ts'
+import type { Brake } from './brakes.ts'
 import { skipMove, tellPlan } from './evacuation-story.ts'
 import { toMove } from './evacuation-words.ts'
 import type { EvacuationLimits } from './evacuations.ts'
 import { areFiguresOld } from './old-figures.ts'
+import { begunBefore, heededByReplan, isSilent, planAround, withPlanned } from './plan-around.ts'
 import { isOfUse } from './steps-aside.ts'
 
 /**
@@ -19,6 +21,7 @@ export function createMoveStarter(
   services: Pick<OperationServices, 'store' | 'fleet' | 'clock' | 'log'>,
   operations: Pick<Operations, 'startMove'>,
   limits: EvacuationLimits,
+  brake: () => Brake | undefined,
 ): (evacuation: string) => void {
   const { store, fleet, clock, log } = services
 
@@ -45,9 +48,15 @@ export function createMoveStarter(
     const company = companyOf(evacuation.moves.filter(isComing), move)
     const reasons = recheckMove(snapshot, move, { company })
     if (reasons.some(reason => reason.code === 'vm-busy' || reason.code === 'facts-stale')) return
-    if (reasons.length === 0) return startOrFail(evacuation, move, vm)
-    if (areFiguresOld(evacuation, move, snapshot, { endedAt, now: clock.now() })) return
-    replan(evacuation, move, snapshot, reasons.map(reason => reason.text).join('; '))
+    const texts = reasons.map(reason => reason.text)
+    if (reasons.length === 0) {
+      const first = begunBefore(store.evacuations.active(), id, brake() !== undefined)
+      if (recheckMove(withPlanned(snapshot, first), move, { company }).length > 0)
+        texts.push(`${move.to} is to take VMs of an evacuation that was begun earlier`)
+    }
+    if (texts.length === 0) startOrFail(evacuation, move, vm)
+    else if (!areFiguresOld(evacuation, move, snapshot, { endedAt, now: clock.now() }))
+      replan(evacuation, move, snapshot, texts.join('; '))
   }
 
   const endedAt = (operation: string) => store.operations.get(operation)?.endedAt ?? 0
@@ -60,14 +69,11 @@ export function createMoveStarter(
     evacuation.moves.some(
       other =>
         move.needs.includes(other.vmId) &&
-        (other.state === 'running' || (other.state === 'planned' && !isSilent(other.from))),
+        (other.state === 'running' || (other.state === 'planned' && !isOnSilent(other))),
     )
 
-  /** What is to leave it does not leave before it is back, and then finds another fleet. */
-  const isSilent = (name: string) => {
-    const blade = fleet.snapshot(clock.now()).blades.find(each => each.name === name)
-    return blade?.liveness === 'silent' || blade?.liveness === 'fenced'
-  }
+  const isOnSilent = ({ from }: EvacuationMove) =>
+    fleet.snapshot(clock.now()).blades.some(blade => blade.name === from && isSilent(blade))
 
   /** Concurrency bounds what the disks and links carry; what follows the copy are a few small commands on each side. */
   const stillCopies = (move: EvacuationMove) =>
@@ -127,13 +133,18 @@ export function createMoveStarter(
     store.transaction(() => {
       skipMove(services, evacuation.operation, move, why)
       if (move.plan !== evacuation.plan || move.role !== 'leaves') return
-      const plan = planMove(snapshot, {
-        vmId: move.vmId,
-        cause: `${evacuation.cause}; plan ${move.plan} no longer fits: ${why}`,
-        id: `p${store.settings.nextNumber('plan')}`,
-        now: clock.now(),
-        limits,
-      })
+      const id = `p${store.settings.nextNumber('plan')}`
+      const active = store.evacuations.active()
+      const heeded = heededByReplan(active, evacuation.operation, brake() !== undefined)
+      const plan = planAround(snapshot, heeded, view =>
+        planMove(view, {
+          vmId: move.vmId,
+          cause: `${evacuation.cause}; plan ${move.plan} no longer fits: ${why}`,
+          id,
+          now: clock.now(),
+          limits,
+        }),
+      )
       store.plans.add(plan)
       tellPlan(services, plan)
       const seq = Math.max(...evacuation.moves.map(each => each.seq)) + 1

@@ -3,9 +3,9 @@ import { baselineOf } from '../diagnosis/baseline.ts'
 import type { BladeEvidence, Case } from '../diagnosis/case.ts'
 import { bladeHealth } from '../fleet/health.ts'
 import { type LivenessLimits, liveness } from '../fleet/liveness.ts'
-import type { BladeView, FleetSnapshot, Reservation, VmView } from '../fleet/snapshot.ts'
+import type { BladeView, FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import type { PlannedMove } from '../placement/plan.ts'
-import { isInMemory, volumeNeeds } from '../placement/room.ts'
+import { promiseOf } from '../placement/promises.ts'
 import { factsOf, feedsByChassis, NO_DAMAGE } from './hardware.ts'
 import { afterArrival, afterLeaving, afterRemoval } from './pools.ts'
 import { byName } from './quiet-fleet.ts'
@@ -190,7 +190,7 @@ export function createWorld(scenario: Scenario): World {
       const target = blades.get(move.to)
       if (vm === undefined || target === undefined) return
       changeVm(vm.name, { operation })
-      change(move.to, { reservations: [...target.reservations, reservationOf(vm, operation)] })
+      change(move.to, { reservations: [...target.reservations, promiseOf({ vm, operation })] })
     },
     arrive: move => {
       release(move)
@@ -217,16 +217,5 @@ export function createWorld(scenario: Scenario): World {
       }
       return next
     },
-  }
-}
-
-function reservationOf(vm: VmView, operation: string): Reservation {
-  return {
-    operation,
-    vmId: vm.id,
-    vmName: vm.name,
-    memoryBytes: isInMemory(vm) ? vm.memoryBytes : 0,
-    vcpus: isInMemory(vm) ? vm.vcpus : 0,
-    volumes: volumeNeeds(vm),
   }
 }

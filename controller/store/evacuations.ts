@@ -52,6 +52,11 @@ export function isComing({ state }: Pick<EvacuationMove, 'state'>): boolean {
   return state === 'planned' || state === 'running'
 }
 
+/** Begun for a case, and by nobody's order. */
+export function isAutomatic({ caseId }: Pick<EvacuationRecord, 'caseId'>): boolean {
+  return caseId !== ''
+}
+
 /** `blade03 is being emptied`; a plan for no single blade is a rebalancing. */
 export function wordsOf({ blade }: Pick<EvacuationRecord, 'blade'>): string {
   return blade === '' ? 'the fleet is being rebalanced' : `${blade} is being emptied`
@@ -60,6 +65,7 @@ export function wordsOf({ blade }: Pick<EvacuationRecord, 'blade'>): string {
 export interface EvacuationStore {
   add(evacuation: EvacuationRecord): void
   get(operation: string): EvacuationRecord | undefined
+  /** In the order in which they were begun. */
   active(): EvacuationRecord[]
   /** Newest evacuation of each blade that has ended. */
   lastEndedOf(blade: string): EvacuationRecord | undefined
@@ -128,7 +134,14 @@ export function createEvacuationStore(sql: Sql): EvacuationStore {
         for (const move of evacuation.moves) addMove(evacuation.operation, move)
       }),
     get: operation => one(select().where('operation', '=', operation)),
-    active: () => sql.all(select().where('ended_at', '=', 0).orderBy('started_at')).map(fromRow),
+    active: () =>
+      sql
+        .all(
+          select()
+            .where('ended_at', '=', 0)
+            .orderBy('rowid' as 'plan'),
+        )
+        .map(fromRow),
     lastEndedOf: blade =>
       one(
         select()

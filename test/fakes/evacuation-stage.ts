@@ -25,6 +25,8 @@ export interface EvacuationStage {
   poisoned: string
   /** The controller starts anew over the same store. */
   boot(): void
+  /** A blade joins, unless it has. */
+  add(blade: string): void
   report(blade: string, vms: readonly Vm[], capacity?: BladeReport['capacity']): void
   /** Begins to empty blade01; returns the id. With a case it is automatic. */
   begin(caseId?: string): string
@@ -78,6 +80,11 @@ export function evacuationStage(rules: Partial<PlacementRules> = {}): Evacuation
     brake: undefined,
     poisoned: '',
     boot,
+    add: name => {
+      if (store.blades.get(name) !== undefined) return
+      store.blades.add({ name, chassis: '', slot: 0, feeds: [], switches: [], addedAt: 1 })
+      store.blades.update(name, { joinedAt: 1 })
+    },
     report: (blade, vms, capacity = soundCapacity()) => {
       sequence += 1
       const report = { sequence, observedAt: 1, facts: [], vms, capacity, complete: true }
@@ -112,8 +119,7 @@ export function evacuationStage(rules: Partial<PlacementRules> = {}): Evacuation
   boot()
   const crew = ['a', 'b', 'c', 'd'].map((name, index) => vm(name, index + 1))
   for (const name of ['blade01', 'blade02', 'blade03']) {
-    store.blades.add({ name, chassis: '', slot: 0, feeds: [], switches: [], addedAt: 1 })
-    store.blades.update(name, { joinedAt: 1 })
+    stage.add(name)
     stage.report(name, name === 'blade01' ? crew : [])
   }
   return stage
