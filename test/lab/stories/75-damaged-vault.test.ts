@@ -20,11 +20,11 @@ before(async () => {
   vmId = (await vm(lab, GUEST)).id
 })
 
-/** Whatever a test left half done: the vault has its own disk again, and nothing damaged is in it. */
+/** Whatever a test left half done: the vault has its own disk again, and nothing damaged is in it. Without a VM: of nobody. */
 after(async () => {
   const clean = `systemctl stop lifeboat-vault
 umount -l "$1" 2>/dev/null || true
-rm -rf "$1/points/$2" "$1"/quarantine/*
+[ -z "$2" ] || rm -rf "$1/points/$2" "$1"/quarantine/*
 systemctl start lifeboat-vault`
   await onDepot(clean, VAULT_DIR, vmId)
   await lab.cliJson(['vault', 'scrub'], 60_000)
@@ -96,6 +96,13 @@ test('a flipped byte in a chunk: named with every restore point it touches, not 
     ALERT_LIMIT_MS,
   )
   await alertGone(lab, 'chunk-corrupt', ALERT_LIMIT_MS)
+})
+
+test('what root left in the vault does not shut the service out: it gets it back when it starts', async () => {
+  const script =
+    'chown -R root:root "$1"/state "$1"/points; chmod 600 "$1"/state/*; systemctl restart lifeboat-vault'
+  await onDepot(script, VAULT_DIR)
+  await backUp(lab, GUEST)
 })
 
 test('a truncated index and a manifest of a newer version: each a clear case, and nothing is collected on a guess', async () => {
