@@ -5,6 +5,7 @@ import type { SagaJournal } from '../../shared/saga/journal.ts'
 import type { BackupStore } from '../store/backup-store.ts'
 import type { OrderStore } from '../store/order-store.ts'
 import { readSnapshot } from './backup-journal.ts'
+import { nextTryWords } from './next-try.ts'
 import { describeEnd } from './schedule.ts'
 
 /** Journals and commands of the blade's own backups that are kept, for whoever looks into what went wrong. */
@@ -37,7 +38,10 @@ export function backupEnded(view: SagaView, options: EndedOptions): void {
     error: isDone ? '' : view.error,
   })
   if (orders.load(view.id) !== undefined) return
-  log[isDone ? 'info' : 'warn'](`vm ${vmName}: backup ${view.state} (${end.text})`, { backup: view.id })
+  const next = isDone ? '' : nextTryWords(vmId, store.settings(), store.history(vmId), clock.now())
+  log[isDone ? 'info' : 'warn'](`vm ${vmName}: backup ${view.state} (${end.text})${next}`, {
+    backup: view.id,
+  })
   options.tell(end.kind, vmName, end.text)
   forgetOld(options)
 }

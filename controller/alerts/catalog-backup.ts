@@ -30,7 +30,7 @@ export const BACKUP_ALERTS = {
     title: each => `vault ${each.scopeName}: does not answer`,
     vms: () => 'The VMs run on; none of them is backed up, and none can be restored, until it is back.',
     next: () =>
-      'Look at its host and network, then at `systemctl status lifeboat-vault` there. What was missed is caught up by itself.',
+      'Look at its host and network, then at `systemctl status lifeboat-vault` there. A backup that is due meanwhile is tried again by its blade, after 10 min and then less often, until it succeeds.',
     nextCommand: () => 'lifeboat vault status',
     dependsOn: [],
   },

@@ -10,6 +10,7 @@ import {
   type UnaryNames,
   unary,
 } from '../../shared/rpc/endpoint.ts'
+import { systemWords } from '../../shared/rpc/system-words.ts'
 import type { Store } from '../store/store.ts'
 
 type Methods = UnaryNames<VaultControlClient>
@@ -83,17 +84,6 @@ export function createVaultClients(store: Store, identity: Identity): VaultClien
   }
 }
 
-/** What the system says of a connection, in words. */
-const SYSTEM_WORDS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'connection refused',
-  ECONNRESET: 'connection reset',
-  EHOSTUNREACH: 'no route to that host',
-  ENETUNREACH: 'no route to that network',
-  ETIMEDOUT: 'no connection within the time limit',
-  ENOTFOUND: 'no such host',
-  EAI_AGAIN: 'its name cannot be looked up now',
-}
-
 /**
  * Our words for what grpc-js says at length (pure). What the vault itself said has no cause, and stays. Of the rest, what is
  * not foreseen here hangs below, since it names ports that change.
@@ -102,8 +92,7 @@ export function noAnswer(vault: string, address: string, error: LifeboatError): 
   if (error.cause === undefined)
     return new LifeboatError(error.code, `the vault ${vault} cannot do that now`, { cause: error })
   const told = String(error.cause).replace(/\s*Resolution note:.*$/s, '')
-  const system = Object.keys(SYSTEM_WORDS).find(code => told.includes(code))
-  const why = error.code === 'timeout' ? error.message : SYSTEM_WORDS[system ?? '']
+  const why = error.code === 'timeout' ? error.message : systemWords(told)
   const message = `the vault ${vault} does not answer at ${address}${why === undefined ? '' : `: ${why}`}; is lifeboat-vault running there? systemctl status lifeboat-vault`
   return new LifeboatError(error.code, message, why === undefined ? { cause: new Error(told) } : {})
 }

@@ -104,7 +104,10 @@ test('a client speaks only to the vault it was told of', async () => {
     message: /is not attic/,
   })
   await door.close()
-  await assert.rejects(createVaultClient(options).points(), { code: 'unavailable' })
+  await assert.rejects(createVaultClient(options).points(), {
+    code: 'unavailable',
+    message: `vault ${options.name} does not answer at ${options.address}: connection refused; since when: \`lifeboat vault status ${options.name}\``,
+  })
 })
 
 test('a server of another role, though of this fleet, is no vault', async () => {

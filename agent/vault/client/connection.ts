@@ -20,6 +20,7 @@ import {
   parseError,
   STREAM_WINDOW_BYTES,
 } from '../door/protocol.ts'
+import { vaultLost } from './lost-vault.ts'
 
 export interface VaultAddress {
   /** Its certificate must say so; the address is only where to find it. */
@@ -82,11 +83,10 @@ export async function connectVault(
     },
     request: async (path, options) => {
       try {
-        return await send(session, path, options, clock)
+        return await send(session, path, options, clock, vault)
       } catch (error) {
         if (error instanceof LifeboatError) throw error
-        const cause = broken ?? error
-        throw new LifeboatError('unavailable', `the connection to vault ${vault.name} broke`, { cause })
+        throw vaultLost(vault, 'broken', broken ?? error)
       }
     },
     close: () => session.destroy(),
@@ -95,7 +95,6 @@ export async function connectVault(
 
 async function whenConnected(session: ClientHttp2Session, vault: VaultAddress, clock: Clock): Promise<void> {
   const over = new AbortController()
-  const where = `vault ${vault.name} at ${vault.address}`
   try {
     await new Promise<void>((resolve, reject) => {
       session.once('connect', () => resolve())
@@ -106,12 +105,12 @@ async function whenConnected(session: ClientHttp2Session, vault: VaultAddress, c
             ? new LifeboatError('not-authenticated', `${vault.address} is not ${vault.name}`, {
                 cause: error,
               })
-            : new LifeboatError('unavailable', `${where} cannot be reached`, { cause: error }),
+            : vaultLost(vault, 'silent', error),
         )
       })
-      session.once('close', () => reject(new LifeboatError('unavailable', `${where} cannot be reached`)))
+      session.once('close', () => reject(vaultLost(vault, 'silent')))
       void clock.sleep(CONNECT_LIMIT_MS, over.signal).then(() => {
-        if (!over.signal.aborted) reject(new LifeboatError('timeout', `${where} did not answer`))
+        if (!over.signal.aborted) reject(vaultLost(vault, 'slow'))
       })
     })
     const subject = readSubject((session.socket as TLSSocket).getPeerCertificate())
@@ -131,6 +130,7 @@ async function send(
   path: string,
   options: RequestOptions,
   clock: Clock,
+  vault: VaultAddress,
 ): Promise<Buffer> {
   const { body = [], signal } = options
   if (signal?.aborted) throw new LifeboatError('aborted', 'stopped on request')
@@ -148,7 +148,7 @@ async function send(
   const onAbort = (): void => end(new LifeboatError('aborted', 'stopped on request'))
   signal?.addEventListener('abort', onAbort, { once: true })
   void clock.sleep(options.limitMs, over.signal).then(() => {
-    if (!over.signal.aborted) end(new LifeboatError('timeout', 'the vault gave no answer in time'))
+    if (!over.signal.aborted) end(vaultLost(vault, 'slow'))
   })
   try {
     stream.cork()

@@ -153,13 +153,27 @@ function renderVaults(vaults: readonly VaultView[], now: number): string {
 
 function renderVault(vault: VaultView, now: number): string {
   const { name, address, error, status } = vault
-  const seen = vault.seenAt === 0 ? '' : `, seen ${renderAge(vault.seenAt, now)}`
-  const lines = [`${name}: ${stateOf(vault)} at ${address}${seen}`]
+  const lines = [`${name}: ${stateOf(vault)} at ${address}${renderSeen(vault, now)}`]
   if (error !== '') lines.push(`  ${error}`)
+  if (vault.enrolment === 'joined' && !vault.reachable) {
+    lines.push(
+      '  until it is back no VM is backed up to it or restored from it; blades try again by themselves, after 10 min and',
+      '  then less often, and catch up what they missed: lifeboat backup plan',
+    )
+  }
   if (vault.enrolment === 'waiting') {
     lines.push(`  a new token, should that have expired: lifeboat vault add ${name} --address ${address}`)
   }
   return [...lines, ...(status === undefined ? [] : renderStatus(status, now))].join('\n')
+}
+
+/** Of one that is away: since when. */
+function renderSeen({ enrolment, reachable, seenAt }: VaultView, now: number): string {
+  if (seenAt === 0) return ''
+  const isAway = enrolment === 'joined' && !reachable
+  return isAway
+    ? `, last heard ${renderTime(seenAt)} (${renderAge(seenAt, now)})`
+    : `, seen ${renderAge(seenAt, now)}`
 }
 
 function renderStatus(status: VaultStatus, now: number): string[] {

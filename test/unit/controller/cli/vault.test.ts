@@ -100,3 +100,14 @@ test('gc says what it removed, what it would remove, and why it removed nothing'
   assert.equal(run.exitCode, 1)
   assert.match(run.printed[0] ?? '', /Nothing was removed: the index of web01 cannot be read\n.*vault status/)
 })
+
+test('of a vault that is away the status says since when, and what it means for the nights', async () => {
+  const error = 'the vault depot does not answer at 192.0.2.20:7423: connection refused'
+  const away = VaultView.fromPartial({ ...depot, reachable: false, error })
+  const run = await runCli(['vault', 'status'], { listVaults: { vaults: [away] } })
+  const [head, why, ...rest] = (run.printed[0] ?? '').split('\n')
+  assert.match(head ?? '', /^depot: UNREACHABLE at 192\.0\.2\.20:7423, last heard \d{4}-.* \(5.* ago\)$/)
+  assert.equal(why, `  ${error}`)
+  assert.match(rest.join(' '), /no VM is backed up to it or restored from it; blades try again by themselves/)
+  assert.equal(run.exitCode, 1)
+})
