@@ -1,4 +1,5 @@
-// `npm run test:lab`: brings the lab up from new disks, runs the stories in the order of their names, takes it down.
+// `npm run test:lab`, `npm run test:lab:backups`: bring the lab up from new disks, run one folder of stories in the order of
+// their names, take it down.
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +15,10 @@ import { up } from './up.ts'
 const STORIES = join(import.meta.dirname, 'stories')
 const FIRST_FAILURES = join(import.meta.dirname, 'first-failures.ts')
 
-const { values: options, positionals: only } = parseArgs({
+const {
+  values: options,
+  positionals: [suite = '', ...only],
+} = parseArgs({
   allowPositionals: true,
   options: {
     /** Uses the lab that is up and leaves it up: for whoever writes a story. */
@@ -29,16 +33,17 @@ const { values: options, positionals: only } = parseArgs({
  * own, so that the lab goes down even when node:test itself breaks.
  */
 async function runStories(stopped: AbortSignal): Promise<boolean> {
-  const files = readdirSync(STORIES)
+  const folder = join(STORIES, suite)
+  const files = readdirSync(folder)
     .filter(
       name => name.endsWith('.test.ts') && (only.length === 0 || only.some(word => name.includes(word))),
     )
     .sort()
-  if (files.length === 0) throw new LabError(`no story has ${only.join(' or ')} in its name`)
+  if (files.length === 0) throw new LabError(`no story of ${suite} has ${only.join(' or ')} in its name`)
   const flags = ['--test', '--test-concurrency=1']
     .concat(['--test-reporter=spec', '--test-reporter-destination=stdout'])
     .concat([`--test-reporter=${FIRST_FAILURES}`, `--test-reporter-destination=${FAILURES_FILE}`])
-  const child = spawn(process.execPath, [...flags, ...files.map(name => join(STORIES, name))], {
+  const child = spawn(process.execPath, [...flags, ...files.map(name => join(folder, name))], {
     stdio: 'inherit',
   })
   stopped.addEventListener('abort', () => child.kill('SIGTERM'), { once: true })
@@ -74,11 +79,14 @@ async function main(): Promise<boolean> {
   return passed
 }
 
+const SUITES = readdirSync(STORIES).filter(name => name !== 'support')
+
 try {
+  if (!SUITES.includes(suite)) throw new LabError(`name a folder of stories first: ${SUITES.join(' or ')}`)
   let passed = false
   // The whole run, so that nobody takes the lab away under the stories, or runs them twice at a time.
   await exclusively(async () => {
-    passed = await phase('test:lab', main)
+    passed = await phase(`stories of ${suite}`, main)
   })
   if (!passed) say('failed')
   process.exitCode = passed ? 0 : 1

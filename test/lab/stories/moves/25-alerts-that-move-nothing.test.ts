@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { openLab } from '../lab.ts'
+import { openLab } from '../../lab.ts'
 import {
   alertGone,
   alertOf,
@@ -10,7 +10,7 @@ import {
   calm,
   openAlerts,
   operations,
-} from './support/fleet.ts'
+} from '../support/fleet.ts'
 
 const lab = openLab()
 let before_: string[] = []

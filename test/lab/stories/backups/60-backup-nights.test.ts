@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import type { PointSummary } from '../../../proto/gen/lifeboat/v1/vault.ts'
-import { openLab } from '../lab.ts'
-import { GUESTS, type GuestSetting } from '../settings.ts'
-import { exportedRing, ownSnapshots, points } from './support/backups.ts'
-import { ALL_GUESTS, assertSound, calm, place, vm } from './support/fleet.ts'
-import { scheduleNightly, scheduleNone } from './support/nightly.ts'
-import { beginWitness, endWitness, longestSilence, ordinarySilence, type Witness } from './support/witness.ts'
+import type { PointSummary } from '../../../../proto/gen/lifeboat/v1/vault.ts'
+import { openLab } from '../../lab.ts'
+import { GUESTS, type GuestSetting } from '../../settings.ts'
+import { exportedRing, ownSnapshots, points } from '../support/backups.ts'
+import { ALL_GUESTS, assertSound, calm, place, vm } from '../support/fleet.ts'
+import { scheduleNightly, scheduleNone } from '../support/nightly.ts'
+import {
+  beginWitness,
+  endWitness,
+  longestSilence,
+  ordinarySilence,
+  type Witness,
+} from '../support/witness.ts'
 
 const lab = openLab()
 const BLADES = ['blade01', 'blade02']

@@ -1,6 +1,6 @@
 import { after, test } from 'node:test'
-import { casyncInterop } from '../../contract/casync.ts'
-import { openLab } from '../lab.ts'
+import { casyncInterop } from '../../../contract/casync.ts'
+import { openLab } from '../../lab.ts'
 
 const lab = openLab()
 const HOST = 'depot'

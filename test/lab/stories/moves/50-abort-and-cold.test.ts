@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
-import type { Operation } from '../../../proto/gen/lifeboat/v1/admin.ts'
-import { openLab } from '../lab.ts'
+import type { Operation } from '../../../../proto/gen/lifeboat/v1/admin.ts'
+import { openLab } from '../../lab.ts'
 import {
   assertSound,
   beginMove,
@@ -14,8 +14,8 @@ import {
   operation,
   place,
   vm,
-} from './support/fleet.ts'
-import { limitSpeed, slowDown, waitForMigration } from './support/migration.ts'
+} from '../support/fleet.ts'
+import { limitSpeed, slowDown, waitForMigration } from '../support/migration.ts'
 
 const lab = openLab()
 /** 48 MiB take most of a minute at it: the abort is there long before the end. */

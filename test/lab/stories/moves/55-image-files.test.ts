@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { checkRing } from '../guest/record.ts'
-import { checkSerial } from '../guest/serial.ts'
-import { openLab } from '../lab.ts'
-import { define, domainXml, fileDisk, undefine } from './support/domains.ts'
-import { calm, leaveRoom, move, vm } from './support/fleet.ts'
+import { checkRing } from '../../guest/record.ts'
+import { checkSerial } from '../../guest/serial.ts'
+import { openLab } from '../../lab.ts'
+import { define, domainXml, fileDisk, undefine } from '../support/domains.ts'
+import { calm, leaveRoom, move, vm } from '../support/fleet.ts'
 
 const lab = openLab()
 const FOLDER = '/var/lib/libvirt/images'

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { openLab } from '../lab.ts'
-import { define, domainXml, undefine } from './support/domains.ts'
-import { alertsSince, assertSound, calm, place, vm, vms } from './support/fleet.ts'
+import { openLab } from '../../lab.ts'
+import { define, domainXml, undefine } from '../support/domains.ts'
+import { alertsSince, assertSound, calm, place, vm, vms } from '../support/fleet.ts'
 
 const lab = openLab()
 /** "Within seconds": an event of libvirt starts a report; the rest is the CLI's own start on a busy machine. */

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
 import { after, before, test } from 'node:test'
-import { checkRing } from '../guest/record.ts'
-import { openLab } from '../lab.ts'
-import { SHARE_DIR } from '../place.ts'
-import { backUp, VAULT_DIR } from './support/backups.ts'
-import { calm } from './support/fleet.ts'
+import { checkRing } from '../../guest/record.ts'
+import { openLab } from '../../lab.ts'
+import { SHARE_DIR } from '../../place.ts'
+import { backUp, VAULT_DIR } from '../support/backups.ts'
+import { calm } from '../support/fleet.ts'
 
 const lab = openLab()
 const VMS = ['dns01', 'db01'] as const

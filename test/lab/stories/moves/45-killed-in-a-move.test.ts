@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { beforeEach, test } from 'node:test'
-import type { Operation } from '../../../proto/gen/lifeboat/v1/admin.ts'
-import { openLab } from '../lab.ts'
-import { assertSound, beginMove, calm, describeOperation, ended, vm } from './support/fleet.ts'
-import { waitForMigration } from './support/migration.ts'
+import type { Operation } from '../../../../proto/gen/lifeboat/v1/admin.ts'
+import { openLab } from '../../lab.ts'
+import { assertSound, beginMove, calm, describeOperation, ended, vm } from '../support/fleet.ts'
+import { waitForMigration } from '../support/migration.ts'
 
 const lab = openLab()
 const GUEST = 'wiki01'

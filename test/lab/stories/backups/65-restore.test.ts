@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import type { Operation } from '../../../proto/gen/lifeboat/v1/admin.ts'
-import { checkRing } from '../guest/record.ts'
-import { openLab } from '../lab.ts'
-import { backUp, points } from './support/backups.ts'
-import { undefine } from './support/domains.ts'
+import type { Operation } from '../../../../proto/gen/lifeboat/v1/admin.ts'
+import { checkRing } from '../../guest/record.ts'
+import { openLab } from '../../lab.ts'
+import { backUp, points } from '../support/backups.ts'
+import { undefine } from '../support/domains.ts'
 import {
   assertSound,
   calm,
@@ -14,7 +14,7 @@ import {
   OPERATION_LIMIT_MS,
   place,
   vm,
-} from './support/fleet.ts'
+} from '../support/fleet.ts'
 
 const lab = openLab()
 const FROM = 'blade02'

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
-import type { Operation } from '../../../proto/gen/lifeboat/v1/admin.ts'
-import { openLab } from '../lab.ts'
-import { waitFor } from '../wait.ts'
-import type { HandMove } from './support/by-hand.ts'
+import type { Operation } from '../../../../proto/gen/lifeboat/v1/admin.ts'
+import { openLab } from '../../lab.ts'
+import { waitFor } from '../../wait.ts'
+import type { HandMove } from '../support/by-hand.ts'
 import {
   assertSameMoves,
   byHandAndBack,
@@ -11,7 +11,7 @@ import {
   describeComparison,
   finishedEvacuation,
   movesOfPlan,
-} from './support/comparison.ts'
+} from '../support/comparison.ts'
 import {
   alertOf,
   alertsSince,
@@ -24,7 +24,7 @@ import {
   place,
   plan,
   vm,
-} from './support/fleet.ts'
+} from '../support/fleet.ts'
 
 const lab = openLab()
 const HOME = { mail01: 'blade01', web01: 'blade01', db01: 'blade01', dns01: 'blade01' }

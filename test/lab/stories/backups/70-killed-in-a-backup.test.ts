@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { openLab } from '../lab.ts'
-import { backUp, beginBackups, ownSnapshots, points } from './support/backups.ts'
-import { bundleForBlades, NODE_ON_BLADES } from './support/bundle.ts'
-import { assertSound, calm, describeOperation, ended, place, vm } from './support/fleet.ts'
-import { beginWitness, endWitness, longestSilence, ordinarySilence } from './support/witness.ts'
+import { openLab } from '../../lab.ts'
+import { backUp, beginBackups, ownSnapshots, points } from '../support/backups.ts'
+import { bundleForBlades, NODE_ON_BLADES } from '../support/bundle.ts'
+import { assertSound, calm, describeOperation, ended, place, vm } from '../support/fleet.ts'
+import { beginWitness, endWitness, longestSilence, ordinarySilence } from '../support/witness.ts'
 
 const lab = openLab()
 const BLADE = 'blade02'

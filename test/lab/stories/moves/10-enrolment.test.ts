@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
-import { openLab } from '../lab.ts'
-import { controllerLog, identityOf, secretOf, tryCall } from './support/attempt.ts'
-import { blade, blades, calm } from './support/fleet.ts'
+import { openLab } from '../../lab.ts'
+import { controllerLog, identityOf, secretOf, tryCall } from '../support/attempt.ts'
+import { blade, blades, calm } from '../support/fleet.ts'
 
 const lab = openLab()
 const STRANGER = 'blade09'

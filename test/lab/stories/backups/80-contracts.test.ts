@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { serialLog } from '../guest/fleet.ts'
-import { bladesOf } from '../hosts.ts'
-import { openLab } from '../lab.ts'
-import { bundleForBlades, NODE_ON_BLADES } from './support/bundle.ts'
-import { calm, place, vm } from './support/fleet.ts'
+import { serialLog } from '../../guest/fleet.ts'
+import { bladesOf } from '../../hosts.ts'
+import { openLab } from '../../lab.ts'
+import { bundleForBlades, NODE_ON_BLADES } from '../support/bundle.ts'
+import { calm, place, vm } from '../support/fleet.ts'
 
 const lab = openLab()
 /** What web01 has told on these blades so far; the VM of the suites, of the same name, would add its own steps. */

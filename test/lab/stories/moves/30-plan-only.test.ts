@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import type { Plan } from '../../../proto/gen/lifeboat/v1/admin.ts'
-import { openLab } from '../lab.ts'
-import type { GuestSetting } from '../settings.ts'
-import { define, domainXml, hostCdrom, passedThroughDevice, undefine } from './support/domains.ts'
-import { assertAgrees, calm, operations, place, vm } from './support/fleet.ts'
+import type { Plan } from '../../../../proto/gen/lifeboat/v1/admin.ts'
+import { openLab } from '../../lab.ts'
+import type { GuestSetting } from '../../settings.ts'
+import { define, domainXml, hostCdrom, passedThroughDevice, undefine } from '../support/domains.ts'
+import { assertAgrees, calm, operations, place, vm } from '../support/fleet.ts'
 
 const lab = openLab()
 

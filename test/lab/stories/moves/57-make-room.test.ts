@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import type { Operation, Plan } from '../../../proto/gen/lifeboat/v1/admin.ts'
-import { openLab } from '../lab.ts'
-import { CONTROLLER_TOML } from '../settings.ts'
-import { configureController } from './support/configure.ts'
+import type { Operation, Plan } from '../../../../proto/gen/lifeboat/v1/admin.ts'
+import { openLab } from '../../lab.ts'
+import { CONTROLLER_TOML } from '../../settings.ts'
+import { configureController } from '../support/configure.ts'
 import {
   assertSound,
   blade,
@@ -13,7 +13,7 @@ import {
   operation,
   place,
   vm,
-} from './support/fleet.ts'
+} from '../support/fleet.ts'
 
 const lab = openLab()
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
-import { openLab } from '../lab.ts'
-import { alertGone, alertOf, assertAgrees, blade, calm, operations, status } from './support/fleet.ts'
+import { openLab } from '../../lab.ts'
+import { alertGone, alertOf, assertAgrees, blade, calm, operations, status } from '../support/fleet.ts'
 
 const lab = openLab()
 

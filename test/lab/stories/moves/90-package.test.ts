@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
-import { openLab } from '../lab.ts'
-import { assertSound, blades, calm, operations, vms } from './support/fleet.ts'
+import { openLab } from '../../lab.ts'
+import { assertSound, blades, calm, operations, vms } from '../support/fleet.ts'
 
 const lab = openLab()
 /** As the lab was brought up with: the file every host sees. */

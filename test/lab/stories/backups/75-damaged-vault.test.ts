@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import type { Operation } from '../../../proto/gen/lifeboat/v1/admin.ts'
-import type { PointSummary } from '../../../proto/gen/lifeboat/v1/vault.ts'
-import { openLab } from '../lab.ts'
-import { backUp, beginBackups, points, VAULT_DIR } from './support/backups.ts'
-import { alertGone, alertOf, calm, describeOperation, ended, leaveRoom, place, vm } from './support/fleet.ts'
+import type { Operation } from '../../../../proto/gen/lifeboat/v1/admin.ts'
+import type { PointSummary } from '../../../../proto/gen/lifeboat/v1/vault.ts'
+import { openLab } from '../../lab.ts'
+import { backUp, beginBackups, points, VAULT_DIR } from '../support/backups.ts'
+import { alertGone, alertOf, calm, describeOperation, ended, leaveRoom, place, vm } from '../support/fleet.ts'
 
 const lab = openLab()
 const GUEST = 'wiki01'
