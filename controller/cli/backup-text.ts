@@ -97,13 +97,14 @@ export function renderBackupPlan(planned: readonly PlannedBackup[], now: number)
     'No VMs to back up.',
   )
   const scheduled = planned.filter(each => each.nextAt > 0)
-  const unknown = scheduled.filter(each => each.expectedMs === 0).length
-  // A time that leaves out most of them would only mislead.
-  if (scheduled.length === 0 || unknown === scheduled.length) return table
-  const endsAt = renderTime(Math.max(...scheduled.map(each => each.expectedEndAt)))
-  const but =
-    unknown === 0 ? '' : ` How long it takes is not known for ${unknown} of ${scheduled.length} VMs.`
-  return `${table}\n\nThe last of them ends about ${endsAt}.${but}`
+  const known = scheduled.filter(each => each.expectedMs > 0)
+  if (known.length === 0) return table
+  const endsAt = renderTime(Math.max(...known.map(each => each.expectedEndAt)))
+  const unknown = scheduled.length - known.length
+  // The end of a few is not that of all: others may not even have begun by then.
+  return unknown === 0
+    ? `${table}\n\nThe last of them ends about ${endsAt}.`
+    : `${table}\n\nHow long it takes is known for ${known.length} of ${scheduled.length} VMs: the last of those ends about ${endsAt}.`
 }
 
 /** How the backups of a fleet stand, as a line of `lifeboat status`. */
