@@ -3,7 +3,7 @@ import { compareVms, placeAll } from './place.ts'
 import type { UnplacedVm } from './plan.ts'
 import { freeMemoryBytes, isInMemory, isOpen, type Rooms, withArrival, withoutPromises } from './room.ts'
 import { type Compiled, compile } from './solver/compile.ts'
-import { lookAround } from './solver/look-around.ts'
+import { lookAround, whileLifted } from './solver/look-around.ts'
 import { budgetOf, NOWHERE } from './solver/model.ts'
 import { solve } from './solver/solve.ts'
 import { createState } from './solver/state.ts'
@@ -44,10 +44,11 @@ export function createAsker(rooms: Rooms, vms: readonly VmView[]): Asker {
       const targets = new Map(items.map((item, index) => [item, found[index] as number]))
       return answerOf(compiled, coming, targets)
     }
-    const few = lookAround(state, items, firstOf(emptiest, isLiving, FIRST_ASKED))
+    const look = (onto: readonly number[]) => whileLifted(state, items, () => lookAround(state, items, onto))
+    const few = look(firstOf(emptiest, isLiving, FIRST_ASKED))
     if (!few.includes(NOWHERE)) return answer(few)
     const living = emptiest.filter(isLiving)
-    const all = lookAround(state, items, living)
+    const all = look(living)
     if (!all.includes(NOWHERE) || items.length > MOST_SEARCHED) return answer(all)
     return answerOf(compiled, coming, search(compiled, items, living))
   }

@@ -1,5 +1,6 @@
-import { budgetOf, NOWHERE } from '../solver/model.ts'
-import { createPacker } from '../solver/pack.ts'
+import { type LookFor, lookAround, whileLifted } from '../solver/look-around.ts'
+import { budgetOf } from '../solver/model.ts'
+import { createPacker, isPackable } from '../solver/pack.ts'
 import { openBlades, type State, vmsByBlade } from '../solver/state.ts'
 
 /** How much is missing for the loss of a blade to be survived: 0 when nothing is. More VMs without a place weigh most. */
@@ -58,46 +59,30 @@ function shortageOf(
   const items = [...vms].sort((a, b) => (need[b * dims] as number) - (need[a * dims] as number) || a - b)
   const was = state.open[blade] as number
   state.open[blade] = 0
-  for (const vm of items) state.lift(vm)
-  let best = placeInTurn(state, items, few, -1)
-  if (best.amount > 0) {
-    const looks = [placeInTurn(state, items, open, -1), placeInTurn(state, items, open, 1)]
-    best = looks.reduce((a, b) => (b.amount < a.amount ? b : a))
-  }
-  const kept = best.amount === 0 || isPackable(state, items)
-  for (const vm of items) state.unlift(vm, blade)
+  const found = whileLifted(state, items, () => {
+    const first = missing(state, items, few, 'emptiest')
+    if (first.amount === 0) return undefined
+    const looks = [first, missing(state, items, open, 'emptiest'), missing(state, items, open, 'fullest')]
+    const best = looks.reduce((a, b) => (b.amount < a.amount ? b : a))
+    const kept = best.amount === 0 || isPackable(state, createPacker(state), items, budgetOf(SEARCH_MS))
+    return kept ? undefined : { blade, ...best }
+  })
   state.open[blade] = was
-  return kept ? undefined : { blade, ...best }
+  return found
 }
 
-/** `sign` 1: the fullest that fits; -1: the emptiest. Everything is taken back. */
-function placeInTurn(
+function missing(
   state: State,
   items: readonly number[],
   onto: readonly number[],
-  sign: 1 | -1,
+  lookFor: LookFor,
 ): Omit<Shortage, 'blade'> {
-  const { free, open, model } = state
-  const placed: [number, number][] = []
   const unplaced: number[] = []
   let amount = 0
-  for (const vm of items) {
-    let best = NOWHERE
-    for (const blade of onto) {
-      if (open[blade] === 0 || !state.fits(vm, blade)) continue
-      const isBetter =
-        sign * (free[blade * model.dims] as number) < sign * (free[best * model.dims] as number)
-      if (best === NOWHERE || isBetter) best = blade
-    }
-    if (best === NOWHERE) {
-      unplaced.push(vm)
-      amount += 1 + leastMissing(state, vm)
-    } else {
-      state.put(vm, best)
-      placed.push([vm, best])
-    }
-  }
-  for (const [vm, blade] of placed) state.unput(vm, blade)
+  lookAround(state, items, onto, lookFor, vm => {
+    unplaced.push(vm)
+    amount += 1 + leastMissing(state, vm)
+  })
   return { amount, unplaced }
 }
 
@@ -116,15 +101,4 @@ function leastMissing({ model, free, open }: State, vm: number): number {
     least = Math.min(least, missing)
   }
   return least
-}
-
-function isPackable(state: State, items: readonly number[]): boolean {
-  const packed = createPacker(state)(items, {
-    preference: 'tight',
-    budget: budgetOf(SEARCH_MS),
-    accept: () => true,
-  })
-  if (packed !== 'found') return false
-  for (const vm of items) state.unput(vm, state.at[vm] as number)
-  return true
 }

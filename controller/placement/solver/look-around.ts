@@ -1,27 +1,46 @@
 import { NOWHERE } from './model.ts'
 import type { State } from './state.ts'
 
-/** Each onto the blade that has the most memory left then, or NOWHERE; in their order. The state is as before. */
+/** By the memory that is left then. */
+export type LookFor = 'emptiest' | 'fullest'
+
+/**
+ * The easy look: each of these lifted VMs in turn onto the emptiest blade that takes it then (or the fullest), NOWHERE
+ * where none does. `onNowhere` hears of such a one while those before it are in their places. The state is as before.
+ */
 export function lookAround(
   state: State,
-  items: readonly number[],
+  lifted: readonly number[],
   onto: readonly number[],
+  lookFor: LookFor = 'emptiest',
+  onNowhere: (vm: number) => void = () => {},
 ): readonly number[] {
-  const homes = items.map(item => state.at[item] as number)
+  const { free } = state
   const { dims } = state.model
-  for (const item of items) state.lift(item)
-  const found = items.map(item => {
+  const sign = lookFor === 'fullest' ? -1 : 1
+  const found = lifted.map(vm => {
     let best = NOWHERE
+    let most = Number.NEGATIVE_INFINITY
     for (const blade of onto) {
-      if (!state.fits(item, blade)) continue
-      if (best === NOWHERE || (state.free[blade * dims] as number) > (state.free[best * dims] as number))
-        best = blade
+      const left = sign * (free[blade * dims] as number)
+      if (left <= most || !state.fits(vm, blade)) continue
+      best = blade
+      most = left
     }
-    if (best !== NOWHERE) state.put(item, best)
+    if (best === NOWHERE) onNowhere(vm)
+    else state.put(vm, best)
     return best
   })
   for (const [index, blade] of found.entries())
-    if (blade !== NOWHERE) state.unput(items[index] as number, blade)
-  for (const [index, item] of items.entries()) state.unlift(item, homes[index] as number)
+    if (blade !== NOWHERE) state.unput(lifted[index] as number, blade)
   return found
+}
+
+/** What is to be said of the fleet while these VMs are on no blade. Afterwards they are where they were. */
+export function whileLifted<Answer>(state: State, vms: readonly number[], ask: () => Answer): Answer {
+  const homes = vms.map(vm => state.at[vm] as number)
+  for (const vm of vms) state.lift(vm)
+  const answer = ask()
+  for (const [index, vm] of vms.entries()) state.unlift(vm, homes[index] as number)
+  return answer
 }

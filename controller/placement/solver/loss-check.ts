@@ -1,5 +1,6 @@
+import { whileLifted } from './look-around.ts'
 import type { Budget } from './model.ts'
-import { createPacker, type Packer } from './pack.ts'
+import { createPacker, isPackable, type Packer } from './pack.ts'
 import { openBlades, type State, vmsByBlade } from './state.ts'
 
 /** The emptiest blades are asked first: in a large fleet the VMs of one blade nearly always fit on these. */
@@ -31,14 +32,10 @@ export function createLossCheck(state: State): (budget: Budget) => boolean {
       // In a small fleet those that are asked are always the same ones.
       const packer = asked.length === blades.length ? packerOf(lost) : createPacker(state)
       budget.left -= STEPS_PER_QUESTION
-      const found = packer(vms, { preference: 'tight', budget, accept: () => true }) === 'found'
-      if (found) for (const vm of vms) state.unput(vm, state.at[vm] as number)
-      return found
+      return isPackable(state, packer, vms, budget)
     }
-    for (const vm of vms) state.lift(vm)
     const few = blades.slice(0, FIRST_ASKED + 1)
-    const kept = ask(few) || (few.length < blades.length && ask(blades))
-    for (const vm of vms) state.unlift(vm, lost)
+    const kept = whileLifted(state, vms, () => ask(few) || (few.length < blades.length && ask(blades)))
     open.set(before)
     return kept
   }

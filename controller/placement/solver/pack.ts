@@ -25,6 +25,13 @@ const STEPS_PER_ANSWER = 200
 /** With more blades than these there is room enough, or nothing a bound would show. */
 const BOUND_BLADES = 64
 
+/** Whether they all have a place, as far as the budget goes. The state is as before. */
+export function isPackable(state: State, pack: Packer, lifted: readonly number[], budget: Budget): boolean {
+  if (pack(lifted, { preference: 'tight', budget, accept: () => true }) !== 'found') return false
+  for (const vm of lifted) state.unput(vm, state.at[vm] as number)
+  return true
+}
+
 /**
  * A place for each lifted VM, if there is one at all: complete search, the VM with the fewest blades left first. What
  * keeps it short: a VM without a blade ends a branch at once, and so does a dimension in which the room that is still
