@@ -55,7 +55,8 @@ export const SERVICE_ALERTS = {
   'operation-needs-admin': {
     title: each => `${each.subject}: ended half way`,
     vms: () => 'Its VM is left as the operation describes it.',
-    next: () => 'The operation says what it did, why it stopped, and what to type.',
+    next: () =>
+      'The operation says what it did, why it stopped, and what to type. Nothing else can tell when that is done: `lifeboat alert ack` of this alert does, and ends it.',
     nextCommand: each => `lifeboat operation show ${each.subject}`,
     dependsOn: [],
   },

@@ -32,7 +32,11 @@ export function addAlertCommands(program: Command, context: CliContext): void {
     .command('ack <alert>')
     .description('say that somebody is on it; it stays open until the cause is gone')
     .option('--note <text>', 'kept with it', '')
-    .addHelpText('after', '\nExample:\n  lifeboat alert ack a3 --note "new disk ordered"')
+    .addHelpText(
+      'after',
+      '\nOf an operation that ended half way (operation-needs-admin) it says that it was put right, and ends the alert.\n\n' +
+        'Example:\n  lifeboat alert ack a3 --note "new disk ordered"',
+    )
     .action(async (id: string, options: { note: string }) => {
       show(
         context,
