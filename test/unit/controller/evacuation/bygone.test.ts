@@ -89,7 +89,7 @@ describe('an evacuation that left a VM on its blade speaks of it until nobody ha
     }
     const rest = { ...words, ...unread, severity: 'moderate', subject: id, raisedAt: 1, clearedAt: 0 }
     store.alerts.add({ ...rest, id: 'a1', code: 'evacuation-incomplete' })
-    store.alerts.add({ ...rest, id: 'a2', code: 'operation-needs-admin' })
+    store.alerts.add({ ...rest, id: 'a2', code: 'operation-needs-admin', caseKey: 'another' })
     const clock = { now: () => stage.now, sleep: async () => {} }
     const api = alertHandlers({ store, clock, log: silentLogger, nudge: () => {} } as unknown as ApiContext)
     await api.acknowledgeAlert({ id: 'a1', note: 'on my way' }, 'anna')
