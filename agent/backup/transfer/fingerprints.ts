@@ -1,5 +1,15 @@
-import { createCipheriv, hash, randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { createCipheriv, createHash, hash, randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { ChunkId } from '../../vault/vault.ts'
 
@@ -63,8 +73,7 @@ function openFingerprints(
   const known = readKnown(path, chunkBytes)
   const key = known?.key ?? randomBytes(KEY_BYTES)
   // A position nothing is known of has a fingerprint of zeroes, which no chunk has: see the probability above.
-  const entries = Buffer.alloc(count * ENTRY_BYTES)
-  known?.entries.copy(entries)
+  const entries = resized(known?.entries, count * ENTRY_BYTES)
   return {
     idOf: (position, bytes) => {
       const entry = entries.subarray(position * ENTRY_BYTES, (position + 1) * ENTRY_BYTES)
@@ -84,12 +93,19 @@ function openFingerprints(
       return [...ids]
     },
     save: () => {
-      const head = Buffer.alloc(4)
-      head.writeUInt32BE(chunkBytes)
-      const content = Buffer.concat([MAGIC, key, head, entries])
-      write(path, Buffer.concat([content, hash('sha256', content, 'buffer')]))
+      const size = Buffer.alloc(4)
+      size.writeUInt32BE(chunkBytes)
+      write(path, [MAGIC, key, size, entries])
     },
   }
+}
+
+/** The same memory where it fits: of a disk of 1 TiB these are 96 MiB. */
+function resized(entries: Buffer | undefined, bytes: number): Buffer {
+  if (entries?.length === bytes) return entries
+  const all = Buffer.alloc(bytes)
+  entries?.copy(all)
+  return all
 }
 
 function fingerprint(key: Buffer, bytes: Buffer): Buffer {
@@ -119,10 +135,20 @@ function readKnown(path: string, chunkBytes: number): { key: Buffer; entries: Bu
 }
 
 /** Whole or not at all; a power cut may leave it torn, which its checksum tells, so nothing waits for the disk. */
-function write(path: string, bytes: Buffer): void {
+function write(path: string, parts: readonly Buffer[]): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const temporary = `${path}.new`
   rmSync(temporary, { force: true })
-  writeFileSync(temporary, bytes, { mode: 0o600 })
+  const sum = createHash('sha256')
+  const file = openSync(temporary, 'wx', 0o600)
+  try {
+    for (const part of parts) {
+      sum.update(part)
+      writeFileSync(file, part)
+    }
+    writeFileSync(file, sum.digest())
+  } finally {
+    closeSync(file)
+  }
   renameSync(temporary, path)
 }
