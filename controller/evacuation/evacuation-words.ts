@@ -35,7 +35,7 @@ export function waiting({ operation, blade, moves }: EvacuationRecord, { why, re
   return {
     blade,
     operation,
-    text: `the evacuation of ${blade} (operation ${operation}) waits with ${plural(left, 'move')}, for ${why}; ${release}, \`lifeboat operation abort ${operation}\` ends it`,
+    text: `the evacuation of ${blade} (operation ${operation}) waits with ${plural(left, 'move')}, for ${why}; ${release}; \`lifeboat operation abort ${operation}\` ends it, and then \`lifeboat evacuate ${blade}\` does it all the same`,
   }
 }
 
