@@ -12,7 +12,7 @@ import { arbitraryFleet, tightFleet } from './arbitrary-fleet.ts'
 import { over } from './over.ts'
 import { arrived } from './placement-oracle.ts'
 
-const holds = over({ seed: 20_261_128, runs: 200 })
+const holds = over({ seed: 20_261_128, runs: 80 })
 
 /** Fleets, and which of the moves that are ready comes next, again and again. */
 const cases = fc.record({
