@@ -49,7 +49,7 @@ export const HARDWARE_ALERTS = {
   'bond-member-down': {
     title: each => `${each.scopeName}: bond ${each.subject} has lost a link`,
     vms: (each, snapshot) =>
-      vmsSentence(each, snapshot, 'run on and are reachable over the links that are left'),
+      vmsSentence(each, snapshot, 'run on and can be reached over the links that are left'),
     next: () =>
       'Nothing is moved; nothing new is placed on the blade until the link is back. Check cable, switch port and switch.',
     nextCommand: showBlade,

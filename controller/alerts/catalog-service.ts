@@ -45,8 +45,7 @@ export const SERVICE_ALERTS = {
   },
   'evacuation-incomplete': {
     title: each => `${each.scopeName}: could not be emptied completely`,
-    vms: (each, snapshot) =>
-      vmsSentence(each, snapshot, 'are still there and are not tried again by themselves'),
+    vms: (each, snapshot) => vmsSentence(each, snapshot, 'are still there, not tried again by themselves'),
     next: ({ scopeName }) =>
       `The plan says for each why it stayed: remove the obstacle, then evacuate again. It is over by itself when they have left ${scopeName}, or when that is in service and healthy again.`,
     nextCommand: each => `lifeboat evacuate ${each.scopeName} --plan`,

@@ -14,9 +14,28 @@ export function vmsOf(
   return { count: names.length, text: `${plural(names.length, 'VM')} (${shown})` }
 }
 
-/** `4 VMs (…) run on; their data has one copy left.` `fate` follows the VMs; without VMs that is all there is to say. */
+/**
+ * `4 VMs (…) run on; their data has one copy left.` `fate` follows the VMs: of several, with the verb as its first word
+ * and no other of theirs but after `they`. Without VMs that is all there is to say.
+ */
 export function vmsSentence(each: Case, snapshot: FleetSnapshot, fate: string): string {
   const vms = vmsOf(each, snapshot)
   if (vms.count === 0) return each.scope === 'fleet' ? '' : `No VM is on ${where(each)}.`
-  return `${vms.text} ${fate}.`
+  return `${vms.text} ${vms.count === 1 ? ofOne(fate) : fate}.`
+}
+
+const OF_ONE: Readonly<Record<string, string>> = {
+  'they are': 'it is',
+  'they do': 'it does',
+  themselves: 'itself',
+  their: 'its',
+  them: 'it',
+}
+
+/** `runs on; its data has one copy left` */
+function ofOne(fate: string): string {
+  return fate
+    .replace(/^(run|stay)\b/, '$1s')
+    .replace(/^are\b/, 'is')
+    .replace(/\b(they are|they do|themselves|their|them)\b/g, words => OF_ONE[words] ?? words)
 }

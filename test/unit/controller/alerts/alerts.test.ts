@@ -147,3 +147,27 @@ test('a lost link waits a moment for others to be lost with it; what is severe i
   assert.equal(at(NIGHT, openCase('chassis1', { code: 'power-degraded', scope: 'chassis' })), 1)
   assert.equal(at(NIGHT - 1, openCase('blade01')), 1)
 })
+
+test('of one VM each alert speaks as of one, of several as of several', () => {
+  const world = (...names: string[]) =>
+    fleet({ blades: [{ name: 'blade01' }], vms: names.map(name => ({ name, blade: 'blade01' })) })
+  const told = (code: CaseCode, ...names: string[]) => {
+    const each = openCase('blade01', { code, subject: 'thing7' })
+    return CATALOG[code].vms(each, world(...names))
+  }
+  assert.equal(told('mirror-degraded', 'web01'), '1 VM (web01) runs on; its data has one copy left.')
+  assert.equal(
+    told('blade-silent', 'web01'),
+    '1 VM (web01) may still run there: it is not started elsewhere without proof that it does not.',
+  )
+  assert.equal(
+    told('evacuation-incomplete', 'web01'),
+    '1 VM (web01) is still there, not tried again by itself.',
+  )
+  assert.equal(
+    told('evacuation-incomplete', 'db01', 'web01'),
+    '2 VMs (db01, web01) are still there, not tried again by themselves.',
+  )
+  for (const code of Object.keys(CASE_CODES) as CaseCode[])
+    assert.doesNotMatch(told(code, 'web01'), /^1 VM .*\b(they|their|themselves)\b|\) (run|are|stay)\b/, code)
+})
