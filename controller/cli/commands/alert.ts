@@ -79,9 +79,11 @@ function renderAlert(alert: Alert): string {
     '',
     `Told since ${renderTime(alert.since)} (time of this terminal)`,
   ]
-  if (alert.clearedAt > 0) lines.push(`Over since ${renderTime(alert.clearedAt)}`)
+  const isOver = alert.clearedAt > 0
+  if (isOver) lines.push(`Over since ${renderTime(alert.clearedAt)}`)
   if (alert.acknowledgedAt > 0)
     lines.push(`Acknowledged by ${alert.acknowledgedBy} at ${renderTime(alert.acknowledgedAt)}`)
-  if (alert.nextCommand !== '') lines.push(`Next: ${alert.nextCommand}`)
+  // Of what is over there is nothing left to do.
+  if (alert.nextCommand !== '' && !isOver) lines.push(`Next: ${alert.nextCommand}`)
   return lines.join('\n')
 }

@@ -39,3 +39,16 @@ test('whatever the alert, its row in the list fits 100 columns', () => {
     for (const line of table.split('\n')) assert.ok(line.length <= 100, `${line.length}: ${line}`)
   }
 })
+
+test('an alert tells what to type next, until it is over', async () => {
+  const alert = Alert.fromPartial({
+    id: 'a1',
+    text: 't',
+    since: 5,
+    nextCommand: 'lifeboat blade show blade03',
+  })
+  const open = await runCli(['alert', 'show', 'a1'], { getAlert: alert })
+  assert.match(open.printed[0] ?? '', /\nNext: lifeboat blade show blade03$/)
+  const over = await runCli(['alert', 'show', 'a1'], { getAlert: { ...alert, clearedAt: 9 } })
+  assert.match(over.printed[0] ?? '', /\nOver since [^\n]*$/)
+})
