@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
+import type { ErrorCode } from './errors.ts'
 import { LifeboatError } from './errors.ts'
 
 /**
@@ -23,10 +24,9 @@ export interface SimulationRequest {
   readonly what: string
 }
 
-export interface SimulationAnswer {
-  readonly ok: boolean
-  readonly text: string
-}
+export type SimulationAnswer =
+  | { readonly ok: true; readonly text: string }
+  | { readonly ok: false; readonly text: string; readonly code: ErrorCode }
 
 /** `env` is process.env of the caller. */
 export function simulationRecordPath(env: Readonly<Record<string, string | undefined>>): string {

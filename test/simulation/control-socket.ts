@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
-import { formatErrorChain } from '../../shared/errors.ts'
+import { errorCode, formatErrorChain } from '../../shared/errors.ts'
 import type { SimulationAnswer, SimulationRequest } from '../../shared/simulation.ts'
 
 /** What `lifeboat sim fail|heal` asks for; throws when there is no such blade or fault. Returns what happened. */
@@ -35,6 +35,6 @@ async function answer(line: string, control: SimulationControl): Promise<Simulat
   try {
     return { ok: true, text: await control(JSON.parse(line) as SimulationRequest) }
   } catch (error) {
-    return { ok: false, text: formatErrorChain(error) }
+    return { ok: false, text: formatErrorChain(error), code: errorCode(error) }
   }
 }

@@ -63,6 +63,7 @@ it('lifeboat sim gets an answer to each line, also to nonsense', async t => {
   assert.deepEqual(await ask('{"action":"fail","blade":"blade77","what":"psu"}'), {
     ok: false,
     text: 'no blade blade77',
+    code: 'not-found',
   })
   assert.equal((await ask('not JSON')).ok, false)
 })

@@ -31,7 +31,7 @@ export function addSimulationCommands(program: Command, context: CliContext): vo
       )
       .action(async (blade: string, what: string) => {
         const answer = await askSimulation(context, { action, blade, what })
-        if (!answer.ok) throw new LifeboatError('bad-input', answer.text)
+        if (!answer.ok) throw new LifeboatError(answer.code, answer.text)
         show(context, answer, found => found.text)
       })
   }
