@@ -34,7 +34,7 @@ export function addAlertCommands(program: Command, context: CliContext): void {
     .option('--note <text>', 'kept with it', '')
     .addHelpText(
       'after',
-      '\nOf an operation that ended half way (operation-needs-admin) it says that it was put right, and ends the alert.\n\n' +
+      '\nOf an operation that ended half way (operation-needs-admin) it says that it was put right, and\nends the alert.\n\n' +
         'Example:\n  lifeboat alert ack a3 --note "new disk ordered"',
     )
     .action(async (id: string, options: { note: string }) => {

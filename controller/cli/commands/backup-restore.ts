@@ -88,8 +88,8 @@ function addRestore(backup: Command, context: CliContext): void {
     .addHelpText(
       'after',
       `
-The VM is defined only after everything was written, read back and hashed. A VM of that name that still exists is not
-touched: the restore is refused.
+The VM is defined only after everything was written, read back and hashed. A VM of that name that
+still exists is not touched: the restore is refused.
 
 Examples:
   lifeboat backup restore mail01 --start

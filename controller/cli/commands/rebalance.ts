@@ -27,7 +27,7 @@ export function addRebalanceCommand(program: Command, context: CliContext): void
     .addHelpText(
       'after',
       '\nA VM that was moved within `rebalance_cooldown_h` is left alone.\n' +
-        'With --plan it ends with 0 if any one blade could fail afterwards, with 2 if VMs of one would find no place.\n\n' +
+        'With --plan it ends with 0 if any one blade could fail afterwards, with 2 if VMs of one would find\nno place.\n\n' +
         'Examples:\n  lifeboat rebalance --plan\n  lifeboat rebalance --apply',
     )
     .action(async (options: Options) => {

@@ -59,6 +59,15 @@ test('every command has an example in its help, and every example begins with a 
   )
 })
 
+test('no line of a help is wider than 100 columns', () => {
+  const wide = commands.flatMap(command =>
+    helpOf(command)
+      .split('\n')
+      .filter(line => line.length > 100),
+  )
+  assert.deepEqual(wide, [])
+})
+
 /** These ask no controller: a file, and a simulated chassis that may well run beside the tests. */
 const ASKS_NO_CONTROLLER = /^lifeboat (simulate|sim|--help)\b/
 
