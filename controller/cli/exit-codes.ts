@@ -18,8 +18,8 @@ export const EXIT_CODES = {
 export const EXIT_CODES_HELP = `Exit codes:
   0  done
   1  refused, or the operation failed and was undone
-  2  wrong usage or bad input (nothing on standard output then); of what only plans (evacuate --plan,
-     rebalance --plan, what-if, simulate): the answer is that a VM finds no place
+  2  wrong usage or bad input (nothing on standard output then); of what only plans
+     (evacuate --plan, rebalance --plan, what-if, simulate): a VM finds no place
   3  no such blade, VM, vault, restore point, plan, operation or alert
   4  the controller or a vault cannot be reached
   5  the operation ended half way and needs an administrator`

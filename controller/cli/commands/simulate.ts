@@ -30,7 +30,7 @@ export function addSimulateCommand(program: Command, context: CliContext): void 
     )
     .addHelpText(
       'after',
-      '\nEnds with 0 if every VM finds a place, with 2 if not. With 2 also if the file is wrong: then standard\noutput is empty.\n' +
+      '\nEnds with 0 if every VM finds a place, with 2 if not. With 2 also if the file is wrong: then\nstandard output is empty.\n' +
         'The keys of the file: controller/simulate/README.md, installed below /usr/share/doc/lifeboat.\n' +
         '\nExamples:\n  lifeboat simulate night.json\n  lifeboat simulate fleet.json --evacuate blade03\n' +
         '  lifeboat simulate cluster.data --format ganeti --evacuate node1 --output json',
