@@ -43,7 +43,7 @@ function parseJson(text: string): unknown {
   } catch {
     // A bar in its first line, and it may well be Ganeti's.
     const hint = text.split('\n', 1)[0]?.includes('|')
-      ? ["the text of Ganeti's htools is read with --format ganeti"]
+      ? ["whole file: the text of Ganeti's htools is read with --format ganeti"]
       : []
     const details = [whereBroken(text), ...hint]
     throw new LifeboatError('bad-input', 'the fleet file cannot be used', { details })

@@ -151,7 +151,7 @@ test('a file that is cut off says so, with its last line', () => {
   })
   assert.throws(() => readFleet('hello'), { code: 'bad-input', details: ['line 1: is no JSON'] })
   assert.throws(() => readFleet('default|g1|preferred||\n'), {
-    details: ['line 1: is no JSON', "the text of Ganeti's htools is read with --format ganeti"],
+    details: ['line 1: is no JSON', "whole file: the text of Ganeti's htools is read with --format ganeti"],
   })
   assert.throws(() => readFleet(`{\n"format": ${' '.repeat(200)}\n what }`), {
     details: ['line 3: is no JSON'],
