@@ -7,7 +7,7 @@ import type { Disk } from './disk.ts'
 import type { Frontier } from './frontier.ts'
 import { createZeroes } from './zeroes.ts'
 
-const READERS = 4
+const READERS = 2
 /** Read at once. */
 const BLOCK_BYTES = 2 * 1024 * 1024
 /** Reading stays so far behind the writing: what a disk was given that long ago has left the queues on the way to it. */

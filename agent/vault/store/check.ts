@@ -16,7 +16,8 @@ import {
   type UnreadableIndex,
 } from './marks.ts'
 
-const CHUNKS_AT_ONCE = 4
+/** More than the pool has threads: one of them never waits for the main thread to give it the next. */
+const CHUNKS_AT_ONCE = 6
 
 export interface PointCheck extends CheckReport {
   readonly unreadable: readonly UnreadableIndex[]
