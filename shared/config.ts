@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { parse, TomlError } from 'smol-toml'
 import * as z from 'zod'
+import { plural } from './domain/units.ts'
 import { LifeboatError } from './errors.ts'
 import { issueWords } from './issue-words.ts'
 
@@ -31,8 +32,7 @@ export function parseConfig<S extends z.ZodType>(text: string, path: string, sch
   const result = schema.safeParse(parseToml(text, path))
   if (result.success) return result.data
   const details = result.error.issues.flatMap(describeIssue)
-  const count = details.length === 1 ? '1 problem' : `${details.length} problems`
-  throw new LifeboatError('bad-config', `${path}: ${count}`, { details })
+  throw new LifeboatError('bad-config', `${path}: ${plural(details.length, 'problem')}`, { details })
 }
 
 function readText(path: string, whenMissing: 'empty' | 'error'): string {

@@ -1,5 +1,6 @@
+import { utcTime } from '../../shared/domain/units.ts'
 import type { Case, CaseCode, Severity } from '../diagnosis/case.ts'
-import { utcTime, where } from '../diagnosis/words.ts'
+import { where } from '../diagnosis/words.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
 import { BACKUP_ALERTS } from './catalog-backup.ts'
 import { HARDWARE_ALERTS } from './catalog-hardware.ts'

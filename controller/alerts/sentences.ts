@@ -1,5 +1,6 @@
+import { plural } from '../../shared/domain/units.ts'
 import type { Case } from '../diagnosis/case.ts'
-import { plural, where } from '../diagnosis/words.ts'
+import { where } from '../diagnosis/words.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
 
 /** `4 VMs (db01, mail01, web01, web02)`: those on the blades the case covers. */

@@ -1,7 +1,7 @@
 import type { BackupOverview } from '../../proto/gen/lifeboat/v1/admin.ts'
+import { plural } from '../../shared/domain/units.ts'
 import { VERSION } from '../../shared/version.ts'
 import { type KnownBackups, readBackups } from '../backup/known.ts'
-import { plural } from '../diagnosis/words.ts'
 import { automationOf } from '../evacuation/automation.ts'
 import type { VmView } from '../fleet/snapshot.ts'
 import { worstFirst } from './alerts.ts'

@@ -1,5 +1,4 @@
-import { formatDuration } from '../../shared/domain/units.ts'
-import { utcStamp } from '../diagnosis/words.ts'
+import { formatDuration, utcStamp } from '../../shared/domain/units.ts'
 import { whyNot } from '../placement/gate.ts'
 import { planMove } from '../placement/make-plan.ts'
 import { ruleWords } from '../placement/rule-words.ts'

@@ -1,7 +1,6 @@
-import { formatBytes, formatDuration, HOUR_MS, MINUTE_MS } from '../../shared/domain/units.ts'
+import { formatBytes, formatDuration, HOUR_MS, MINUTE_MS, plural } from '../../shared/domain/units.ts'
 import type { CaseCode, Finding, Severity } from '../diagnosis/case.ts'
 import { bladeFinding, keyOf } from '../diagnosis/finding.ts'
-import { plural } from '../diagnosis/words.ts'
 import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import type { BackupOutcome } from '../store/backups.ts'
 import type { PointRecord } from '../store/points.ts'

@@ -1,5 +1,4 @@
-import { formatDuration } from '../../shared/domain/units.ts'
-import { plural } from '../diagnosis/words.ts'
+import { formatDuration, plural } from '../../shared/domain/units.ts'
 import type { Loss } from './losses.ts'
 
 /** One sentence without a full stop: `blade03 takes 4 VMs with it: all find a place, the last is back after about 12 min`. */

@@ -1,6 +1,5 @@
 import type { Capacity, Volume } from '../../shared/domain/fleet.ts'
-import { formatBytes } from '../../shared/domain/units.ts'
-import { plural } from '../diagnosis/words.ts'
+import { formatBytes, plural } from '../../shared/domain/units.ts'
 import type { BladeView, FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import { writtenBytes } from '../placement/pools.ts'
 import {

@@ -1,4 +1,4 @@
-import { plural } from '../diagnosis/words.ts'
+import { plural } from '../../shared/domain/units.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
 import { bestPlaces } from '../placement/best-places.ts'
 import { loadsByName } from '../placement/load.ts'

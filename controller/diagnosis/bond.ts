@@ -1,7 +1,7 @@
 import type { BondFact } from '../../shared/domain/health.ts'
+import { plural } from '../../shared/domain/units.ts'
 import type { Baseline, BladeEvidence, CaseCode, Finding, Severity } from './case.ts'
 import { bladeFinding, isUnreadable } from './finding.ts'
-import { plural } from './words.ts'
 
 /** Bonds of one blade against its baseline. A lost link is moderate: the VMs still talk over the other one. */
 export function diagnoseBonds(evidence: BladeEvidence): Finding[] {

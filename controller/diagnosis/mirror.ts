@@ -1,7 +1,7 @@
 import type { MirrorFact } from '../../shared/domain/health.ts'
+import { plural } from '../../shared/domain/units.ts'
 import type { Baseline, BladeEvidence, CaseCode, Finding, Severity } from './case.ts'
 import { bladeFinding, isUnreadable } from './finding.ts'
-import { plural } from './words.ts'
 
 /** Mirrors of one blade against its baseline. A running check or resync is no finding by itself. */
 export function diagnoseMirrors(evidence: BladeEvidence): Finding[] {

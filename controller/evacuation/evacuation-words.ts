@@ -1,6 +1,5 @@
-import { formatDuration } from '../../shared/domain/units.ts'
+import { formatDuration, plural } from '../../shared/domain/units.ts'
 import { byReason } from '../../shared/domain/unplaced-words.ts'
-import { plural } from '../diagnosis/words.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
 import type { Plan, PlannedMove } from '../placement/plan.ts'
 import type { EvacuationMove, EvacuationRecord } from '../store/evacuations.ts'

@@ -1,6 +1,6 @@
+import { utcTime } from '../../shared/domain/units.ts'
 import type { Case } from '../diagnosis/case.ts'
 import { isUnreadable } from '../diagnosis/finding.ts'
-import { utcTime } from '../diagnosis/words.ts'
 import type { BladeView, FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import { type AskedCause, type EvacuationPolicy, evacuationPolicy } from '../placement/rules.ts'
 import { commonCause } from './brakes.ts'

@@ -1,5 +1,6 @@
 import type { Method } from '../../shared/domain/operation.ts'
 import type { Reason } from '../../shared/domain/reason.ts'
+import { plural } from '../../shared/domain/units.ts'
 import type { VmView } from '../fleet/snapshot.ts'
 import type { Candidate, Purpose } from './filters.ts'
 import { bladeReasons, companyOf } from './gate.ts'
@@ -187,6 +188,6 @@ function noBladeLeft(vm: VmView, rejected: readonly Reason[]): Reason[] {
   const text =
     asked === 0
       ? `there is no other blade for ${vm.name}`
-      : `${vm.name} fits on none of ${asked} ${asked === 1 ? 'blade' : 'blades'}${when}`
+      : `${vm.name} fits on none of ${plural(asked, 'blade')}${when}`
   return [{ code: 'no-blade-left', text }, ...rejected]
 }

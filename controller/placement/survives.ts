@@ -1,3 +1,4 @@
+import { plural } from '../../shared/domain/units.ts'
 import type { FleetSnapshot, VmView } from '../fleet/snapshot.ts'
 import type { Placed } from './place.ts'
 import type { NPlusOne } from './plan.ts'
@@ -42,6 +43,6 @@ function textOf(notSurvivable: NPlusOne['notSurvivable']): string {
   if (notSurvivable.length === 0) return 'any one blade may fail: the others have room for its VMs'
   const named = notSurvivable.slice(0, NAMED_BLADES).map(({ blade, vms }) => `${blade} (${vms.join(', ')})`)
   const more = notSurvivable.length - named.length
-  const rest = more === 0 ? '' : ` and ${more} more ${more === 1 ? 'blade' : 'blades'}`
+  const rest = more === 0 ? '' : ` and ${plural(more, 'more blade')}`
   return `a failure would leave VMs without a place: ${named.join(', ')}${rest}`
 }

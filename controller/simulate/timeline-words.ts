@@ -1,4 +1,4 @@
-import { plural } from '../diagnosis/words.ts'
+import { plural } from '../../shared/domain/units.ts'
 import type { Plan, UnplacedVm } from '../placement/plan.ts'
 import type { Returns } from '../placement/returns.ts'
 import type { ScenarioEvent } from './scenario.ts'

@@ -1,4 +1,4 @@
-/** Sizes are plain numbers in bytes, durations in milliseconds; the names of fields carry the unit. */
+/** Sizes are plain numbers in bytes, durations in milliseconds; the names of fields carry the unit. The functions write them for people. */
 
 export const KIB = 1024
 export const MIB = 1024 * KIB
@@ -38,4 +38,19 @@ export function formatDuration(durationMs: number): string {
   const hours = Math.floor(minutes / 60)
   if (hours < 48) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`
   return `${Math.floor(hours / 24)} d ${hours % 24} h`
+}
+
+/** `1 disk`, `2 disks`. */
+export function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
+
+/** `2026-03-01 02:14:07 UTC`. UTC, since the one who reads it may sit in another time zone than the host that wrote it. */
+export function utcTime(at: number): string {
+  return `${utcStamp(at)} UTC`
+}
+
+/** The same without the zone, to stand before a line of a story. */
+export function utcStamp(at: number): string {
+  return new Date(at).toISOString().slice(0, 19).replace('T', ' ')
 }

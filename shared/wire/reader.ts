@@ -1,3 +1,4 @@
+import { plural } from '../domain/units.ts'
 import { LifeboatError } from '../errors.ts'
 
 /**
@@ -10,8 +11,9 @@ export class FieldReader {
   /** Throws `bad-input` with every problem found, in the order of reading. */
   finish(what: string): void {
     if (this.#problems.length === 0) return
-    const count = this.#problems.length === 1 ? '1 problem' : `${this.#problems.length} problems`
-    throw new LifeboatError('bad-input', `${what}: ${count}`, { details: this.#problems })
+    throw new LifeboatError('bad-input', `${what}: ${plural(this.#problems.length, 'problem')}`, {
+      details: this.#problems,
+    })
   }
 
   problem(where: string, text: string): void {

@@ -48,7 +48,7 @@ test('inside the controller each folder leans only on those that know less of th
     {
       inside: 'controller/capacity/',
       forbidden:
-        /^controller\/(?!capacity\/|placement\/|fleet\/snapshot|diagnosis\/words|backup\/(find-point|standing)|store\/points)/,
+        /^controller\/(?!capacity\/|placement\/|fleet\/snapshot|backup\/(find-point|standing)|store\/points)/,
     },
     { inside: 'controller/diagnosis/', forbidden: /^controller\/(?!diagnosis\/)/ },
     { inside: 'controller/store/', forbidden: /^controller\/(operations|evacuation|alerts|api|cli)\// },

@@ -1,4 +1,4 @@
-import { MINUTE_MS } from '../../../shared/domain/units.ts'
+import { MINUTE_MS, utcTime } from '../../../shared/domain/units.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
 import { momentOfPoint } from '../format/point.ts'
 import type { BeginBackup } from '../vault.ts'
@@ -22,7 +22,7 @@ export function checkClock(context: StoreContext, request: BeginBackup, blade: s
   if (aheadMs <= LIMIT_MS) return
   throw new LifeboatError(
     'refused',
-    `restore point ${request.point} would lie ${minutes(aheadMs)} min in the future: the clock of ${who} says ${sayMoment(request.nowAt)}, the clock of this vault ${sayMoment(now)}; set both right (timedatectl)`,
+    `restore point ${request.point} would lie ${minutes(aheadMs)} min in the future: the clock of ${who} says ${utcTime(request.nowAt)}, the clock of this vault ${utcTime(now)}; set both right (timedatectl)`,
   )
 }
 
@@ -55,8 +55,4 @@ function noteClock(
 
 function minutes(ms: number): number {
   return Math.round(Math.abs(ms) / MINUTE_MS)
-}
-
-function sayMoment(at: number): string {
-  return `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`
 }

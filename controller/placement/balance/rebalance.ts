@@ -1,4 +1,4 @@
-import { formatBytes, formatDuration } from '../../../shared/domain/units.ts'
+import { formatBytes, formatDuration, plural } from '../../../shared/domain/units.ts'
 import type { FleetSnapshot, VmView } from '../../fleet/snapshot.ts'
 import { assemble, type PlanHead } from '../assemble-plan.ts'
 import { explainSteps } from '../explain-steps.ts'
@@ -121,6 +121,5 @@ function textOf(plan: Plan, before: NPlusOne, loads: { before: number; after: nu
       : []),
   ]
   const bytes = plan.moves.reduce((sum, move) => sum + copiedBytes(move), 0)
-  const count = plan.moves.length === 1 ? '1 move' : `${plan.moves.length} moves`
-  return `${count} of ${formatBytes(bytes)} in about ${formatDuration(plan.expectedEndMs)}: ${gains.join(', ') || 'the load becomes more even'}`
+  return `${plural(plan.moves.length, 'move')} of ${formatBytes(bytes)} in about ${formatDuration(plan.expectedEndMs)}: ${gains.join(', ') || 'the load becomes more even'}`
 }
