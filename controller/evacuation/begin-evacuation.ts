@@ -5,13 +5,18 @@ import type { OperationServices } from '../operations/services.ts'
 import { planEvacuation } from '../placement/make-plan.ts'
 import type { Plan } from '../placement/plan.ts'
 import type { AskedCause } from '../placement/rules.ts'
+import type { PlanLimits } from '../placement/times.ts'
 import { wordsOf } from '../store/evacuations.ts'
 import type { OperationRecord } from '../store/operations.ts'
 import type { Brake } from './brakes.ts'
 import { tellPlan } from './evacuation-story.ts'
-import { toMove } from './evacuation-words.ts'
-import type { EvacuationLimits } from './evacuations.ts'
 import { heededByNew, planAround } from './plan-around.ts'
+import { toMove } from './planned-move.ts'
+
+export interface EvacuationLimits extends PlanLimits {
+  /** What an evacuation has until its deadline: once for each move of its plan, and once where it has none. */
+  readonly moveDeadlineMs: number
+}
 
 export interface NewPlan {
   readonly blade: string

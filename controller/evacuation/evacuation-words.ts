@@ -1,35 +1,17 @@
 import { formatDuration, plural } from '../../shared/domain/units.ts'
 import { byReason } from '../../shared/domain/unplaced-words.ts'
 import type { FleetSnapshot } from '../fleet/snapshot.ts'
-import type { Plan, PlannedMove } from '../placement/plan.ts'
-import type { EvacuationMove, EvacuationRecord } from '../store/evacuations.ts'
+import type { Plan } from '../placement/plan.ts'
+import type { EvacuationRecord } from '../store/evacuations.ts'
 import type { Brake } from './brakes.ts'
 import { meantVms, stillThere } from './left-behind.ts'
 import type { HeldBack } from './policy.ts'
 
-/** A planned move as the evacuation keeps it. */
-export function toMove(move: PlannedMove, seq: number, plan: string): EvacuationMove {
-  const { vmId, vm, from, to, method, role, needs, memoryBytes, volumeBytes } = move
-  return {
-    seq,
-    plan,
-    vmId,
-    vm,
-    from,
-    to,
-    method,
-    role,
-    needs,
-    memoryBytes,
-    volumeBytes,
-    state: 'planned',
-    operation: '',
-    error: '',
-  }
-}
-
 /** What a brake keeps from going on. */
-export function waiting({ operation, blade, moves }: EvacuationRecord, { why, release }: Brake): HeldBack {
+export function heldByBrake(
+  { operation, blade, moves }: EvacuationRecord,
+  { why, release }: Brake,
+): HeldBack {
   const left = moves.filter(move => move.state === 'planned').length
   return {
     blade,
@@ -38,13 +20,13 @@ export function waiting({ operation, blade, moves }: EvacuationRecord, { why, re
   }
 }
 
-/** What a rebalancing waits for. */
-export function yielding({ operation, moves }: EvacuationRecord, first: EvacuationRecord): HeldBack {
+/** What a rebalancing waits for: the evacuation `first`. */
+export function heldByEvacuation({ operation, moves }: EvacuationRecord, first: EvacuationRecord): HeldBack {
   const left = moves.filter(move => move.state === 'planned').length
   return {
     blade: first.blade,
     operation,
-    text: `the rebalancing (operation ${operation}) waits with ${left} moves until ${first.blade} is empty; \`lifeboat operation abort ${operation}\` ends it`,
+    text: `the rebalancing (operation ${operation}) waits with ${plural(left, 'move')} until ${first.blade} is empty; \`lifeboat operation abort ${operation}\` ends it`,
   }
 }
 

@@ -5,13 +5,14 @@ import { type EvacuationRecord, isAutomatic } from '../store/evacuations.ts'
 import {
   type Begun,
   createBeginning,
+  type EvacuationLimits,
   type NewEvacuation,
   type NewPlan,
   type PlanMaker,
 } from './begin-evacuation.ts'
 import type { Brake } from './brakes.ts'
 import { createEnding } from './end-evacuation.ts'
-import { waiting, yielding } from './evacuation-words.ts'
+import { heldByBrake, heldByEvacuation } from './evacuation-words.ts'
 import type { HeldBack } from './policy.ts'
 import { adoptStarted, settleRunning } from './settle-moves.ts'
 import { createMoveStarter } from './start-moves.ts'
@@ -34,12 +35,6 @@ export interface Evacuations {
   advance(): HeldBack[]
   /** Moves under way are aborted, the others never begin. Throws `not-found` when it is not under way. */
   abort(operation: string, by: string): void
-}
-
-export interface EvacuationLimits {
-  readonly concurrentPerSource: number
-  readonly concurrentPerTarget: number
-  readonly moveDeadlineMs: number
 }
 
 /** `brake` is asked once a pass, so that it holds for all of it. */
@@ -75,8 +70,8 @@ export function createEvacuations(
     const left = store.evacuations.get(id)
     if (left?.state !== 'running' || !left.moves.some(move => move.state === 'planned')) return []
     return [
-      ...(first === undefined ? [] : [yielding(left, first)]),
-      ...(held === undefined ? [] : [waiting(left, held)]),
+      ...(first === undefined ? [] : [heldByEvacuation(left, first)]),
+      ...(held === undefined ? [] : [heldByBrake(left, held)]),
     ]
   }
 

@@ -4,13 +4,13 @@ import type { Operations } from '../operations/operations.ts'
 import type { OperationServices } from '../operations/services.ts'
 import { companyOf, recheckMove } from '../placement/gate.ts'
 import { planMove } from '../placement/make-plan.ts'
+import type { PlanLimits } from '../placement/times.ts'
 import { type EvacuationMove, type EvacuationRecord, isComing } from '../store/evacuations.ts'
 import type { Brake } from './brakes.ts'
 import { skipMove, tellPlan } from './evacuation-story.ts'
-import { toMove } from './evacuation-words.ts'
-import type { EvacuationLimits } from './evacuations.ts'
 import { areFiguresOld } from './old-figures.ts'
 import { begunBefore, heededByReplan, isSilent, planAround, withPlanned } from './plan-around.ts'
+import { toMove } from './planned-move.ts'
 import { isOfUse } from './steps-aside.ts'
 
 /**
@@ -20,7 +20,7 @@ import { isOfUse } from './steps-aside.ts'
 export function createMoveStarter(
   services: Pick<OperationServices, 'store' | 'fleet' | 'clock' | 'log'>,
   operations: Pick<Operations, 'startMove'>,
-  limits: EvacuationLimits,
+  limits: PlanLimits,
   brake: () => Brake | undefined,
 ): (evacuation: string) => void {
   const { store, fleet, clock, log } = services

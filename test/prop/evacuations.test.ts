@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { toMove } from '../../controller/evacuation/evacuation-words.ts'
 import { planAround } from '../../controller/evacuation/plan-around.ts'
+import { toMove } from '../../controller/evacuation/planned-move.ts'
 import type { FleetSnapshot } from '../../controller/fleet/snapshot.ts'
 import { companyOf, recheckMove } from '../../controller/placement/gate.ts'
 import { planEvacuation } from '../../controller/placement/make-plan.ts'

@@ -104,7 +104,7 @@ const DECIDING = [
   /^controller\/(placement|capacity|diagnosis)\//,
   /^controller\/fleet\/(liveness|health|build-snapshot|sightings|fleet-findings|measured-rates|rule-findings|fleet-wide)\.ts$/,
   /^controller\/simulate\/(?!simulate\.ts$)/,
-  /^controller\/evacuation\/(policy|brakes|evacuation-words|plan-around|left-behind|old-figures|steps-aside)\.ts$/,
+  /^controller\/evacuation\/(policy|brakes|evacuation-words|planned-move|plan-around|left-behind|old-figures|steps-aside)\.ts$/,
   /^controller\/backup\/(policy|standing|retention|agent-settings|volumes|restore-plan|find-point|saved-vm|plan-nights|backup-findings|choose-boot-test)\.ts$/,
   /^controller\/operations\/(operation-lines|outcome|new-operations)\.ts$/,
   /^controller\/alerts\/(catalog.*|sentences|visible)\.ts$/,

@@ -79,7 +79,7 @@ describe('an evacuation moves on pass by pass', () => {
     assert.ok(!stage.started.some(move => move.vm.name === 'x'))
     assert.match(
       held.map(each => each.text).join(),
-      /the rebalancing .* waits with 1 moves until blade01 is empty/,
+      /the rebalancing .* waits with 1 move until blade01 is empty/,
     )
     assert.deepEqual(stage.states(rebalance), ['x planned'])
     stage.evacuations.abort(evacuation, 'anna')
