@@ -48,7 +48,8 @@ export async function releaseKilledBackups(options: BackupRecoveryOptions): Prom
 
 /**
  * Snapshots of ours that no backup owns: what a lost database, or an undo that failed, left behind. The base of the
- * next night, and what is remembered for it, go when their VM is not here any more. `vmIds`: those that are here; undefined: not known, so bases stay.
+ * next night, and what is remembered for it, go when their VM is not here any more. `vmIds`: those that are here;
+ * undefined: not known, so both stay.
  */
 export async function collectLeftovers(
   options: BackupRecoveryOptions,
@@ -69,7 +70,7 @@ export async function collectLeftovers(
 }
 
 /** Pure. A backup's id ends with the beginning of its VM's. */
-export function isUnowned(
+function isUnowned(
   leftover: LeftoverSnapshot,
   owned: ReadonlySet<string>,
   vmIds: readonly string[] | undefined,
