@@ -196,7 +196,7 @@ export async function assertAgrees(lab: Lab, guests: readonly string[] = ALL_GUE
   )
 }
 
-export async function assertCounters(lab: Lab, guests: readonly string[]): Promise<void> {
+async function assertCounters(lab: Lab, guests: readonly string[]): Promise<void> {
   for (const name of guests) {
     const { volumes, serial } = await lab.guestCounters(name)
     const lost = volumes.filter(volume => volume.badCount > 0)
