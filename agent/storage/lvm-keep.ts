@@ -4,7 +4,7 @@ import type { CommandRunner } from '../../shared/exec.ts'
 import { checkMoveId, keptLvName, keptTags, readMarks, tagsOfKept } from './kept-names.ts'
 import { findLv, type Lvm } from './lvm.ts'
 import { lvOfPathOrRefuse, lvPath } from './lvm-names.ts'
-import { isClassicSnapshot, type LogicalVolume } from './lvm-text.ts'
+import { classicSnapshotOf, type LogicalVolume } from './lvm-text.ts'
 
 /**
  * Tags first, name last: after a crash between the two the volume still is at its VM's path and, as `readMarks`
@@ -60,10 +60,7 @@ export async function dropLv(lvm: Lvm, path: string, run: CommandRunner): Promis
   if (readMarks(volume.name, volume.tags).kept === undefined) {
     throw new LifeboatError('refused', `${path} is not marked as kept after a move`)
   }
-  // lvremove would take the classic snapshots of the volume with it, without asking. Thin ones stand alone.
-  const snapshot = report.volumes.find(
-    other => other.group === volume.group && other.origin === volume.name && isClassicSnapshot(other),
-  )
+  const snapshot = classicSnapshotOf(volume, report.volumes)
   if (snapshot !== undefined) {
     throw new LifeboatError('refused', `${path} has a snapshot ${lvPath(snapshot)}: remove that first`)
   }

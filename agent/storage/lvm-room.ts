@@ -2,7 +2,7 @@ import type { StoragePool } from '../../shared/domain/fleet.ts'
 import { readMarks, SNAPSHOT_TAG } from './kept-names.ts'
 import type { LvmReport } from './lvm.ts'
 import { lvPath } from './lvm-names.ts'
-import { isThinPool, type LogicalVolume, lvStorage, type VolumeGroup } from './lvm-text.ts'
+import { classicSnapshotOf, isThinPool, type LogicalVolume, lvStorage, type VolumeGroup } from './lvm-text.ts'
 import { type KeptHolding, type Room, toPool } from './room.ts'
 
 /** Room of a volume group for thick volumes (pure): LVM's own free extents, nothing promised beyond them. */
@@ -12,7 +12,7 @@ export function thickRoom(group: VolumeGroup, volumes: readonly LogicalVolume[])
     sizeBytes: group.sizeBytes,
     physicalFreeBytes: group.freeBytes,
     promisedFreeBytes: group.freeBytes,
-    kept: thick.flatMap(volume => holding(volume, volume.sizeBytes)),
+    kept: thick.flatMap(volume => holding(volume, volume.sizeBytes, volumes)),
   }
 }
 
@@ -23,20 +23,19 @@ export function thickRoom(group: VolumeGroup, volumes: readonly LogicalVolume[])
  */
 export function thinRoom(pool: LogicalVolume, volumes: readonly LogicalVolume[]): Room {
   const inside = volumes.filter(volume => volume.group === pool.group && volume.pool === pool.name)
-  const kept = inside.flatMap(volume => holding(volume, writtenBytes(volume)))
   // A snapshot of a backup is never written either, and holds at most what its volume had when it was made.
-  const snapshots = inside.filter(volume => volume.tags.includes(SNAPSHOT_TAG))
+  const unwritten = inside.filter(
+    ({ name, tags }) => tags.includes(SNAPSHOT_TAG) || readMarks(name, tags).kept !== undefined,
+  )
   const promised = inside
-    .filter(volume => !snapshots.includes(volume) && readMarks(volume.name, volume.tags).kept === undefined)
+    .filter(volume => !unwritten.includes(volume))
     .reduce((sum, volume) => sum + volume.sizeBytes, 0)
-  const held =
-    kept.reduce((sum, one) => sum + one.heldBytes, 0) +
-    snapshots.reduce((sum, volume) => sum + writtenBytes(volume), 0)
+  const held = unwritten.reduce((sum, volume) => sum + writtenBytes(volume), 0)
   return {
     sizeBytes: pool.sizeBytes,
     physicalFreeBytes: pool.sizeBytes - writtenBytes(pool),
     promisedFreeBytes: pool.sizeBytes - promised - held,
-    kept,
+    kept: inside.flatMap(volume => holding(volume, writtenBytes(volume), volumes)),
   }
 }
 
@@ -54,7 +53,9 @@ export function lvmPools({ groups, volumes }: LvmReport): StoragePool[] {
   return [...thick, ...thin]
 }
 
-function holding(volume: LogicalVolume, heldBytes: number): KeptHolding[] {
+/** One with a classic snapshot gives nothing back: it cannot be dropped, and others shall not go for room it does not give. */
+function holding(volume: LogicalVolume, heldBytes: number, volumes: readonly LogicalVolume[]): KeptHolding[] {
   const { kept } = readMarks(volume.name, volume.tags)
-  return kept === undefined ? [] : [{ path: lvPath(volume), keptAt: kept.keptAt, heldBytes }]
+  if (kept === undefined || classicSnapshotOf(volume, volumes) !== undefined) return []
+  return [{ path: lvPath(volume), keptAt: kept.keptAt, heldBytes }]
 }

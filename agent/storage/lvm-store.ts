@@ -111,7 +111,8 @@ async function makeRoom(
     group === undefined
       ? thinRoom(thinPool as LogicalVolume, report.volumes)
       : thickRoom(group, report.volumes)
-  const plan = planDrops(room, neededBytes)
+  // What was promised to volumes is not at stake: a snapshot takes no more than the room it asks for.
+  const plan = planDrops({ ...room, promisedFreeBytes: room.physicalFreeBytes }, neededBytes)
   if (!('drop' in plan)) return []
   for (const path of plan.drop) await dropLv(lvm, path, run)
   return plan.drop

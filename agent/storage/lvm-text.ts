@@ -113,6 +113,15 @@ const isCached = (volume: LogicalVolume) => volume.attributes.startsWith('C') &&
 
 /** A classic snapshot: its lv_size is the room for changes, not the size of the disk it shows. */
 export const isClassicSnapshot = (volume: LogicalVolume): boolean => /^[sS]/.test(volume.attributes)
+
+/** A classic snapshot of the volume: lvremove would take it along, without asking. Thin ones stand alone. */
+export function classicSnapshotOf(
+  { group, name }: LogicalVolume,
+  volumes: readonly LogicalVolume[],
+): LogicalVolume | undefined {
+  return volumes.find(other => other.group === group && other.origin === name && isClassicSnapshot(other))
+}
+
 export const isThinPool = (volume: LogicalVolume): boolean => volume.attributes.startsWith('t')
 export const isActive = (volume: LogicalVolume): boolean => volume.attributes.charAt(4) === 'a'
 /** Of a thin pool or volume: are chunks zeroed before their first use? */

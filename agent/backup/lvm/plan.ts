@@ -12,7 +12,7 @@ import { type OwnPlan, ownAsJson, type PlannedSnapshot } from './own.ts'
 import { type DiskPlace, placeOfDisk } from './place.ts'
 import { dropBases } from './release.ts'
 import type { SnapshotLv, SnapshotReport } from './report-text.ts'
-import { checkPool, isPoolFull, poolNeeded, thickNeeded, thickSizes } from './room.ts'
+import { checkPool, isPoolFull, lacksOnlyData, poolNeeded, thickNeeded, thickSizes } from './room.ts'
 
 /** Finds out everything before the guest is touched; see `Snapshots.plan`. */
 export async function makePlan(
@@ -120,7 +120,10 @@ async function withRoomInPools(
       report = await readReport(run)
     }
     const found = findOrigin(report, name)
-    if (isPoolFull(found) && (await parts.makeRoom(`${group}/${pool}`, poolNeeded(found), run)).length > 0) {
+    if (
+      lacksOnlyData(found) &&
+      (await parts.makeRoom(`${group}/${pool}`, poolNeeded(found), run)).length > 0
+    ) {
       report = await readReport(run)
     }
     checkPool(findOrigin(report, name))

@@ -88,6 +88,11 @@ export function isPoolFull({ dataPercent, metadataPercent }: SnapshotLv): boolea
   return dataPercent >= POOL_DATA_LIMIT || metadataPercent >= POOL_METADATA_LIMIT
 }
 
+/** Whether more free bytes would help a pool that is full (pure): not against metadata, which lvextend makes room for. */
+export function lacksOnlyData(pool: SnapshotLv): boolean {
+  return isPoolFull(pool) && pool.metadataPercent < POOL_METADATA_LIMIT
+}
+
 export function mayKeepBase(pool: SnapshotLv): boolean {
   return pool.dataPercent < BASE_DATA_LIMIT && pool.metadataPercent < BASE_METADATA_LIMIT
 }

@@ -157,6 +157,41 @@ describe('LVs of a blade', () => {
     )
   })
 
+  it('one that cannot be dropped is no room, and none goes before it in vain', async () => {
+    lvm.add({ name: 'web01', sizeBytes: 72 * EXTENT_BYTES })
+    for (const [name, since] of [
+      ['a', 10],
+      ['b', 20],
+    ] as const) {
+      const tags = [`lifeboat.kept.${name}`, `lifeboat.kept-since.${since}`]
+      lvm.add({ name: `lifeboat-kept.0.${name}`, tags, sizeBytes: 3 * EXTENT_BYTES })
+    }
+    lvm.add({ name: 'look', attributes: 'swi-a-s---', origin: 'lifeboat-kept.0.b' })
+    const vg0 = (await volumes.pools()).find(({ name }) => name === 'vg0')
+    assert.equal(vg0?.reclaimableBytes, 3 * EXTENT_BYTES)
+    const needed = (vg0?.freeBytes ?? 0) + 4 * EXTENT_BYTES
+    assert.deepEqual(await volumes.makeRoom('vg0', needed, lvm.run), [])
+    assert.equal(await codeOf(volumes.create(thick('db01', 5), MOVE, lvm.run)), 'refused')
+    assert.deepEqual(lvm.changes(), [])
+  })
+
+  it('in a thin pool a snapshot needs room, not what is promised to volumes', async () => {
+    lvm.add({ name: 'web01', attributes: 'Vwi-a-tz--', pool: 'pool', sizeBytes: 15 * EXTENT_BYTES })
+    for (const [name, since] of [
+      ['a', 10],
+      ['b', 20],
+    ] as const) {
+      const tags = [`lifeboat.kept.${name}`, `lifeboat.kept-since.${since}`]
+      const kept = { name: `lifeboat-kept.0.${name}`, tags, attributes: 'Vwi-a-tz--', pool: 'pool' }
+      lvm.add({ ...kept, sizeBytes: 2 * EXTENT_BYTES, dataPercent: '100.00' })
+    }
+    Object.assign(lvm.lvs.find(lv => lv.name === 'pool') ?? {}, { dataPercent: '90.00' })
+    // 2 extents are free, and 1 when all that is promised is written.
+    assert.deepEqual(await volumes.makeRoom('vg0/pool', 4 * EXTENT_BYTES, lvm.run), [
+      '/dev/vg0/lifeboat-kept.0.a',
+    ])
+  })
+
   it('two arrivals at once do not both count on the same kept volume', async () => {
     lvm.add({ name: 'web01', sizeBytes: 75 * EXTENT_BYTES })
     for (const name of ['a', 'b']) {

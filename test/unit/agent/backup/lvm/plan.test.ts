@@ -141,6 +141,20 @@ test('of a thin pool too, after the bases of earlier nights', async () => {
   assert.deepEqual(asked, [['vg0/pool', Math.ceil(0.11 * 384 * MIB)]])
 })
 
+test('for metadata no kept volume goes: what it would give back is not known', async () => {
+  const blade = createFakeBlade()
+  blade.vm = { ...blade.vm, volumes: [volume('vda', '/dev/vg0/thin01', 'thin')] }
+  const pool = blade.lvs.find(lv => lv.name === 'pool')
+  Object.assign(pool ?? {}, { dataPercent: '95.00', metadataPercent: '86.00' })
+  const asked: string[] = []
+  blade.makeRoom = name => {
+    asked.push(name)
+    return []
+  }
+  await assert.rejects(blade.snapshots.plan(blade.request(), blade.run), { code: 'refused', message: /86 %/ })
+  assert.deepEqual(asked, [])
+})
+
 test('a file that is not on an LV is refused while its VM runs, and read as it is while it is off', async t => {
   const blade = createFakeBlade()
   // Any file there is will do: only where it lies counts.
