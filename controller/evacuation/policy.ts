@@ -119,12 +119,12 @@ function leftByPolicy(
   const parts: string[] = []
   if (waiting.length > 0) {
     parts.push(
-      `waiting for a person (policy 'ask'): ${listed(waiting)}; \`lifeboat evacuate ${blade.name}\` moves them`,
+      `waiting for a person (policy 'ask'): ${waiting.join(', ')}; \`lifeboat evacuate ${blade.name}\` moves them`,
     )
   }
   if (staying.length > 0) {
     parts.push(
-      `to stay (policy 'stay'): ${listed(staying)}; \`lifeboat vm migrate VM\` moves one all the same`,
+      `to stay (policy 'stay'): ${staying.join(', ')}; \`lifeboat vm migrate VM\` moves one all the same`,
     )
   }
   if (parts.length === 0) return undefined
@@ -142,7 +142,7 @@ function whyHeldBack(
   const would = `${blade.name} would be emptied (${trigger.evidence})`
   const byHand = `\`lifeboat evacuate ${blade.name}\` does it now`
   if (input.handled.has(trigger.id)) {
-    return `${blade.name} was emptied for this case already, ${listed(vms)} stayed: not tried again blindly; \`lifeboat evacuate ${blade.name} --plan\` says what stands in the way`
+    return `${blade.name} was emptied for this case already, ${vms.join(', ')} stayed: not tried again blindly; \`lifeboat evacuate ${blade.name} --plan\` says what stands in the way`
   }
   if (trigger.code === 'mirror-degraded' && settings.mirrorDegraded === 'alert') {
     return `${would}, but the configuration says mirror_degraded = "alert"; ${byHand}`
@@ -184,14 +184,10 @@ function powerAdvice(input: PolicyInput): HeldBack[] {
       const advice =
         elsewhere.length === 0
           ? 'there is no sound blade outside it; repair the supplies, or stop VMs that can wait with `lifeboat vm stop VM`'
-          : `sound blades outside it: ${listed(elsewhere.map(blade => blade.name))}; \`lifeboat vm migrate VM --to BLADE\` moves what matters most`
+          : `sound blades outside it: ${elsewhere.map(blade => blade.name).join(', ')}; \`lifeboat vm migrate VM --to BLADE\` moves what matters most`
       return {
         blade: each.scopeName,
         text: `${each.scopeName} has too little power (${each.evidence}); moving VMs inside it is no help, ${advice}`,
       }
     })
-}
-
-function listed(names: readonly string[]): string {
-  return names.join(', ')
 }

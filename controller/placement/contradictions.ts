@@ -44,7 +44,7 @@ function impossible(group: GroupRule, rules: PlacementRules): string[] {
         ruleOf(rules, pinned[0] ?? '').blades,
       )
     if (pinned.length === 0 || common.length > 0) return []
-    return [`${listed(pinned)} must be together, but no blade is among the blades of each of them`]
+    return [`${andList(pinned)} must be together, but no blade is among the blades of each of them`]
   }
   const bound = bundles(rules.groups)
   const pairs = group.vms.flatMap((vm, index) =>
@@ -60,7 +60,7 @@ function impossible(group: GroupRule, rules: PlacementRules): string[] {
   if (pinned.length <= places.size) return pairs
   return [
     ...pairs,
-    `${listed(pinned)} must be apart, but together they may only be on ${listed([...places])}`,
+    `${andList(pinned)} must be apart, but together they may only be on ${andList([...places])}`,
   ]
 }
 
@@ -80,9 +80,10 @@ function togetherRules({ groups }: PlacementRules, ...vms: readonly string[]): s
   const names = groups
     .filter(group => group.kind === 'together' && group.hard && group.vms.some(vm => vms.includes(vm)))
     .map(group => `'${group.name}'`)
-  return listed(names)
+  return andList(names)
 }
 
-function listed(names: readonly string[]): string {
+/** `web01, web02 and web03` */
+function andList(names: readonly string[]): string {
   return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
 }

@@ -35,7 +35,7 @@ export function checkPinned({ vm, room }: Candidate): Reason[] {
   const { blades } = ruleOf(room.rules, vm.name)
   const { name } = room.blade
   if (blades.length === 0 || blades.includes(name)) return []
-  return [{ code: 'pinned', blade: name, text: `${vm.name} may only be on ${listed(blades)}` }]
+  return [{ code: 'pinned', blade: name, text: `${vm.name} may only be on ${orList(blades)}` }]
 }
 
 export function checkApart(candidate: Candidate): Reason[] {
@@ -166,6 +166,7 @@ function placeIn(blade: BladeView, target: BladeView | undefined, { kind, across
     : `${blade.name}, on the same ${across} (${domain})`
 }
 
-function listed(names: readonly string[]): string {
+/** `blade01, blade02 or blade03` */
+function orList(names: readonly string[]): string {
   return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`
 }
