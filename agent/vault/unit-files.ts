@@ -63,10 +63,18 @@ export async function giveToVaultUser(config: VaultConfig, run: CommandRunner): 
   if ((await run.run(['id', '-u', USER], limits)).exitCode !== 0) return
   for (const { path, depth } of ownPaths(config)) {
     if (!existsSync(path)) continue
-    const which = ['-maxdepth', String(depth), '!', '-user', USER]
-    const give = ['-exec', 'chown', '-h', `${USER}:${USER}`, '{}', '+']
-    await run.run(['find', path, ...which, ...give], { timeoutMs: TOOL_LIMIT_MS })
+    await run.run(giveCommand(path, depth), { timeoutMs: TOOL_LIMIT_MS })
   }
+}
+
+/**
+ * Run by root in folders of the service's user, who may put a link in the place of a folder meanwhile. So chown is given
+ * names in the folder where find stands (`-execdir`), never a path that would lead it through that link; `-h` is for the
+ * name itself. Pure.
+ */
+export function giveCommand(path: string, depth: number): string[] {
+  const which = ['-maxdepth', String(depth), '!', '-user', USER]
+  return ['find', path, ...which, '-execdir', 'chown', '-h', `${USER}:${USER}`, '{}', '+']
 }
 
 /** Pure. `store` to its folders only. */

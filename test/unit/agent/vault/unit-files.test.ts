@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { defaultVaultConfig } from '../../../../agent/vault/config.ts'
-import { dropInText, isDropInCurrent, ownPaths, writeDropIn } from '../../../../agent/vault/unit-files.ts'
+import {
+  dropInText,
+  giveCommand,
+  isDropInCurrent,
+  ownPaths,
+  writeDropIn,
+} from '../../../../agent/vault/unit-files.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'lbu-'))
 after(() => rmSync(root, { recursive: true, force: true }))
@@ -35,4 +42,24 @@ test('the service owns what it writes; of the chunks only their folders, for the
   assert.equal(depths.get('/v/store'), 1)
   assert.ok((depths.get('/v/points') ?? 0) > 3 && (depths.get('/v/state') ?? 0) > 1)
   assert.ok(depths.has('/v') && depths.has('/v/tmp') && depths.has('/v/quarantine') && depths.has('/s'))
+})
+
+test('a link that takes the place of a folder meanwhile leads nothing outside to the user of the service', () => {
+  const [vault, outside, told] = ['vault', 'outside', 'told'].map(name => join(root, name)) as [
+    string,
+    string,
+    string,
+  ]
+  mkdirSync(join(vault, 'vm'), { recursive: true })
+  mkdirSync(outside)
+  writeFileSync(join(vault, 'vm', 'shadow'), 'of the vault')
+  writeFileSync(join(outside, 'shadow'), 'of the host')
+  // Stands for chown, and is as late as it can be: the folder is swapped when find has looked already.
+  const late = join(root, 'late')
+  const swap = `case "$*" in *shadow*) mv ${vault}/vm ${vault}/old; ln -s ${outside} ${vault}/vm;; esac`
+  writeFileSync(late, `#!/bin/sh\n${swap}\nshift 2\ncat "$@" >> ${told} 2>/dev/null\ntrue\n`)
+  chmodSync(late, 0o755)
+  const words = giveCommand(vault, 9).map(word => ({ chown: late, lifeboat: '12345' })[word] ?? word)
+  execFileSync(words[0] ?? '', words.slice(1))
+  assert.equal(readFileSync(told, 'utf8'), 'of the vault')
 })
