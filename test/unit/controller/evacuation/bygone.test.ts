@@ -77,6 +77,30 @@ describe('an evacuation that left a VM on its blade speaks of it until nobody ha
     assert.deepEqual(bygone(), [id])
   })
 
+  it('and again when emptying it anew is aborted: the VM is in the same danger, and nobody else tells of it', () => {
+    const settle = () =>
+      settleBygone(
+        stage.store,
+        bygoneEvacuations(stage.store, stage.fleet.snapshot(stage.now)),
+        [],
+        stage.now,
+      )
+    const anew = stage.begin()
+    // It takes longer than the case needs to close.
+    settle()
+    stage.evacuations.abort(anew, 'anna')
+    stage.evacuations.advance()
+    assert.equal(stage.store.operations.get(anew)?.state, 'undone')
+    assert.deepEqual(bygone(), [])
+    settle()
+    assert.deepEqual(
+      stage.store.operations.unsettled().map(each => each.id),
+      [id],
+    )
+    stage.report('blade01', [])
+    assert.deepEqual(bygone(), [id])
+  })
+
   it('an acknowledgement ends nothing; only of an operation that ended half way nothing else could tell', async () => {
     const { store } = stage
     const words = { title: '', text: '', nextCommand: '', blade: 'blade01', blades: ['blade01'], caseKey: '' }
