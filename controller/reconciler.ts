@@ -4,29 +4,18 @@ import { formatErrorChain } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
 import type { Outbox } from './alerts/outbox.ts'
 import { applyAlerts } from './alerts/raise.ts'
-import { backupFindings } from './backup/backup-findings.ts'
 import type { BootTestNights } from './backup/boot-test-nights.ts'
-import { readBackups } from './backup/known.ts'
 import type { SettingsPush } from './backup/settings-push.ts'
-import { commonRelief } from './capacity/common-relief.ts'
 import type { ControllerConfig } from './config.ts'
-import { type BladeEvidence, type Case, DEFAULT_HOLDS, type Finding } from './diagnosis/case.ts'
-import { diagnose } from './diagnosis/engine.ts'
-import { updateCases } from './diagnosis/update-cases.ts'
 import { automationOf } from './evacuation/automation.ts'
-import { commonCause } from './evacuation/brakes.ts'
-import { bygoneEvacuations, settleBygone } from './evacuation/bygone.ts'
 import type { Evacuations } from './evacuation/evacuations.ts'
 import { decideEvacuations, type HeldBack } from './evacuation/policy.ts'
-import { fleetFindings } from './fleet/fleet-findings.ts'
 import type { FleetState } from './fleet/fleet-state.ts'
-import type { FleetSnapshot } from './fleet/snapshot.ts'
+import { createFleetDiagnosis } from './fleet-diagnosis.ts'
 import type { Operations } from './operations/operations.ts'
 import type { NPlusOne } from './placement/plan.ts'
-import { nPlusOne } from './placement/survives.ts'
 import type { AlertRecord } from './store/alerts.ts'
 import { wordsOf } from './store/evacuations.ts'
-import type { OperationRecord } from './store/operations.ts'
 import type { Store } from './store/store.ts'
 
 /** What the last pass found, for `lifeboat status`. */
@@ -71,101 +60,11 @@ const KEEP_MS = 90 * 24 * HOUR_MS
 /** The first pass is made before it returns. */
 export function createReconciler(options: ReconcilerOptions): Reconciler {
   const { store, fleet, evacuations, outbox, config, clock, log } = options
-  const listeningSince = clock.now()
+  const diagnosis = createFleetDiagnosis(options)
   const stop = new AbortController()
   let wake = Promise.withResolvers<void>()
-  let pending: ReadonlyMap<string, number> = new Map()
-  let relief: { readonly lost: string; readonly texts: readonly string[] } = { lost: '[]', texts: [] }
-  let view: ReconcilerView = { heldBack: [], nPlusOne: { kept: true, text: '', notSurvivable: [] } }
+  let heldBack: readonly HeldBack[] = []
   let nextPruneAt = 0
-
-  /** Looked for when other VMs or blades are lost than before: it is a search, and its figures would move every second. */
-  const reliefOf = (snapshot: FleetSnapshot): readonly string[] => {
-    const lost = JSON.stringify(view.nPlusOne.notSurvivable)
-    if (lost !== relief.lost) {
-      relief = { lost, texts: commonRelief(snapshot, view.nPlusOne).map(each => each.text) }
-    }
-    return relief.texts
-  }
-
-  const findings = (
-    snapshot: FleetSnapshot,
-    open: readonly Case[],
-    bygone: readonly OperationRecord[],
-    now: number,
-  ): Finding[] => {
-    const over = new Set(bygone.map(operation => operation.id))
-    const blades = store.blades.list().filter(blade => blade.joinedAt > 0)
-    const evidence = blades.map(
-      (blade): BladeEvidence => ({
-        blade: blade.name,
-        chassis: blade.chassis,
-        facts: blade.report?.facts ?? [],
-        baseline: blade.baseline,
-        complete: blade.report?.complete ?? true,
-      }),
-    )
-    const hardware = diagnose(evidence, now, { neededSupplies: config.power.neededSupplies, open })
-    const common = commonCause(open, snapshot.blades)
-    const fleetWide = fleetFindings({
-      now,
-      snapshot,
-      blades,
-      vms: store.vms.list(),
-      nPlusOne: view.nPlusOne,
-      nPlusOneRelief: reliefOf(snapshot),
-      unsettled: store.operations.unsettled().filter(operation => !over.has(operation.id)),
-      listeningSince,
-      silentAfterMs: config.liveness.silentAfterMs,
-    })
-    const backups = backupFindings({
-      now,
-      snapshot,
-      known: readBackups(store, config.backup),
-      outcomes: store.backups.outcomes(),
-      listeningSince,
-    })
-    return [...hardware, ...fleetWide, ...backups, ...(common === undefined ? [] : [common])]
-  }
-
-  /** Facts → cases. Health, and so placement, follows the cases: the next snapshot already has it. */
-  const diagnoseFleet = (now: number) => {
-    const snapshot = fleet.snapshot(now)
-    view = { ...view, nPlusOne: nPlusOne(snapshot) }
-    const open = store.cases.open()
-    const bygone = bygoneEvacuations(store, snapshot)
-    const edits = updateCases(
-      open,
-      findings(snapshot, open, bygone, now),
-      now,
-      DEFAULT_HOLDS,
-      () => `c${store.settings.nextNumber('case')}`,
-      pending,
-    )
-    pending = edits.pending
-    const before = new Map(open.map(each => [each.id, JSON.stringify({ ...each, lastFoundAt: 0 })]))
-    // lastFoundAt alone moves each second and decides nothing after a restart: it is no reason to write.
-    const changed = [...edits.cases, ...edits.closed].filter(
-      each => before.get(each.id) !== JSON.stringify({ ...each, lastFoundAt: 0 }),
-    )
-    if (changed.length > 0) {
-      store.transaction(() => {
-        for (const each of changed) store.cases.save(each)
-      })
-      fleet.touch()
-    }
-    settleBygone(store, bygone, edits.cases, now)
-    for (const line of edits.story) {
-      log.info(line)
-      tellBlades(line, [...edits.cases, ...edits.closed], now)
-    }
-  }
-
-  const tellBlades = (line: string, cases: readonly Case[], now: number) => {
-    const id = /^case (\S+)/.exec(line)?.[1]
-    for (const blade of cases.find(each => each.id === id)?.blades ?? [])
-      store.stories.tell('blade', blade, now, line)
-  }
 
   const decide = (now: number) => {
     const handled = new Set(store.evacuations.handledCases().map(each => each.caseId))
@@ -182,16 +81,16 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       // One blade that cannot be planned for must not hold up the others, nor what is under way.
       part(`evacuation of ${order.blade}`, () => evacuations.begin({ ...order, requestedBy: 'automation' }))
     }
-    const heldBack = [...decision.heldBack, ...evacuations.advance()]
-    announceHeldBack(heldBack)
-    view = { ...view, heldBack }
+    const held = [...decision.heldBack, ...evacuations.advance()]
+    announceNew(held)
+    heldBack = held
   }
 
-  const announceHeldBack = (heldBack: readonly HeldBack[]) => {
+  const announceNew = (held: readonly HeldBack[]) => {
     // The time left to the hold counts down in the text; that is no news.
     const key = (text: string) => text.replace(/\d+(\.\d+)? (ms|s|min|h|d)\b/g, '')
-    const known = new Set(view.heldBack.map(each => key(each.text)))
-    for (const each of heldBack) if (!known.has(key(each.text))) log.info(`held back: ${each.text}`)
+    const known = new Set(heldBack.map(each => key(each.text)))
+    for (const each of held) if (!known.has(key(each.text))) log.info(`held back: ${each.text}`)
   }
 
   /** Rule 10 holds for boot tests too, and an evacuation goes before them. */
@@ -226,7 +125,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   }
   const pass = () => {
     const now = clock.now()
-    part('diagnosis', () => diagnoseFleet(now))
+    part('diagnosis', () => diagnosis.update(now))
     part('alerts', () =>
       applyAlerts(
         store,
@@ -261,7 +160,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   return {
     nudge: () => wake.resolve(),
     pass,
-    view: () => view,
+    view: () => ({ heldBack, nPlusOne: diagnosis.nPlusOne() }),
     close: async () => {
       stop.abort()
       wake.resolve()
