@@ -49,11 +49,14 @@ export interface FingerprintFolder {
     target: string,
     grid: { readonly count: number; readonly chunkBytes: number },
   ): Fingerprints
+  /** All of a VM: after a refusal the reason of which may be in what is remembered. */
+  forget(vmId: string): void
 }
 
 export function openFingerprintFolder(path: string): FingerprintFolder {
   return {
     open: (vmId, target, grid) => openFingerprints(join(path, vmId, target), grid),
+    forget: vmId => rmSync(join(path, vmId), { recursive: true, force: true }),
   }
 }
 

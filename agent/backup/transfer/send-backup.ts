@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import type { Clock } from '../../../shared/clock.ts'
 import { MINUTE_MS } from '../../../shared/domain/units.ts'
-import { formatErrorChain, isRetryable, LifeboatError } from '../../../shared/errors.ts'
+import { errorCode, formatErrorChain, isRetryable, LifeboatError } from '../../../shared/errors.ts'
 import { parseIndex } from '../../vault/format/index.ts'
 import type { Manifest } from '../../vault/format/manifest.ts'
 import type { BackupSession, Vault } from '../../vault/vault.ts'
@@ -58,6 +58,7 @@ export async function sendBackup(
   } catch (error) {
     // What went wrong first is what is told; a vault that is gone aborts it by itself.
     await session.abort().catch(() => {})
+    forgetIfRefused(error, job.draft.vm.id, world)
     throw error
   }
 }
@@ -148,6 +149,16 @@ function remember(read: ReadJob, fingerprints: Fingerprints | undefined, world: 
     fingerprints?.save()
   } catch (error) {
     world.warn(`${read.target}: the next night hashes all of it again: ${formatErrorChain(error)}`)
+  }
+}
+
+/** An id that memory has spoiled would be believed, and refused, every night. */
+function forgetIfRefused(refusal: unknown, vmId: string, { fingerprints, warn }: TransferWorld): void {
+  if (errorCode(refusal) !== 'bad-input' && errorCode(refusal) !== 'refused') return
+  try {
+    fingerprints?.forget(vmId)
+  } catch (error) {
+    warn(`what is remembered of earlier nights could not be forgotten: ${formatErrorChain(error)}`)
   }
 }
 

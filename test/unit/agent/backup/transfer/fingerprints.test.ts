@@ -10,7 +10,12 @@ import {
   type Fingerprints,
   openFingerprintFolder,
 } from '../../../../../agent/backup/transfer/fingerprints.ts'
+import { createInlineTransfer } from '../../../../../agent/backup/transfer/inline-transfer.ts'
+import type { BackupJob } from '../../../../../agent/backup/transfer.ts'
 import { createAlignedBuffers } from '../../../../../agent/vault/format/aligned.ts'
+import type { Vault } from '../../../../../agent/vault/vault.ts'
+import { type ErrorCode, LifeboatError } from '../../../../../shared/errors.ts'
+import { createManualClock } from '../../../../fakes/manual-clock.ts'
 
 const CHUNK = 64
 const VM = 'vm-1'
@@ -124,4 +129,39 @@ test('what is remembered of VMs that are elsewhere goes', () => {
   assert.ok(existsSync(fileOf()))
   dropFingerprintsOfOthers(folder, ['vm-2'])
   assert.ok(!existsSync(fileOf()))
+})
+
+test('after a refusal by the vault nothing is believed: an id spoiled in memory would be refused every night', async () => {
+  const path = join(folder, 'disk')
+  writeFileSync(path, Buffer.alloc(CHUNK * 2, 7))
+  const disk = { target: 'vda', sizeBytes: CHUNK * 2, chunkBytes: CHUNK }
+  const job = {
+    kind: 'backup',
+    draft: { vm: { id: VM, name: 'web01' }, point: '20261128T020000Z', disks: [disk] },
+    reads: [{ ...disk, path }],
+    rateLimitBytes: 0,
+  } as unknown as BackupJob
+  const failWith = async (code: ErrorCode) => {
+    night([Buffer.alloc(CHUNK, 1)], open(1))
+    const session = {
+      missing: async (ids: readonly string[]) => ids,
+      put: async () => {
+        throw new LifeboatError(code, 'no')
+      },
+      abort: async () => {},
+    }
+    const transfer = createInlineTransfer({
+      openVault: () => ({ begin: async () => session, close: async () => {} }) as unknown as Vault,
+      clock: createManualClock(1),
+      threads: 1,
+      fingerprints: openFingerprintFolder(folder),
+      warn: () => {},
+    })
+    const failed = transfer.backup(job, { signal: new AbortController().signal })
+    await assert.rejects(failed, { code })
+    return existsSync(fileOf())
+  }
+  assert.equal(await failWith('unavailable'), true, 'a vault that was away says nothing about it')
+  assert.equal(await failWith('bad-input'), false)
+  assert.equal(await failWith('refused'), false)
 })
