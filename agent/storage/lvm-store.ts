@@ -93,29 +93,33 @@ export function createLvmStore(options: { run: CommandRunner; clock: Clock }): L
       // Written before, by a write that broke off: zero no longer, and what it wrote may be of another content.
       return { path: lvPath(volume), readsZero: isZeroed && !volume.tags.includes(WRITTEN_TAG) }
     },
-    makeRoom: (pool, neededBytes, run) => makeRoom(lvm, pool, neededBytes, run),
+    makeRoom: (neededBytes, run) => makeRoom(lvm, neededBytes, run),
   }
 }
 
 async function makeRoom(
   lvm: Lvm,
-  pool: string,
-  neededBytes: number,
+  neededBytes: ReadonlyMap<string, number>,
   run: CommandRunner,
 ): Promise<readonly string[]> {
   const report = await lvm.report('fresh')
-  const group = report.groups.find(({ name }) => name === pool)
-  const thinPool = report.volumes.find(lv => isThinPool(lv) && `${lv.group}/${lv.name}` === pool)
-  if (group === undefined && thinPool === undefined) return []
-  const room =
-    group === undefined
-      ? thinRoom(thinPool as LogicalVolume, report.volumes)
-      : thickRoom(group, report.volumes)
-  // What was promised to volumes is not at stake: a snapshot takes no more than the room it asks for.
-  const plan = planDrops({ ...room, promisedFreeBytes: room.physicalFreeBytes }, neededBytes)
-  if (!('drop' in plan)) return []
-  for (const path of plan.drop) await dropLv(lvm, path, run)
-  return plan.drop
+  const drops: string[] = []
+  for (const [pool, bytes] of neededBytes) {
+    const room = roomOfPool(report, pool)
+    // What was promised to volumes is not at stake: a snapshot takes no more than the room it asks for.
+    const plan = room && planDrops({ ...room, promisedFreeBytes: room.physicalFreeBytes }, bytes)
+    if (plan === undefined || !('drop' in plan)) return []
+    drops.push(...plan.drop)
+  }
+  for (const path of drops) await dropLv(lvm, path, run)
+  return drops
+}
+
+function roomOfPool({ groups, volumes }: LvmReport, pool: string): Room | undefined {
+  const group = groups.find(({ name }) => name === pool)
+  if (group !== undefined) return thickRoom(group, volumes)
+  const thinPool = volumes.find(lv => isThinPool(lv) && `${lv.group}/${lv.name}` === pool)
+  return thinPool && thinRoom(thinPool, volumes)
 }
 
 async function existing(lvm: Lvm, path: string): Promise<LogicalVolume> {

@@ -32,10 +32,13 @@ export interface VolumeStore
 }
 
 /**
- * Drops kept volumes of a volume group or thin pool, oldest first, until so many bytes are free there; none when all of them
- * would not do, or `pool` is neither. Returns the paths dropped.
+ * Drops kept volumes, oldest first, until in each volume group or thin pool named so many bytes are free; none anywhere
+ * when all of them would not do for one of these, or it is neither. Returns the paths dropped.
  */
-export type MakeRoom = (pool: string, neededBytes: number, run: CommandRunner) => Promise<readonly string[]>
+export type MakeRoom = (
+  neededBytes: ReadonlyMap<string, number>,
+  run: CommandRunner,
+) => Promise<readonly string[]>
 
 /** Runs something and, if it fails, says so in the words of this layer with the cause attached; the code is kept. */
 export async function told<T>(message: string, work: Promise<T>): Promise<T> {

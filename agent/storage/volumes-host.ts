@@ -68,10 +68,11 @@ export function createHostVolumes(options: HostVolumesOptions): HostVolumes {
         await storeOf(path).drop(path, run)
         log.info(`volume ${path}: kept => dropped`)
       }),
-    makeRoom: (pool, neededBytes, run) =>
+    makeRoom: (neededBytes, run) =>
       oneAtATime(async () => {
-        const dropped = await lvm.makeRoom(pool, neededBytes, run)
-        for (const path of dropped) log.info(`volume ${path}: kept => dropped (room in ${pool})`)
+        const dropped = await lvm.makeRoom(neededBytes, run)
+        const where = [...neededBytes.keys()].join(', ')
+        for (const path of dropped) log.info(`volume ${path}: kept => dropped (room in ${where})`)
         return dropped
       }),
     read: (path, signal) => storeOf(path).read(path, signal),

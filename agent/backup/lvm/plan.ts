@@ -43,8 +43,9 @@ export async function makePlan(
   if (places.length > 0) await checkKernel(parts, request.force)
   const found = await readReport(run)
   const drafts = places.map(({ place, snapshot }) => draft(found, place, backupId, snapshot))
-  const report = await withRoomInPools(parts, found, drafts, run)
-  const snapshots = await withSizes(parts, report, drafts, run)
+  const report = await withoutBases(parts, found, drafts, run)
+  const rateOf = drafts.some(isThick) ? await parts.rates.look() : () => 0
+  const snapshots = sized(await withRoom(parts, report, { drafts, rateOf }, run), { drafts, rateOf })
   const hold = await chooseHold(mode, state, () => canFreeze(guest, run))
   const own: OwnPlan = { hold, snapshots, sources }
   return { backupId, vmId: vm.id, vmName: vm.name, mode, pauseBudgetMs, own: ownAsJson(own) }
@@ -103,61 +104,81 @@ function findOrigin(report: SnapshotReport, { group, name }: LvName): SnapshotLv
   return origin
 }
 
-/**
- * Checks the pools of thin ones. A pool too full loses the bases of earlier nights, then what is kept of VMs that moved
- * (rule 3), before a backup is refused for it.
- */
-async function withRoomInPools(
+/** A pool too full loses the bases of earlier nights before a backup is refused for it. */
+async function withoutBases(
   parts: EngineParts,
   found: SnapshotReport,
   drafts: readonly PlannedSnapshot[],
   run: CommandRunner,
 ): Promise<SnapshotReport> {
   let report = found
-  for (const { group, pool } of drafts.filter(one => one.kind === 'thin')) {
-    const name = { group, name: pool }
-    if (isPoolFull(findOrigin(report, name)) && (await dropBases(parts, report, name, run))) {
-      report = await readReport(run)
-    }
-    const found = findOrigin(report, name)
-    if (
-      lacksOnlyData(found) &&
-      (await parts.makeRoom(`${group}/${pool}`, poolNeeded(found), run)).length > 0
-    ) {
-      report = await readReport(run)
-    }
-    checkPool(findOrigin(report, name))
+  for (const pool of poolsOf(found, drafts)) {
+    if (isPoolFull(pool) && (await dropBases(parts, report, pool, run))) report = await readReport(run)
   }
   return report
 }
 
-/** Thick ones get their size; where that is not free, what is kept of VMs that moved goes for it (rule 3). */
-async function withSizes(
-  { rates, makeRoom }: EngineParts,
-  found: SnapshotReport,
-  drafts: readonly PlannedSnapshot[],
+/** What is to be snapshotted, and how fast a device is written. */
+interface Wanted {
+  readonly drafts: readonly PlannedSnapshot[]
+  readonly rateOf: (device: string) => number
+}
+
+/**
+ * Where room is not free, what is kept of VMs that moved goes for it (rule 3): asked for all places at once, since it
+ * would go in vain when one of them is too full all the same.
+ */
+async function withRoom(
+  { makeRoom }: EngineParts,
+  report: SnapshotReport,
+  wanted: Wanted,
   run: CommandRunner,
-): Promise<PlannedSnapshot[]> {
-  const thick = drafts.filter(one => one.kind === 'thick')
-  if (thick.length === 0) return [...drafts]
-  const rateOf = await rates.look()
-  const sized = new Map<string, number>()
-  for (const seen of found.groups) {
-    let group = seen
+): Promise<SnapshotReport> {
+  const lacking = new Map<string, number>()
+  for (const pool of poolsOf(report, wanted.drafts)) {
+    if (lacksOnlyData(pool)) lacking.set(`${pool.group}/${pool.name}`, poolNeeded(pool))
+    else checkPool(pool)
+  }
+  for (const { group, needs } of thickOf(report, wanted)) {
+    const needed = thickNeeded(group, needs)
+    if (needed > group.freeBytes) lacking.set(group.name, needed)
+  }
+  const isMade = lacking.size > 0 && (await makeRoom(lacking, run)).length > 0
+  return isMade ? await readReport(run) : report
+}
+
+/** Checks the pools of thin ones, and gives thick ones their size. */
+function sized(report: SnapshotReport, wanted: Wanted): PlannedSnapshot[] {
+  for (const pool of poolsOf(report, wanted.drafts)) checkPool(pool)
+  const sizes = new Map<string, number>()
+  for (const { group, mine, needs } of thickOf(report, wanted)) {
+    for (const [index, bytes] of thickSizes(group, needs).entries()) sizes.set(mine[index]?.name ?? '', bytes)
+  }
+  return wanted.drafts.map(lv => ({ ...lv, roomBytes: sizes.get(lv.name) ?? 0 }))
+}
+
+const isThick = ({ kind }: PlannedSnapshot) => kind === 'thick'
+
+/** Pools of the thin ones, each once. */
+function poolsOf(report: SnapshotReport, drafts: readonly PlannedSnapshot[]): SnapshotLv[] {
+  const pools = drafts
+    .filter(one => !isThick(one))
+    .map(({ group, pool }) => findOrigin(report, { group, name: pool }))
+  return [...new Set(pools)]
+}
+
+/** Thick ones by their volume group, with what each needs. */
+function thickOf(report: SnapshotReport, { drafts, rateOf }: Wanted) {
+  const thick = drafts.filter(isThick)
+  return report.groups.flatMap(group => {
     const mine = thick.filter(lv => lv.group === group.name)
-    if (mine.length === 0) continue
     const needs = mine.map(lv => {
-      const { minor } = findOrigin(found, { group: lv.group, name: lv.origin })
+      const { minor } = findOrigin(report, { group: lv.group, name: lv.origin })
       const path = `/dev/${lv.group}/${lv.origin}`
       return { path, originBytes: lv.originBytes, writtenPerSecond: rateOf(`dm-${minor}`) }
     })
-    const needed = thickNeeded(group, needs)
-    if (needed > group.freeBytes && (await makeRoom(group.name, needed, run)).length > 0) {
-      group = (await readReport(run)).groups.find(({ name }) => name === seen.name) ?? seen
-    }
-    for (const [index, bytes] of thickSizes(group, needs).entries()) sized.set(mine[index]?.name ?? '', bytes)
-  }
-  return drafts.map(lv => ({ ...lv, roomBytes: sized.get(lv.name) ?? 0 }))
+    return mine.length === 0 ? [] : [{ group, mine, needs }]
+  })
 }
 
 async function chooseHold(

@@ -146,10 +146,16 @@ describe('LVs of a blade', () => {
       lvm.add({ name: `lifeboat-kept.0.${name}`, tags, sizeBytes: 3 * EXTENT_BYTES })
     }
     const free = (await volumes.pools()).find(({ name }) => name === 'vg0')?.freeBytes ?? 0
-    assert.deepEqual(await volumes.makeRoom('vg0', free, lvm.run), [])
-    assert.deepEqual(await volumes.makeRoom('vg0', free + 7 * EXTENT_BYTES, lvm.run), [])
-    assert.deepEqual(await volumes.makeRoom('vg1', 1, lvm.run), [])
-    const dropped = await volumes.makeRoom('vg0', free + EXTENT_BYTES, lvm.run)
+    assert.deepEqual(await volumes.makeRoom(new Map([['vg0', free]]), lvm.run), [])
+    assert.deepEqual(await volumes.makeRoom(new Map([['vg0', free + 7 * EXTENT_BYTES]]), lvm.run), [])
+    assert.deepEqual(await volumes.makeRoom(new Map([['vg1', 1]]), lvm.run), [])
+    // All or nothing, where more than one place lacks room.
+    const both = new Map([
+      ['vg0', free + EXTENT_BYTES],
+      ['vg0/pool', 99 * EXTENT_BYTES],
+    ])
+    assert.deepEqual(await volumes.makeRoom(both, lvm.run), [])
+    const dropped = await volumes.makeRoom(new Map([['vg0', free + EXTENT_BYTES]]), lvm.run)
     assert.deepEqual(dropped, ['/dev/vg0/lifeboat-kept.0.a'])
     assert.deepEqual(
       lvm.lvs.map(lv => lv.name),
@@ -170,7 +176,7 @@ describe('LVs of a blade', () => {
     const vg0 = (await volumes.pools()).find(({ name }) => name === 'vg0')
     assert.equal(vg0?.reclaimableBytes, 3 * EXTENT_BYTES)
     const needed = (vg0?.freeBytes ?? 0) + 4 * EXTENT_BYTES
-    assert.deepEqual(await volumes.makeRoom('vg0', needed, lvm.run), [])
+    assert.deepEqual(await volumes.makeRoom(new Map([['vg0', needed]]), lvm.run), [])
     assert.equal(await codeOf(volumes.create(thick('db01', 5), MOVE, lvm.run)), 'refused')
     assert.deepEqual(lvm.changes(), [])
   })
@@ -187,7 +193,7 @@ describe('LVs of a blade', () => {
     }
     Object.assign(lvm.lvs.find(lv => lv.name === 'pool') ?? {}, { dataPercent: '90.00' })
     // 2 extents are free, and 1 when all that is promised is written.
-    assert.deepEqual(await volumes.makeRoom('vg0/pool', 4 * EXTENT_BYTES, lvm.run), [
+    assert.deepEqual(await volumes.makeRoom(new Map([['vg0/pool', 4 * EXTENT_BYTES]]), lvm.run), [
       '/dev/vg0/lifeboat-kept.0.a',
     ])
   })

@@ -40,8 +40,8 @@ export interface FakeBlade {
   suspended: string[]
   metadataSnapshot: boolean
   freeBytes: number
-  /** Called for the kept volumes of a group or pool to go; by default there are none. */
-  makeRoom: (pool: string, neededBytes: number) => readonly string[]
+  /** Called for the kept volumes of groups or pools to go; by default there are none. */
+  makeRoom: (neededBytes: ReadonlyMap<string, number>) => readonly string[]
   thinDelta: string
   /** What happens instead of what a line (as in `log`) would do: a complaint, no answer, or the end of the program. */
   readonly faults: { readonly line: RegExp; readonly what: 'fail' | 'hang' | 'die' }[]
@@ -103,7 +103,7 @@ export function createFakeBlade(clock: Clock = createHastyClock(1_700_000_000_00
       files: hostFiles,
       clock,
       log: silentLogger,
-      makeRoom: async (pool, neededBytes) => blade.makeRoom(pool, neededBytes),
+      makeRoom: async neededBytes => blade.makeRoom(neededBytes),
     }),
     request: change => ({
       ...{ backupId: 'b1', vm: blade.vm, mode: 'pause', pauseBudgetMs: 5000, force: false },

@@ -105,8 +105,8 @@ test('the bases of earlier nights go before a backup is refused for a full pool'
 test('what is kept of VMs that moved goes before a backup is refused, and only then', async () => {
   const blade = createFakeBlade()
   const asked: [string, number][] = []
-  blade.makeRoom = (pool, neededBytes) => {
-    asked.push([pool, neededBytes])
+  blade.makeRoom = neededBytes => {
+    asked.push(...neededBytes)
     blade.freeBytes = 100 * MIB
     return ['/dev/vg0/lifeboat-kept.0.db01']
   }
@@ -131,8 +131,8 @@ test('of a thin pool too, after the bases of earlier nights', async () => {
   const pool = blade.lvs.find(lv => lv.name === 'pool')
   Object.assign(pool ?? {}, { dataPercent: '95.00' })
   const asked: [string, number][] = []
-  blade.makeRoom = (name, neededBytes) => {
-    asked.push([name, neededBytes])
+  blade.makeRoom = neededBytes => {
+    asked.push(...neededBytes)
     Object.assign(pool ?? {}, { dataPercent: '60.00' })
     return ['/dev/vg0/lifeboat-kept.0.db01']
   }
@@ -147,12 +147,27 @@ test('for metadata no kept volume goes: what it would give back is not known', a
   const pool = blade.lvs.find(lv => lv.name === 'pool')
   Object.assign(pool ?? {}, { dataPercent: '95.00', metadataPercent: '86.00' })
   const asked: string[] = []
-  blade.makeRoom = name => {
-    asked.push(name)
+  blade.makeRoom = neededBytes => {
+    asked.push(...neededBytes.keys())
     return []
   }
   await assert.rejects(blade.snapshots.plan(blade.request(), blade.run), { code: 'refused', message: /86 %/ })
   assert.deepEqual(asked, [])
+})
+
+test('for disks in two places room is asked for at once: none goes in one of them in vain', async () => {
+  const blade = createFakeBlade()
+  blade.vm = { ...blade.vm, volumes: [...blade.vm.volumes, volume('vdz', '/dev/vg0/thin01', 'thin')] }
+  const pool = blade.lvs.find(lv => lv.name === 'pool')
+  Object.assign(pool ?? {}, { dataPercent: '95.00' })
+  blade.freeBytes = 8 * MIB
+  const asked: string[][] = []
+  blade.makeRoom = neededBytes => {
+    asked.push([...neededBytes.keys()])
+    return []
+  }
+  await assert.rejects(blade.snapshots.plan(blade.request(), blade.run), { code: 'refused' })
+  assert.deepEqual(asked, [['vg0/pool', 'vg0']])
 })
 
 test('a file that is not on an LV is refused while its VM runs, and read as it is while it is off', async t => {
