@@ -1,4 +1,4 @@
-import { LifeboatError } from '../../shared/errors.ts'
+import { errorCode, LifeboatError } from '../../shared/errors.ts'
 import type { Json, SagaDefinition, StepContext } from '../../shared/saga/definition.ts'
 import type { MoveRow } from '../store/move-store.ts'
 import { parseReleaseParams, type ReleaseParams } from './params.ts'
@@ -47,10 +47,11 @@ async function check({ params, services }: Context): Promise<undefined> {
 }
 
 async function keepVolumes({ params, services }: Context): Promise<Json> {
-  const { volumes, kept, clock, run } = services
+  const { kept, clock } = services
   const keptVolumes: string[] = []
   for (const volume of rowOf(services, params).volumes) {
-    const path = await volumes.keep(volume.path, params.moveId, run)
+    const path = await keep(services, params, volume.path)
+    if (path === undefined) continue
     keptVolumes.push(path)
     kept.put({
       path,
@@ -61,6 +62,24 @@ async function keepVolumes({ params, services }: Context): Promise<Json> {
     })
   }
   return { keptVolumes }
+}
+
+/**
+ * Undefined when it is gone: what an attempt before a restart kept may have been dropped since, for room (rule 3). The VM runs
+ * elsewhere, so a source that is missing must not keep this blade from letting it go.
+ */
+async function keep(
+  { volumes, run, log }: OperationServices,
+  { moveId, vmName }: ReleaseParams,
+  path: string,
+): Promise<string | undefined> {
+  try {
+    return await volumes.keep(path, moveId, run)
+  } catch (error) {
+    if (errorCode(error) !== 'not-found') throw error
+    log.warn(`vm ${vmName}: ${path} is gone and cannot be kept (move ${moveId})`)
+    return undefined
+  }
 }
 
 async function undefine({ params, services }: Context): Promise<undefined> {

@@ -206,6 +206,25 @@ test('release-source survives everything: the volume is kept under another name,
   })
 })
 
+test('release-source ends also when what it kept before a restart was dropped for room', async () => {
+  await runSagaBattery({
+    definition: releaseSource,
+    params: { ...MOVE, graceMs: HOUR_MS },
+    createWorld: () => {
+      const world = sent()
+      world.source.volumes.delete(DISK)
+      return {
+        services: world.source.services,
+        checkInvariant: oneAtMost(world),
+        check: state => {
+          assert.equal(world.source.vms.size, state === 'done' ? 0 : 1)
+          assert.deepEqual(world.source.services.kept.list(), [])
+        },
+      }
+    },
+  })
+})
+
 for (const { definition, before, done, undone } of [
   { definition: startVm, before: 'stopped', done: 'running', undone: ['stopped', 'running'] },
   { definition: stopVm, before: 'running', done: 'stopped', undone: ['running', 'stopped'] },

@@ -315,6 +315,7 @@ function createFakeVolumes(volumes: Map<string, FakeVolume>): Volumes {
         volumes.set(keptPath(path, moveId), { ...known, kept: moveId })
         volumes.delete(path)
       }
+      if (!volumes.has(keptPath(path, moveId))) throw new LifeboatError('not-found', path)
       return keptPath(path, moveId)
     },
     unkeep: async () => {},
