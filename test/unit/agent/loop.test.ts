@@ -42,12 +42,12 @@ test('a nudge runs it soon, and many nudges run it once', async () => {
   await loop.stop()
 })
 
-test('nudged while it works it rests twice as long as it took, then runs once more', async () => {
+test('nudged while it works it rests four times as long as it took, then runs once more', async () => {
   const { clock, loop, runs } = counting(400)
   await settle()
   loop.nudge()
   await clock.advance(400)
-  await clock.advance(799)
+  await clock.advance(1599)
   assert.equal(runs(), 1)
   await clock.advance(1)
   assert.equal(runs(), 2)
