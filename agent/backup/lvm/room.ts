@@ -34,7 +34,7 @@ export interface ThickNeed {
  */
 export function thickSizes(group: VolumeGroup, needs: readonly ThickNeed[]): number[] {
   const least = leastBytes(group, needs)
-  const sum = thickNeeded(group, needs)
+  const sum = total(least)
   if (sum > group.freeBytes) {
     throw new LifeboatError(
       'refused',
@@ -51,7 +51,7 @@ export function thickSizes(group: VolumeGroup, needs: readonly ThickNeed[]): num
 
 /** What such snapshots need together at least (pure). */
 export function thickNeeded(group: VolumeGroup, needs: readonly ThickNeed[]): number {
-  return leastBytes(group, needs).reduce((total, bytes) => total + bytes, 0)
+  return total(leastBytes(group, needs))
 }
 
 function leastBytes(group: VolumeGroup, needs: readonly ThickNeed[]): number[] {
@@ -63,6 +63,7 @@ function neededBytes({ originBytes, writtenPerSecond }: ThickNeed): number {
   return Math.max(FLOOR_BYTES, originBytes * FLOOR_SHARE, writtenPerSecond * seconds * SAFETY)
 }
 
+const total = (sizes: readonly number[]) => sizes.reduce((sum, bytes) => sum + bytes, 0)
 const wholeBytes = ({ originBytes }: ThickNeed) => originBytes * WHOLE_SHARE + WHOLE_EXTRA_BYTES
 const roundUp = (bytes: number, unit: number) => Math.ceil(bytes / unit) * unit
 const roundDown = (bytes: number, unit: number) => Math.floor(bytes / unit) * unit

@@ -77,9 +77,10 @@ function openFingerprints(
   const key = known?.key ?? randomBytes(KEY_BYTES)
   // A position nothing is known of has a fingerprint of zeroes, which no chunk has: see the probability above.
   const entries = resized(known?.entries, count * ENTRY_BYTES)
+  const entryAt = (position: number) => entries.subarray(position * ENTRY_BYTES, (position + 1) * ENTRY_BYTES)
   return {
     idOf: (position, bytes) => {
-      const entry = entries.subarray(position * ENTRY_BYTES, (position + 1) * ENTRY_BYTES)
+      const entry = entryAt(position)
       const tag = fingerprint(key, bytes)
       if (tag.equals(entry.subarray(0, TAG_BYTES))) return entry.toString('hex', TAG_BYTES)
       const id = hash('sha256', bytes, 'hex')
@@ -90,7 +91,7 @@ function openFingerprints(
     likely: (from, to) => {
       const ids = new Set<ChunkId>()
       for (let position = from; position < Math.min(to, count); position++) {
-        const entry = entries.subarray(position * ENTRY_BYTES, (position + 1) * ENTRY_BYTES)
+        const entry = entryAt(position)
         if (!entry.equals(NOTHING)) ids.add(entry.toString('hex', TAG_BYTES))
       }
       return [...ids]

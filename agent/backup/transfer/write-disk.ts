@@ -1,5 +1,5 @@
 import { LifeboatError } from '../../../shared/errors.ts'
-import { createAlignedBuffers } from '../../vault/format/aligned.ts'
+import { ALIGNMENT, createAlignedBuffers } from '../../vault/format/aligned.ts'
 import { createUnpacker, type FrameLane } from '../../vault/format/frames.ts'
 import type { ChunkIndex } from '../../vault/format/index.ts'
 import type { PointRef } from '../../vault/format/point.ts'
@@ -20,8 +20,6 @@ const ANSWER_BYTES = FETCH_BYTES + 256 * 1024
 const FETCHES_UNDER_WAY = 2
 /** One is filled, the others are written. */
 const BLOCKS = 3
-/** What the disk may be given past the page cache. */
-const ALIGNMENT = 4096
 
 export interface DiskWriting {
   readonly job: WriteJob

@@ -1,6 +1,6 @@
 const PAGE_BYTES = 65_536
 /** What direct I/O wants of offset, length and memory: the block of most disks, a multiple of the sector of all. */
-const ALIGNMENT = 4096
+export const ALIGNMENT = 4096
 
 // The types of Node know the name only.
 const { Memory } = (
