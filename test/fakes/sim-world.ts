@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSimBlade, type SimBlade, type SimBladeOptions } from '../../agent/sim/blade.ts'
 import { createSimChassis, type SimChassis } from '../../agent/sim/chassis.ts'
-import { systemClock } from '../../shared/clock.ts'
+import { type Clock, systemClock } from '../../shared/clock.ts'
 
 /** A chassis of simulated blades in a directory of its own; `close` removes it. */
 export interface SimWorld {
@@ -14,7 +14,7 @@ export interface SimWorld {
 }
 
 /** The directory's name is short because UNIX sockets lie below it. */
-export function createSimWorld(): SimWorld {
+export function createSimWorld(clock: Clock = systemClock): SimWorld {
   const dir = mkdtempSync(join(tmpdir(), 'lb-'))
   const chassis = createSimChassis({ name: 'chassis1' })
   const blades: SimBlade[] = []
@@ -25,7 +25,7 @@ export function createSimWorld(): SimWorld {
       const blade = await createSimBlade({
         name,
         dir: join(dir, name),
-        clock: systemClock,
+        clock,
         chassis,
         ...options,
       })

@@ -17,13 +17,14 @@ import { defaultVaultConfig } from '../../agent/vault/config.ts'
 import type { BackupSettings, Order, OrderStatus } from '../../proto/gen/lifeboat/v1/intake.ts'
 import type { Vm } from '../../proto/gen/lifeboat/v1/types.ts'
 import { VaultControlClient } from '../../proto/gen/lifeboat/v1/vault.ts'
-import { type Clock, randomIds, systemClock } from '../../shared/clock.ts'
-import { HOUR_MS } from '../../shared/domain/units.ts'
+import { randomIds, systemClock } from '../../shared/clock.ts'
+import { HOUR_MS, MINUTE_MS } from '../../shared/domain/units.ts'
 import { createCommandRunner } from '../../shared/exec-node.ts'
 import { silentLogger } from '../../shared/log.ts'
 import { createIdentity } from '../../shared/rpc/certificates.ts'
 import { channelOptions, createChannelCredentials, unary } from '../../shared/rpc/endpoint.ts'
-import { createScaledClock } from '../fakes/scaled-clock.ts'
+import { createLeapingClock, type LeapingClock } from '../fakes/leaping-clock.ts'
+import { settle as settled } from '../fakes/manual-clock.ts'
 import { idleRunner } from '../fakes/vault-dir.ts'
 import { type AgentWorld, createAgentWorld, smallVm } from './agent-world.ts'
 
@@ -32,6 +33,7 @@ import { type AgentWorld, createAgentWorld, smallVm } from './agent-world.ts'
 const WEB = '11111111-1111-4111-8111-111111111111'
 const COPY = '99999999-9999-4999-8999-999999999999'
 
+let clock: LeapingClock
 let world: AgentWorld
 let blade01: SimBlade
 let blade02: SimBlade
@@ -39,7 +41,8 @@ let vault: VaultService
 let generation = 0
 
 beforeEach(async () => {
-  world = await createAgentWorld()
+  clock = createLeapingClock()
+  world = await createAgentWorld(clock)
   vault = await startVault()
   blade01 = await world.blade('blade01')
   blade02 = await world.blade('blade02')
@@ -71,16 +74,15 @@ async function startVault(): Promise<VaultService> {
   return await createVault(config, seams)
 }
 
-function backupSeams(blade: SimBlade, clock: Clock = systemClock): Partial<AgentSeams> {
+function backupSeams(blade: SimBlade): Partial<AgentSeams> {
   return {
     snapshots: blade.snapshots,
-    vaults: createNetworkVaults(systemClock),
+    vaults: createNetworkVaults(clock),
     transfer: createWorkerTransfer({
-      run: createCommandRunner(systemClock),
-      clock: systemClock,
+      run: createCommandRunner(clock),
+      clock,
       log: silentLogger,
     }),
-    clock,
   }
 }
 
@@ -239,14 +241,22 @@ test('an agent killed in its transfer: the next one removes the snapshot, and th
 })
 
 test('by the blade itself, each minute, by the settings it keeps: the controller hears of it by an event', async () => {
-  // An hour passes in a minute.
-  const clock = createScaledClock(60)
-  await world.agent(blade01, backupSeams(blade01, clock))
+  await world.agent(blade01, backupSeams(blade01))
   await world.controller.until(() => world.controller.reports.size === 1)
   settle('blade01', { schedule: '* * * * *' })
+  // Ordered once, behind the settings on the same stream: from here on the blade knows them.
+  assert.equal((await backUp()).state, 'done')
+
+  const begun = () => world.log.filter(line => line.includes('backup due')).length
   const events = () =>
     (world.controller.events.get('blade01') ?? []).filter(({ kind }) => kind === 'backup-done')
-  await world.controller.until(() => events().length >= 2)
+  for (const count of [1, 2]) {
+    while (begun() < count) {
+      clock.leap(MINUTE_MS)
+      await settled()
+    }
+    await world.controller.until(() => events().length >= count)
+  }
   assert.equal(events()[0]?.vm, 'web01')
   assert.match(events()[0]?.text ?? '', /restore point \d{8}T\d{6}Z \(paused\): the VM stood/)
   assert.ok(

@@ -18,7 +18,7 @@ import {
   type Report,
   type ToAgent,
 } from '../../proto/gen/lifeboat/v1/intake.ts'
-import { randomIds, systemClock } from '../../shared/clock.ts'
+import { type Clock, randomIds, systemClock } from '../../shared/clock.ts'
 import { isEndedOrder } from '../../shared/domain/operation.ts'
 import { MIB } from '../../shared/domain/units.ts'
 import { LifeboatError } from '../../shared/errors.ts'
@@ -77,8 +77,9 @@ export interface AgentWorld {
   close(): Promise<void>
 }
 
-export async function createAgentWorld(): Promise<AgentWorld> {
-  const sim = createSimWorld()
+/** `clock`: of the blades and their agents. */
+export async function createAgentWorld(clock: Clock = systemClock): Promise<AgentWorld> {
+  const sim = createSimWorld(clock)
   const authority = await createAuthority(systemClock.now())
   const log: string[] = []
   const waiters = createWaiters()
@@ -121,9 +122,9 @@ export async function createAgentWorld(): Promise<AgentWorld> {
           ...simBackupSeams(blade),
           hostFiles: blade.hostFiles,
           power: blade.power,
-          run: createSimRunner(systemClock),
+          run: createSimRunner(clock),
           socketDirectories: [],
-          clock: systemClock,
+          clock,
           ids: randomIds,
           log: createRecordingLogger(blade.name, tell),
           ...seams,

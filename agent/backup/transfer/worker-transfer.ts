@@ -117,9 +117,17 @@ function argv(kind: (BackupJob | RestoreJob)['kind'], program: string): string[]
   return [process.execPath, '--max-semi-space-size=1', ...collector, program]
 }
 
+/** `RangeError: ...`, `SystemError [ERR_...]: ...`, V8's `FATAL ERROR: ...`. */
+const NAMES_AN_ERROR = /^(\w*Error|FATAL ERROR)\b[^:]*: /
+
+/** Of what Node and V8 print of their end the last line is a version or an address. */
 function endedEarly(exitCode: number, errorLines: readonly string[]): LifeboatError {
-  const said = errorLines.filter(line => line.trim() !== '').at(-1)
+  const said = errorLines.findLast(line => NAMES_AN_ERROR.test(line)) ?? errorLines.findLast(isNotBlank)
   return new LifeboatError('unavailable', `the transfer process ended with ${exitCode} before it was done`, {
     ...(said === undefined ? {} : { cause: said }),
   })
+}
+
+function isNotBlank(line: string): boolean {
+  return line.trim() !== ''
 }

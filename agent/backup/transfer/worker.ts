@@ -1,6 +1,4 @@
 // The process that moves the bytes of one backup or restore: `lifeboat-transfer.mjs`, started by worker-transfer.ts.
-import { readdirSync } from 'node:fs'
-import { constants, setPriority } from 'node:os'
 import { createInterface } from 'node:readline'
 import { systemClock } from '../../../shared/clock.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
@@ -9,12 +7,11 @@ import { openFingerprintFolder } from './fingerprints.ts'
 import { createInlineTransfer } from './inline-transfer.ts'
 import { type FromWorker, formatError, formatMessage, parseMessage, type ToWorker } from './messages.ts'
 import { openVault } from './open-vault.ts'
-import { packingThreads } from './threads.ts'
+import { packingThreads, yieldToVms } from './threads.ts'
 
 /** Twice a second: the controller is told no more often either. */
 const PROGRESS_EVERY_MS = 500
 
-yieldToVms()
 const stop = new AbortController()
 const firstLine = Promise.withResolvers<ToWorker>()
 const lines = createInterface({ input: process.stdin })
@@ -31,6 +28,7 @@ lines.once('close', () => {
 process.once('SIGTERM', () => stop.abort())
 
 try {
+  yieldToVms()
   const first = await firstLine.promise
   if (!('job' in first)) throw new LifeboatError('aborted', 'stopped before it began')
   tell(await work(first.job, first.fingerprints))
@@ -68,11 +66,4 @@ function rarely(): NonNullable<TransferOptions['onProgress']> {
 
 function tell(message: FromWorker): void {
   process.stdout.write(`${formatMessage(message)}\n`)
-}
-
-/** VMs go first. On Linux each thread has its own priority; those yet to come have that of the thread that starts them. */
-function yieldToVms(): void {
-  for (const thread of readdirSync('/proc/self/task')) {
-    setPriority(Number(thread), constants.priority.PRIORITY_BELOW_NORMAL)
-  }
 }
