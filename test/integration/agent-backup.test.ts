@@ -48,8 +48,8 @@ beforeEach(async () => {
   blade02 = await world.blade('blade02')
   await blade01.addVm(smallVm(WEB, 'web01'))
 })
-afterEach(async () => {
-  await world.close()
+afterEach(async test => {
+  await world.end(test)
   await vault.close()
 })
 

@@ -23,8 +23,8 @@ beforeEach(async () => {
   await world.controller.until(() => world.controller.reports.size === 2)
   targetAddress = world.controller.hellos.find(hello => hello.blade === 'blade02')?.peerAddress ?? ''
 })
-afterEach(async () => {
-  await world.close()
+afterEach(async test => {
+  await world.end(test)
 })
 
 async function prepare(move: string, epoch: number, generation: number): Promise<OrderStatus> {

@@ -17,8 +17,8 @@ let world: AgentWorld
 beforeEach(async () => {
   world = await createAgentWorld()
 })
-afterEach(async () => {
-  await world.close()
+afterEach(async test => {
+  await world.end(test)
 })
 
 test('an agent reports its VMs, its capacity and its health without being asked', async () => {

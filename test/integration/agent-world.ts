@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { createServer as createTcpServer } from 'node:net'
 import { join } from 'node:path'
+import type { SuiteContext, TestContext } from 'node:test'
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import { type Agent, createAgent } from '../../agent/bootstrap.ts'
 import type { AgentSeams } from '../../agent/seams.ts'
@@ -64,6 +65,9 @@ export interface ScriptedController {
   close(): Promise<void>
 }
 
+/** What node:test gives a hook; `passed` is not in the types of a test yet. */
+type HookContext = (TestContext | SuiteContext) & { readonly passed?: boolean }
+
 export interface AgentWorld {
   readonly sim: SimWorld
   readonly authority: Authority
@@ -74,7 +78,8 @@ export interface AgentWorld {
   agent(blade: SimBlade, seams?: Partial<AgentSeams>, listen?: string): Promise<Agent>
   identityOf(blade: string): Promise<Identity>
   stateDir(blade: string): string
-  close(): Promise<void>
+  /** After a test: of one that failed, or waited for what never came, it tells what was logged and answered. */
+  end(test: HookContext): Promise<void>
 }
 
 /** `clock`: of the blades and their agents. */
@@ -133,7 +138,11 @@ export async function createAgentWorld(clock: Clock = systemClock): Promise<Agen
       agents.set(blade.name, agent)
       return agent
     },
-    close: async () => {
+    end: async test => {
+      if (!test.passed && 'diagnostic' in test) {
+        const states = controller.statuses.map(({ orderId, state, step }) => `${orderId}: ${state} ${step}`)
+        test.diagnostic([...log, ...states].join('\n'))
+      }
       for (const agent of agents.values()) await agent.close()
       await controller.close()
       await sim.close()
