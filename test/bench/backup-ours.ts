@@ -80,8 +80,12 @@ export interface Ours {
   close(): Promise<void>
 }
 
-/** Starts a vault in the folder. */
-export async function startOurs(folder: string, programs: Programs): Promise<Ours> {
+/** Starts a vault in the folder; one that `believes` does without its own look at what it is sent. */
+export async function startOurs(
+  folder: string,
+  programs: Programs,
+  { believes = false }: { readonly believes?: boolean } = {},
+): Promise<Ours> {
   mkdirSync(folder, { recursive: true })
   const now = systemClock.now()
   const authority = await createAuthority(now)
@@ -90,7 +94,8 @@ export async function startOurs(folder: string, programs: Programs): Promise<Our
   const identityFile = join(folder, 'identity.json')
   writeFileSync(identityFile, JSON.stringify(vaultIdentity), { mode: 0o600 })
   const flags = ['--max-semi-space-size=2', '--single-threaded-gc']
-  const argv = ['-n', '10', process.execPath, ...flags, programs.vault, join(folder, 'vault'), identityFile]
+  const program = [programs.vault, join(folder, 'vault'), identityFile, ...(believes ? ['believes'] : [])]
+  const argv = ['-n', '10', process.execPath, ...flags, ...program]
   const vault = spawn('nice', argv, { stdio: ['pipe', 'pipe', 'inherit'] })
   const [address] = (await once(createInterface({ input: vault.stdout }), 'line')) as [string]
   const access: VaultAccess = { kind: 'network', name: 'depot', address, identity }

@@ -1,5 +1,5 @@
 // The vault of `npm run bench -- backup`, a process of its own: the store and the door of the product. Prints its
-// address; ends with its standard input.
+// address; ends with its standard input. `believes`: it neither unpacks nor hashes what it is sent.
 import { readFileSync } from 'node:fs'
 import { createVaultDoor } from '../../agent/vault/door/server.ts'
 import { openVaultStore } from '../../agent/vault/store/vault-store.ts'
@@ -8,7 +8,7 @@ import { createCommandRunner } from '../../shared/exec-node.ts'
 import { createLogger } from '../../shared/log.ts'
 import type { Identity } from '../../shared/rpc/certificates.ts'
 
-const [dir = '', identityFile = ''] = process.argv.slice(2)
+const [dir = '', identityFile = '', how = ''] = process.argv.slice(2)
 const log = createLogger({ level: 'warn', format: 'console' })
 const store = openVaultStore({
   dir,
@@ -17,6 +17,7 @@ const store = openVaultStore({
   log,
   run: createCommandRunner(systemClock),
   access: 'create',
+  trusted: how === 'believes',
 })
 const door = await createVaultDoor({
   listen: '127.0.0.1:0',

@@ -1,4 +1,26 @@
+import type { Floors } from './backup-floor.ts'
 import { type Measured, median } from './backup-measure.ts'
+
+/** What stands in the way of what does not hold, in the terms of the table above it. */
+export function printFloors(
+  found: Rounds,
+  restic: string,
+  floors: Floors,
+  say: (text: string) => void,
+): void {
+  const theirs = found.get(restic) ?? []
+  const { believed, readS, writtenS, readBackS } = floors
+  const cpu = believed.cpuS / of(theirs, one => one.night1.cpuS)
+  const times = of(theirs, one => one.night1.wallS) / believed.wallS
+  say('\nwhat this machine allows')
+  say(
+    `night 1 without the vault's own unpacking and hashing: ${believed.wallS.toFixed(1)} s, CPU ${believed.cpuS.toFixed(1)} s: ${cpu.toFixed(2)} of ${restic}'s, ${times.toFixed(2)} times as fast`,
+  )
+  say(`night 2: its image is read past the page cache in ${readS.toFixed(1)} s, with nothing done with it`)
+  say(
+    `restore: its bytes are written past the page cache and durable in ${writtenS.toFixed(1)} s, and read back in ${readBackS.toFixed(1)} s`,
+  )
+}
 
 export const OURS = 'lifeboat'
 

@@ -2,13 +2,14 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { LabError } from '../lab/errors.ts'
 import { must } from '../lab/run.ts'
+import { measureFloors } from './backup-floor.ts'
 import { prepareGround } from './backup-ground.ts'
 import { type BenchImages, makeImages } from './backup-images.ts'
 import { measureLarge } from './backup-large.ts'
 import type { Measured } from './backup-measure.ts'
 import { bundlePrograms, type MeasuredBackup, type Programs, startOurs } from './backup-ours.ts'
 import { findPeers, type Peer, peerBackup, peerRestore, sizeMib } from './backup-peers.ts'
-import { OURS, printVerdicts, type Round, type Rounds, type Stages } from './backup-verdicts.ts'
+import { OURS, printFloors, printVerdicts, type Round, type Rounds, type Stages } from './backup-verdicts.ts'
 
 const POINTS = ['20250101T020512Z', '20250102T020512Z'] as const
 
@@ -42,7 +43,9 @@ export async function compareBackups(rounds: number, withLarge: boolean): Promis
       }
     }
     const large = withLarge ? await measureLarge(ground.folder, programs, images, say) : []
+    const floors = await measureFloors(ground.folder, programs, images, settled)
     printVerdicts(found, `restic ${resticVersion}`, say)
+    printFloors(found, `restic ${resticVersion}`, floors, say)
     for (const line of large) say(line)
   } finally {
     await ground.remove()
