@@ -49,6 +49,7 @@ export const startVm: SagaDefinition<VmParams, OperationServices> = {
       probe: 'repeat',
       do: async ({ params, services }) => {
         await services.hypervisor.start(params.vmId, services.run)
+        services.learn(params.vmId, 'running')
         return undefined
       },
     },
