@@ -1,8 +1,14 @@
 import type { StoragePool } from '../../shared/domain/fleet.ts'
 import { readMarks, SNAPSHOT_TAG } from './kept-names.ts'
-import type { LvmReport } from './lvm.ts'
 import { lvPath } from './lvm-names.ts'
-import { classicSnapshotOf, isThinPool, type LogicalVolume, lvStorage, type VolumeGroup } from './lvm-text.ts'
+import {
+  classicSnapshotOf,
+  isThinPool,
+  type LogicalVolume,
+  type LvmReport,
+  lvStorage,
+  type VolumeGroup,
+} from './lvm-text.ts'
 import { type KeptHolding, type Room, toPool } from './room.ts'
 
 /** Room of a volume group for thick volumes (pure): LVM's own free extents, nothing promised beyond them. */

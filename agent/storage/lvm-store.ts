@@ -6,11 +6,18 @@ import type { CommandRunner } from '../../shared/exec.ts'
 import { readExtents, writeExtents } from './extents.ts'
 import type { Unwritten } from './gaps.ts'
 import { moveTag, readMarks, WRITTEN_TAG } from './kept-names.ts'
-import { createLvm, findLv, type Lvm, type LvmReport } from './lvm.ts'
+import { createLvm, findLv, type Lvm } from './lvm.ts'
 import { dropLv, keepLv, unkeepLv } from './lvm-keep.ts'
 import { type LvName, lvOfPath, lvOfPathOrRefuse, lvPath, parsePoolName } from './lvm-names.ts'
 import { lvmPools, thickRoom, thinRoom, writtenBytes } from './lvm-room.ts'
-import { isActive, isThinPool, type LogicalVolume, lvStorage, zeroesNewChunks } from './lvm-text.ts'
+import {
+  isActive,
+  isThinPool,
+  type LogicalVolume,
+  type LvmReport,
+  lvStorage,
+  zeroesNewChunks,
+} from './lvm-text.ts'
 import { planDrops, type Room } from './room.ts'
 import type { DiskProblem, MakeRoom, VolumeStore } from './volume-store.ts'
 import type { CreateOptions, VolumeInfo } from './volumes.ts'

@@ -2,7 +2,7 @@ import * as z from 'zod'
 import type { StorageKind } from '../../shared/domain/fleet.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 
-/** One line of `lvs`. */
+/** What LVM says of one volume, snapshot or pool. */
 export interface LogicalVolume {
   readonly group: string
   readonly name: string
@@ -14,13 +14,17 @@ export interface LogicalVolume {
   readonly pool: string
   /** Of a snapshot; empty otherwise. */
   readonly origin: string
-  /** Of a thin volume or pool: how much of it is written; 0 where LVM prints nothing. */
+  /** Of a thin volume or pool, or a classic snapshot: how much of it is written; 0 where LVM prints nothing. */
   readonly dataPercent: number
+  /** Of a thin pool: how full its metadata is. */
+  readonly metadataPercent: number
   /** Minor number of its /dev/dm-N; -1 while it is not active. */
   readonly minor: number
+  /** Of a thin volume: its number in the pool; -1 otherwise. */
+  readonly thinId: number
 }
 
-/** One line of `vgs`. */
+/** What LVM says of one volume group. */
 export interface VolumeGroup {
   readonly name: string
   readonly sizeBytes: number
@@ -28,20 +32,40 @@ export interface VolumeGroup {
   readonly extentBytes: number
 }
 
-/** Columns asked for; `parseLvs` expects exactly these. No column of segments: it would print one line per segment. */
-export const LVS_COLUMNS =
-  'vg_name,lv_name,lv_attr,lv_size,lv_tags,pool_lv,origin,data_percent,lv_kernel_minor'
-export const VGS_COLUMNS = 'vg_name,vg_size,vg_free,vg_extent_size'
+export interface LvmReport {
+  readonly volumes: readonly LogicalVolume[]
+  readonly groups: readonly VolumeGroup[]
+}
+
+const JSON_IN_BYTES = ['--reportformat', 'json', '--units', 'b', '--nosuffix']
+const LV_COLUMNS =
+  'vg_name,lv_name,lv_attr,lv_size,lv_tags,pool_lv,origin,data_percent,metadata_percent,lv_kernel_minor'
+const VG_COLUMNS = 'vg_name,vg_size,vg_free,vg_extent_size'
+
+/**
+ * Groups and volumes by one command: each costs a scan of the disks. The number of a thin volume is a column of segments,
+ * and LVM refuses those of another part. What it prints of physical volumes cannot be left out, only made short.
+ */
+export const FULL_REPORT: readonly string[] = [
+  ...['lvm', 'fullreport', ...JSON_IN_BYTES],
+  ...['--configreport', 'vg', '--options', VG_COLUMNS],
+  ...['--configreport', 'lv', '--options', LV_COLUMNS],
+  ...['--configreport', 'pv', '--options', 'pv_name'],
+  ...['--configreport', 'pvseg', '--options', 'pv_name'],
+  ...['--configreport', 'seg', '--options', 'lv_name,thin_id'],
+]
+
+/** The chunk size of one thin pool. */
+export function chunkReport(pool: string): readonly string[] {
+  return ['lvs', ...JSON_IN_BYTES, '--options', 'chunk_size', pool]
+}
 
 const wholeNumber = z.string().regex(/^\d+$/).transform(Number)
-const percent = z
-  .string()
-  .regex(/^(\d+(\.\d+)?)?$/)
-  .transform(text => (text === '' ? 0 : Number(text)))
-const minor = z
-  .string()
-  .regex(/^(-?\d+)?$/)
-  .transform(text => (text === '' ? -1 : Number(text)))
+const numberOr = (none: number) =>
+  z
+    .string()
+    .regex(/^(-?\d+(\.\d+)?)?$/)
+    .transform(text => (text === '' ? none : Number(text)))
 const tagList = z.string().transform(text => (text === '' ? [] : text.split(',')))
 
 const lvRow = z.object({
@@ -52,53 +76,71 @@ const lvRow = z.object({
   lv_tags: tagList,
   pool_lv: z.string(),
   origin: z.string(),
-  data_percent: percent,
-  lv_kernel_minor: minor,
+  data_percent: numberOr(0),
+  metadata_percent: numberOr(0),
+  lv_kernel_minor: numberOr(-1),
 })
+const segRow = z.object({ lv_name: z.string().min(1), thin_id: numberOr(-1) })
 const vgRow = z.object({
   vg_name: z.string().min(1),
   vg_size: wholeNumber,
   vg_free: wholeNumber,
   vg_extent_size: wholeNumber,
 })
-const lvsReport = z.object({ report: z.array(z.object({ lv: z.array(lvRow) })).min(1) })
-const vgsReport = z.object({ report: z.array(z.object({ vg: z.array(vgRow) })).min(1) })
-const chunkReport = z.object({
+// One part for each group, and one with nothing of it for disks that are in none. LVM goes on after a part that it could
+// not make: a group without its volumes must not be taken for an empty one.
+const reportPart = z
+  .object({
+    vg: z.array(vgRow).optional(),
+    lv: z.array(lvRow).optional(),
+    seg: z.array(segRow).optional(),
+  })
+  .refine(({ vg, lv, seg }) => new Set([vg, lv, seg].map(part => part === undefined)).size === 1, {
+    error: 'a group without its volumes',
+  })
+const fullReport = z.object({ report: z.array(reportPart) })
+const chunkSizes = z.object({
   report: z.array(z.object({ lv: z.array(z.object({ chunk_size: wholeNumber })).min(1) })).min(1),
 })
 
-/** `lvs --reportformat json` with LVS_COLUMNS in bytes. Throws `bad-tool-output` when it is cut off or not that. */
-export function parseLvs(text: string): LogicalVolume[] {
-  return parseReport('lvs', text, lvsReport).report.flatMap(part =>
-    part.lv.map(row => ({
-      group: row.vg_name,
-      name: row.lv_name,
-      attributes: row.lv_attr,
-      sizeBytes: row.lv_size,
-      tags: row.lv_tags,
-      pool: row.pool_lv,
-      origin: row.origin,
-      dataPercent: row.data_percent,
-      minor: row.lv_kernel_minor,
-    })),
-  )
+/** What FULL_REPORT prints. Throws `bad-tool-output` when it is cut off or not that. */
+export function parseFullReport(text: string): LvmReport {
+  const { report } = parseReport('lvm fullreport', text, fullReport)
+  return {
+    groups: report.flatMap(({ vg = [] }) => vg.map(toGroup)),
+    volumes: report.flatMap(toVolumes),
+  }
 }
 
-/** `vgs --reportformat json` with VGS_COLUMNS in bytes. Throws `bad-tool-output`. */
-export function parseVgs(text: string): VolumeGroup[] {
-  return parseReport('vgs', text, vgsReport).report.flatMap(part =>
-    part.vg.map(row => ({
-      name: row.vg_name,
-      sizeBytes: row.vg_size,
-      freeBytes: row.vg_free,
-      extentBytes: row.vg_extent_size,
-    })),
-  )
+function toGroup(row: z.output<typeof vgRow>): VolumeGroup {
+  return {
+    name: row.vg_name,
+    sizeBytes: row.vg_size,
+    freeBytes: row.vg_free,
+    extentBytes: row.vg_extent_size,
+  }
 }
 
-/** `lvs -o chunk_size` of one thin pool. Throws `bad-tool-output`. */
+function toVolumes({ lv = [], seg = [] }: z.output<typeof reportPart>): LogicalVolume[] {
+  const thinIds = new Map(seg.map(({ lv_name, thin_id }) => [lv_name, thin_id]))
+  return lv.map(row => ({
+    group: row.vg_name,
+    name: row.lv_name,
+    attributes: row.lv_attr,
+    sizeBytes: row.lv_size,
+    tags: row.lv_tags,
+    pool: row.pool_lv,
+    origin: row.origin,
+    dataPercent: row.data_percent,
+    metadataPercent: row.metadata_percent,
+    minor: row.lv_kernel_minor,
+    thinId: thinIds.get(row.lv_name) ?? -1,
+  }))
+}
+
+/** What `chunkReport` prints, in bytes. Throws `bad-tool-output`. */
 export function parseChunkBytes(text: string): number {
-  return parseReport('lvs', text, chunkReport).report[0]?.lv[0]?.chunk_size ?? 0
+  return parseReport('lvs', text, chunkSizes).report[0]?.lv[0]?.chunk_size ?? 0
 }
 
 /** What an LV is to us; undefined for pools, classic snapshots and whatever else can be no disk of ours. */
@@ -121,6 +163,9 @@ export function classicSnapshotOf(
 ): LogicalVolume | undefined {
   return volumes.find(other => other.group === group && other.origin === name && isClassicSnapshot(other))
 }
+
+/** A classic snapshot that has overflowed: the kernel gives no byte of it any more (lvs(8): `I` or `S` as state). */
+export const isInvalid = (volume: LogicalVolume): boolean => /^[sS].{3}[IS]/.test(volume.attributes)
 
 export const isThinPool = (volume: LogicalVolume): boolean => volume.attributes.startsWith('t')
 export const isActive = (volume: LogicalVolume): boolean => volume.attributes.charAt(4) === 'a'

@@ -3,13 +3,12 @@ import { SECOND_MS } from '../../shared/domain/units.ts'
 import type { CommandRunner } from '../../shared/exec.ts'
 import { type LvName, lvPath } from './lvm-names.ts'
 import {
+  chunkReport,
+  FULL_REPORT,
   type LogicalVolume,
-  LVS_COLUMNS,
+  type LvmReport,
   parseChunkBytes,
-  parseLvs,
-  parseVgs,
-  VGS_COLUMNS,
-  type VolumeGroup,
+  parseFullReport,
 } from './lvm-text.ts'
 import { told } from './volume-store.ts'
 
@@ -19,13 +18,6 @@ const REPORT_AGE_MS = 3 * SECOND_MS
 const READ_LIMIT_MS = 40 * SECOND_MS
 /** Removing a classic snapshot's origin or creating on a busy mirror takes seconds; a minute is a hang. */
 const CHANGE_LIMIT_MS = 120 * SECOND_MS
-
-const REPORT_OPTIONS = ['--reportformat', 'json', '--units', 'b', '--nosuffix']
-
-export interface LvmReport {
-  readonly volumes: readonly LogicalVolume[]
-  readonly groups: readonly VolumeGroup[]
-}
 
 /** LVM's commands, one function each, no decisions. Errors: `command-failed`, `tool-missing`, `bad-tool-output`, `timeout`. */
 export interface Lvm {
@@ -72,7 +64,7 @@ export function createLvm(options: { reader: CommandRunner; clock: Clock }): Lvm
       return report
     },
     async chunkBytes(pool) {
-      const argv = ['lvs', ...REPORT_OPTIONS, '--options', 'chunk_size', `${pool.group}/${pool.name}`]
+      const argv = chunkReport(`${pool.group}/${pool.name}`)
       return parseChunkBytes((await reader.run(argv, { timeoutMs: READ_LIMIT_MS })).stdout)
     },
     createThick: (volume, sizeBytes, tag, run) =>
@@ -140,13 +132,8 @@ export function findLv(report: LvmReport, { group, name }: LvName): LogicalVolum
   return report.volumes.find(volume => volume.group === group && volume.name === name)
 }
 
-async function readReport(reader: CommandRunner): Promise<LvmReport> {
-  const ask = async (tool: string, columns: string): Promise<string> => {
-    const argv = [tool, ...REPORT_OPTIONS, '--options', columns]
-    return (await told(`failed to ask LVM (${tool})`, reader.run(argv, { timeoutMs: READ_LIMIT_MS }))).stdout
-  }
-  // One after the other: two at once would only wait for each other's scan of the disks.
-  const groups = parseVgs(await ask('vgs', VGS_COLUMNS))
-  const volumes = parseLvs(await ask('lvs', LVS_COLUMNS))
-  return { groups, volumes }
+/** What LVM has now. */
+export async function readReport(run: CommandRunner): Promise<LvmReport> {
+  const { stdout } = await told('failed to ask LVM', run.run(FULL_REPORT, { timeoutMs: READ_LIMIT_MS }))
+  return parseFullReport(stdout)
 }

@@ -20,8 +20,7 @@ const run = createCommandRunner(systemClock)
 
 /** LVM of a blade that has none: the files are checked on any machine, with or without lvm2. */
 const withoutGroups = createScriptedRunner([
-  { argv: ['vgs', '...'], stdout: '{"report":[{"vg":[]}]}' },
-  { argv: ['lvs', '...'], stdout: '{"report":[{"lv":[]}]}' },
+  { argv: ['lvm', 'fullreport', '...'], stdout: '{"report":[]}' },
 ])
 
 function hostVolumes(reader: CommandRunner, directory: string) {

@@ -1,24 +1,12 @@
 import { SECOND_MS } from '../../../shared/domain/units.ts'
 import type { CommandRunner, RunResult } from '../../../shared/exec.ts'
 import { lvPath } from '../../storage/lvm-names.ts'
-import { VGS_COLUMNS } from '../../storage/lvm-text.ts'
 import { told } from '../../storage/volume-store.ts'
 import { mapperName } from './names.ts'
 import { mountOptions, type PlannedSnapshot } from './own.ts'
-import { parseSnapshotReport, SNAPSHOT_LVS_COLUMNS, type SnapshotReport } from './report-text.ts'
 
 /** LVM waits for its lock and for every disk of the blade; a sick disk answers after its own 30 s time-out. */
 const LIMIT = { timeoutMs: 120 * SECOND_MS }
-const JSON_BYTES = ['--reportformat', 'json', '--units', 'b', '--nosuffix', '--options']
-
-/** What LVM has now. */
-export async function readReport(run: CommandRunner): Promise<SnapshotReport> {
-  const ask = async (argv: readonly string[]) =>
-    (await told(`failed to ask LVM (${argv[0]})`, run.run(argv, LIMIT))).stdout
-  const groups = await ask(['vgs', ...JSON_BYTES, VGS_COLUMNS])
-  return parseSnapshotReport(await ask(['lvs', ...JSON_BYTES, SNAPSHOT_LVS_COLUMNS]), groups)
-}
-
 type Lv = Pick<PlannedSnapshot, 'group' | 'name'>
 const full = ({ group, name }: Lv) => `${group}/${name}`
 

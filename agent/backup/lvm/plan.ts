@@ -1,9 +1,10 @@
 import { errorCode, LifeboatError } from '../../../shared/errors.ts'
 import type { CommandRunner } from '../../../shared/exec.ts'
+import { readReport } from '../../storage/lvm.ts'
 import type { LvName } from '../../storage/lvm-names.ts'
+import type { LogicalVolume, LvmReport } from '../../storage/lvm-text.ts'
 import { isClassicSnapshot, lvStorage } from '../../storage/lvm-text.ts'
 import type { SnapshotPlan, SnapshotRequest } from '../snapshots.ts'
-import { readReport } from './commands.ts'
 import type { EngineParts } from './engine.ts'
 import { canFreeze, type GuestState, readState } from './guest.ts'
 import { knownBad, upstreamVersion } from './known-bad-kernels.ts'
@@ -11,7 +12,6 @@ import { snapshotName } from './names.ts'
 import { type OwnPlan, ownAsJson, type PlannedSnapshot } from './own.ts'
 import { type DiskPlace, placeOfDisk } from './place.ts'
 import { dropBases } from './release.ts'
-import type { SnapshotLv, SnapshotReport } from './report-text.ts'
 import { checkPool, isPoolFull, lacksOnlyData, poolNeeded, thickNeeded, thickSizes } from './room.ts'
 
 /** Finds out everything before the guest is touched; see `Snapshots.plan`. */
@@ -75,7 +75,7 @@ async function checkKernel({ files, kernels }: EngineParts, force: boolean): Pro
   )
 }
 
-function draft(report: SnapshotReport, place: DiskPlace, backupId: string, number: number): PlannedSnapshot {
+function draft(report: LvmReport, place: DiskPlace, backupId: string, number: number): PlannedSnapshot {
   const origin = findOrigin(report, place.lv)
   const kind = lvStorage(origin)
   if (kind === undefined || isClassicSnapshot(origin)) {
@@ -97,7 +97,7 @@ function draft(report: SnapshotReport, place: DiskPlace, backupId: string, numbe
   }
 }
 
-function findOrigin(report: SnapshotReport, { group, name }: LvName): SnapshotLv {
+function findOrigin(report: LvmReport, { group, name }: LvName): LogicalVolume {
   const origin = report.volumes.find(lv => lv.group === group && lv.name === name)
   if (origin === undefined)
     throw new LifeboatError('refused', `there is no LV ${name} in volume group ${group}`)
@@ -107,10 +107,10 @@ function findOrigin(report: SnapshotReport, { group, name }: LvName): SnapshotLv
 /** A pool too full loses the bases of earlier nights before a backup is refused for it. */
 async function withoutBases(
   parts: EngineParts,
-  found: SnapshotReport,
+  found: LvmReport,
   drafts: readonly PlannedSnapshot[],
   run: CommandRunner,
-): Promise<SnapshotReport> {
+): Promise<LvmReport> {
   let report = found
   for (const pool of poolsOf(found, drafts)) {
     if (isPoolFull(pool) && (await dropBases(parts, report, pool, run))) report = await readReport(run)
@@ -130,10 +130,10 @@ interface Wanted {
  */
 async function withRoom(
   { makeRoom }: EngineParts,
-  report: SnapshotReport,
+  report: LvmReport,
   wanted: Wanted,
   run: CommandRunner,
-): Promise<SnapshotReport> {
+): Promise<LvmReport> {
   const lacking = new Map<string, number>()
   for (const pool of poolsOf(report, wanted.drafts)) {
     if (lacksOnlyData(pool)) lacking.set(`${pool.group}/${pool.name}`, poolNeeded(pool))
@@ -148,7 +148,7 @@ async function withRoom(
 }
 
 /** Checks the pools of thin ones, and gives thick ones their size. */
-function sized(report: SnapshotReport, wanted: Wanted): PlannedSnapshot[] {
+function sized(report: LvmReport, wanted: Wanted): PlannedSnapshot[] {
   for (const pool of poolsOf(report, wanted.drafts)) checkPool(pool)
   const sizes = new Map<string, number>()
   for (const { group, mine, needs } of thickOf(report, wanted)) {
@@ -160,7 +160,7 @@ function sized(report: SnapshotReport, wanted: Wanted): PlannedSnapshot[] {
 const isThick = ({ kind }: PlannedSnapshot) => kind === 'thick'
 
 /** Pools of the thin ones, each once. */
-function poolsOf(report: SnapshotReport, drafts: readonly PlannedSnapshot[]): SnapshotLv[] {
+function poolsOf(report: LvmReport, drafts: readonly PlannedSnapshot[]): LogicalVolume[] {
   const pools = drafts
     .filter(one => !isThick(one))
     .map(({ group, pool }) => findOrigin(report, { group, name: pool }))
@@ -168,7 +168,7 @@ function poolsOf(report: SnapshotReport, drafts: readonly PlannedSnapshot[]): Sn
 }
 
 /** Thick ones by their volume group, with what each needs. */
-function thickOf(report: SnapshotReport, { drafts, rateOf }: Wanted) {
+function thickOf(report: LvmReport, { drafts, rateOf }: Wanted) {
   const thick = drafts.filter(isThick)
   return report.groups.flatMap(group => {
     const mine = thick.filter(lv => lv.group === group.name)

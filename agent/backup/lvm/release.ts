@@ -1,13 +1,14 @@
 import { errorCode } from '../../../shared/errors.ts'
 import type { CommandRunner } from '../../../shared/exec.ts'
+import { readReport } from '../../storage/lvm.ts'
+import type { LogicalVolume, LvmReport } from '../../storage/lvm-text.ts'
 import type { SnapshotPlan } from '../snapshots.ts'
-import { keepLv, readReport, removeLv, resumeDevices, unmount } from './commands.ts'
+import { keepLv, removeLv, resumeDevices, unmount } from './commands.ts'
 import type { EngineParts } from './engine.ts'
 import { ensureResumed, ensureThawed } from './guest.ts'
 import { parseMountinfo } from './mountinfo-text.ts'
 import { baseTag, readMarks } from './names.ts'
 import { type OwnPlan, readOwn } from './own.ts'
-import type { SnapshotLv, SnapshotReport } from './report-text.ts'
 import { mayKeepBase } from './room.ts'
 import { disarmTimer, isArmed } from './timer.ts'
 
@@ -76,7 +77,7 @@ export async function removeSnapshots(
   for (const lv of snapshotsOf(await readReport(run), plan)) await removeSnapshot(parts, lv, run)
 }
 
-function snapshotsOf(report: SnapshotReport, plan: SnapshotPlan): SnapshotLv[] {
+function snapshotsOf(report: LvmReport, plan: SnapshotPlan): LogicalVolume[] {
   return report.volumes.filter(lv => {
     const marks = readMarks(lv.tags)
     return marks?.backupId === plan.backupId && marks.basePoint === undefined
@@ -86,7 +87,7 @@ function snapshotsOf(report: SnapshotReport, plan: SnapshotPlan): SnapshotLv[] {
 /** Unmounts and removes one LV of ours. */
 export async function removeSnapshot(
   parts: EngineParts,
-  lv: Pick<SnapshotLv, 'group' | 'name'>,
+  lv: Pick<LogicalVolume, 'group' | 'name'>,
   run: CommandRunner,
 ): Promise<void> {
   const directory = parts.mountPoint(lv)
@@ -126,8 +127,8 @@ async function keepOrRemove(
  */
 export async function dropBases(
   parts: EngineParts,
-  report: SnapshotReport,
-  pool: Pick<SnapshotLv, 'group' | 'name'>,
+  report: LvmReport,
+  pool: Pick<LogicalVolume, 'group' | 'name'>,
   run: CommandRunner,
 ): Promise<boolean> {
   const bases = report.volumes.filter(

@@ -1,7 +1,6 @@
 import { formatBytes, MIB } from '../../../shared/domain/units.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
-import type { VolumeGroup } from '../../storage/lvm-text.ts'
-import type { SnapshotLv } from './report-text.ts'
+import type { LogicalVolume, VolumeGroup } from '../../storage/lvm-text.ts'
 
 /** Slower than any mirror reads, also one that resyncs meanwhile: how long the snapshot may have to live. */
 const READ_BYTES_PER_SECOND = 40 * MIB
@@ -71,7 +70,7 @@ const describe = ({ path, writtenPerSecond }: ThickNeed, bytes: number) =>
   `${path}: ${formatBytes(bytes)}, at ${formatBytes(Math.round(writtenPerSecond))}/s written`
 
 /** Throws `refused` when a thin pool is so full that a snapshot might stop its VMs (pure). */
-export function checkPool(pool: SnapshotLv): void {
+export function checkPool(pool: LogicalVolume): void {
   if (!isPoolFull(pool)) return
   const { dataPercent, metadataPercent } = pool
   throw new LifeboatError(
@@ -81,20 +80,20 @@ export function checkPool(pool: SnapshotLv): void {
 }
 
 /** What must be free in a thin pool, so that it is not full (pure). */
-export function poolNeeded({ sizeBytes }: SnapshotLv): number {
+export function poolNeeded({ sizeBytes }: LogicalVolume): number {
   return Math.ceil((sizeBytes * (100 - POOL_DATA_LIMIT + 1)) / 100)
 }
 
-export function isPoolFull({ dataPercent, metadataPercent }: SnapshotLv): boolean {
+export function isPoolFull({ dataPercent, metadataPercent }: LogicalVolume): boolean {
   return dataPercent >= POOL_DATA_LIMIT || metadataPercent >= POOL_METADATA_LIMIT
 }
 
 /** Whether more free bytes would help a pool that is full (pure): not against metadata, which lvextend makes room for. */
-export function lacksOnlyData(pool: SnapshotLv): boolean {
+export function lacksOnlyData(pool: LogicalVolume): boolean {
   return isPoolFull(pool) && pool.metadataPercent < POOL_METADATA_LIMIT
 }
 
-export function mayKeepBase(pool: SnapshotLv): boolean {
+export function mayKeepBase(pool: LogicalVolume): boolean {
   return pool.dataPercent < BASE_DATA_LIMIT && pool.metadataPercent < BASE_METADATA_LIMIT
 }
 
@@ -111,6 +110,6 @@ export function judgeThick(percent: number, invalid: boolean, hasRoom: boolean):
 }
 
 /** A pool that runs full stops every VM in it: its snapshots go before that (pure). */
-export function judgePool(pool: SnapshotLv): Fill {
+export function judgePool(pool: LogicalVolume): Fill {
   return pool.dataPercent >= POOL_DROP_PERCENT || pool.metadataPercent >= POOL_DROP_PERCENT ? 'drop' : 'well'
 }

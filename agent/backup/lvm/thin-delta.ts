@@ -1,11 +1,12 @@
 import { formatErrorChain } from '../../../shared/errors.ts'
 import type { CommandRunner } from '../../../shared/exec.ts'
+import { readReport } from '../../storage/lvm.ts'
+import type { LogicalVolume, LvmReport } from '../../storage/lvm-text.ts'
 import type { ChangedRanges, SnapshotPlan } from '../snapshots.ts'
-import { readReport, runThinDelta } from './commands.ts'
+import { runThinDelta } from './commands.ts'
 import type { EngineParts } from './engine.ts'
 import { mapperName, readMarks } from './names.ts'
 import type { OwnPlan, PlannedSnapshot } from './own.ts'
-import type { SnapshotLv, SnapshotReport } from './report-text.ts'
 import { holdsMetadataSnapshot, parseThinDelta } from './thin-delta-text.ts'
 
 const LIMIT = { timeoutMs: 60_000 }
@@ -46,10 +47,10 @@ export async function findChanged(
 }
 
 function newestBase(
-  report: SnapshotReport,
+  report: LvmReport,
   { group, origin }: PlannedSnapshot,
   vmId: string,
-): { readonly lv: SnapshotLv; readonly point: string } | undefined {
+): { readonly lv: LogicalVolume; readonly point: string } | undefined {
   return report.volumes
     .flatMap(lv => {
       const marks = readMarks(lv.tags)

@@ -1,13 +1,14 @@
 import { formatBytes, SECOND_MS } from '../../../shared/domain/units.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
 import type { CommandRunner } from '../../../shared/exec.ts'
+import { readReport } from '../../storage/lvm.ts'
+import { isInvalid, type LvmReport } from '../../storage/lvm-text.ts'
 import type { SnapshotPlan } from '../snapshots.ts'
-import { extendLv, readReport } from './commands.ts'
+import { extendLv } from './commands.ts'
 import type { EngineParts } from './engine.ts'
 import { readState } from './guest.ts'
 import { type OwnPlan, type PlannedSnapshot, readOwn } from './own.ts'
 import { dropBases, removeIfIdle } from './release.ts'
-import { isInvalid, type SnapshotReport } from './report-text.ts'
 import { judgePool, judgeThick } from './room.ts'
 
 const LOOK_MS = 5 * SECOND_MS
@@ -52,7 +53,7 @@ async function look(
 
 async function lookAtPool(
   parts: EngineParts,
-  report: SnapshotReport,
+  report: LvmReport,
   lv: PlannedSnapshot,
   run: CommandRunner,
 ): Promise<string | undefined> {
@@ -65,7 +66,7 @@ async function lookAtPool(
 
 async function lookAtThick(
   { log }: EngineParts,
-  report: SnapshotReport,
+  report: LvmReport,
   lv: PlannedSnapshot,
   run: CommandRunner,
 ): Promise<string | undefined> {

@@ -39,18 +39,13 @@ export function createFakeLvm(groupExtents = 100): FakeLvm {
   }
   const run = createScriptedRunner([
     {
-      argv: ['vgs', '...'],
-      stdout: () =>
-        report(
-          'vg',
-          groups.map(group => vgRow(group, lvs)),
-        ),
+      argv: ['lvm', 'fullreport', '...'],
+      stdout: () => report({ vg: groups.map(group => vgRow(group, lvs)), lv: lvs.map(lvRow), seg: [] }),
     },
     {
       argv: argv => argv[0] === 'lvs' && argv.includes('chunk_size'),
-      stdout: report('lv', [{ chunk_size: '65536' }]),
+      stdout: report({ lv: [{ chunk_size: '65536' }] }),
     },
-    { argv: ['lvs', '...'], stdout: () => report('lv', lvs.map(lvRow)) },
     { argv: argv => CHANGING.has(argv[0] ?? ''), onCall: argv => apply(argv, lvs, add) },
   ])
   const changes = () =>
@@ -76,8 +71,7 @@ export function createFakeLvm(groupExtents = 100): FakeLvm {
 }
 
 const CHANGING = new Set(['lvcreate', 'lvremove', 'lvrename', 'lvchange'])
-const report = (kind: string, rows: readonly object[]) =>
-  JSON.stringify({ report: [{ [kind]: rows }], log: [] })
+const report = (part: object) => JSON.stringify({ report: [part], log: [] })
 
 function vgRow(group: FakeLvm['groups'][number], lvs: readonly FakeLv[]) {
   const used = lvs
@@ -100,6 +94,7 @@ const lvRow = (lv: FakeLv) => ({
   pool_lv: lv.pool,
   origin: lv.origin,
   data_percent: lv.dataPercent,
+  metadata_percent: '',
   lv_kernel_minor: '9',
 })
 

@@ -88,10 +88,10 @@ describe('LVs of a blade', () => {
     await volumes.pools()
     await volumes.inspect(['/dev/vg0/web01'])
     await volumes.kept()
-    assert.equal(lvm.run.callsOf('lvs').length, 1)
+    assert.equal(lvm.run.callsOf('lvm', 'fullreport').length, 1)
     await volumes.create(thick('web01'), MOVE, lvm.run)
     await volumes.pools()
-    assert.equal(lvm.run.callsOf('lvs').length, 3)
+    assert.equal(lvm.run.callsOf('lvm', 'fullreport').length, 3)
   })
 
   it('knows an LV by both of its names, and tells why another path is none', async () => {
@@ -292,27 +292,24 @@ describe('an agent that dies while it keeps or gives back a volume', () => {
 })
 
 describe('LVM that cannot be used', () => {
-  const withLvs = (stdout: string) => {
-    const run = createScriptedRunner([
-      { argv: ['vgs', '...'], stdout: '{"report":[{"vg":[]}]}' },
-      { argv: ['lvs', '...'], stdout },
-    ])
+  const withReport = (stdout: string) => {
+    const run = createScriptedRunner([{ argv: ['lvm', 'fullreport', '...'], stdout }])
     return createHostVolumes({ run, clock: createManualClock(), log: silentLogger, directories: () => [] })
   }
 
   it('a truncated report is one clear error, and the next look is a new one', async () => {
-    const volumes = withLvs('{"report":[{"lv":[{"vg_name":"vg0"')
+    const volumes = withReport('{"report":[{"lv":[{"vg_name":"vg0"')
     for (let look = 0; look < 2; look += 1) {
       await assert.rejects(volumes.pools(), {
         code: 'bad-tool-output',
-        message: /^lvs printed 34 characters that are no whole JSON/,
+        message: /^lvm fullreport printed 34 characters that are no whole JSON/,
       })
     }
   })
 
   it('without lvm2 the error says which package to install', async () => {
-    const error = new LifeboatError('tool-missing', 'vgs is not installed: apt install lvm2')
-    const run = createScriptedRunner([{ argv: ['vgs', '...'], error }])
+    const error = new LifeboatError('tool-missing', 'lvm is not installed: apt install lvm2')
+    const run = createScriptedRunner([{ argv: ['lvm', '...'], error }])
     const volumes = createHostVolumes({
       run,
       clock: createManualClock(),
@@ -321,10 +318,7 @@ describe('LVM that cannot be used', () => {
     })
     await assert.rejects(volumes.pools(), thrown => {
       assert.equal(errorCode(thrown), 'tool-missing')
-      assert.equal(
-        formatErrorChain(thrown),
-        'failed to ask LVM (vgs): vgs is not installed: apt install lvm2',
-      )
+      assert.equal(formatErrorChain(thrown), 'failed to ask LVM: lvm is not installed: apt install lvm2')
       return true
     })
   })

@@ -5,82 +5,98 @@ import { lvmPools, writtenBytes } from '../../../../agent/storage/lvm-room.ts'
 import {
   lvStorage,
   parseChunkBytes,
-  parseLvs,
-  parseVgs,
+  parseFullReport,
   zeroesNewChunks,
 } from '../../../../agent/storage/lvm-text.ts'
 import { MIB } from '../../../../shared/domain/units.ts'
 import { goldenText } from '../health/golden-files.ts'
 
-const LVS = goldenText('lvm/lvs.txt')
-const VGS = goldenText('lvm/vgs.txt')
+const TEXT = goldenText('lvm/fullreport.txt')
+const REPORT = parseFullReport(TEXT)
+const lvOf = (name: string) => REPORT.volumes.find(lv => lv.name === name)
 
 describe('LVM reports', () => {
-  it('reads every line of a captured report', () => {
+  it('reads every line of a captured report; a disk that is in no group is none of ours', () => {
     assert.deepEqual(
-      parseLvs(LVS).map(lv => `${lv.name} ${lvStorage(lv) ?? 'none'} ${lv.sizeBytes / MIB} ${lv.minor}`),
+      REPORT.volumes.map(
+        lv => `${lv.name} ${lvStorage(lv) ?? 'none'} ${lv.sizeBytes / MIB} ${lv.minor} ${lv.thinId}`,
+      ),
       [
-        ...[
-          'db01 thin 32 7',
-          'db01-snap thin 32 -1',
-          'lifeboat-kept.0a1b2c3d.old01 thick 8 12',
-          'mail01 thin 16 11',
-        ],
-        ...['off01 thick 8 -1', 'pool none 200 4', 'web01 thick 16 5', 'web01-snap none 8 10'],
+        ...['db02 thin 32 7 2', 'db02-snap thin 32 -1 3', 'lifeboat-kept.0a1b2c3d.old01 thick 8 9 -1'],
+        ...['mail02 thin 16 8 4', 'off01 thick 8 -1 -1', 'pool none 384 4 -1', 'print01 thin 64 6 1'],
+        ...['web02 thick 16 10 -1', 'web02-snap none 8 13 -1'],
       ],
     )
-    assert.deepEqual(parseVgs(VGS), [
-      { name: 'vg0', sizeBytes: 729808896, freeBytes: parseVgs(VGS)[0]?.freeBytes, extentBytes: 4 * MIB },
+    assert.deepEqual(REPORT.groups, [
+      { name: 'vg0', sizeBytes: 1_069_547_520, freeBytes: 616_562_688, extentBytes: 4 * MIB },
     ])
     assert.equal(parseChunkBytes(goldenText('lvm/lvs-chunk.txt')), 65536)
   })
 
-  it('keeps tags apart and knows what is written of a thin volume', () => {
-    const [db01, , kept] = parseLvs(LVS)
-    assert.deepEqual(kept?.tags, [
+  it('keeps tags apart and knows what is written of a volume, and how full a pool is', () => {
+    assert.deepEqual(lvOf('lifeboat-kept.0a1b2c3d.old01')?.tags, [
       'lifeboat.kept-since.1700000000000',
       'lifeboat.kept.m1',
       'lifeboat.was.old01',
     ])
-    assert.deepEqual(db01?.tags, [])
-    assert.equal(db01 && writtenBytes(db01), Math.ceil(32 * MIB * 0.1562))
-    assert.equal(db01 && zeroesNewChunks(db01), true)
+    const db02 = lvOf('db02')
+    assert.deepEqual(db02?.tags, [])
+    assert.equal(db02 && writtenBytes(db02), Math.ceil(32 * MIB * 0.1562))
+    assert.equal(db02 && zeroesNewChunks(db02), false)
+    assert.equal(db02 && zeroesNewChunks({ ...db02, attributes: 'Vwi-a-tz--' }), true)
+    assert.deepEqual([lvOf('pool')?.dataPercent, lvOf('pool')?.metadataPercent], [1.37, 11.13])
+    assert.equal(lvOf('web02-snap')?.dataPercent, 25.2)
   })
 
   it('counts the pools of the captured host', () => {
-    const pools = lvmPools({ volumes: parseLvs(LVS), groups: parseVgs(VGS) })
     assert.deepEqual(
-      pools.map(
+      lvmPools(REPORT).map(
         pool =>
           `${pool.storage} ${pool.name} ${pool.sizeBytes / MIB} free ${pool.freeBytes / MIB} + ${pool.reclaimableBytes / MIB}`,
       ),
-      // 200 MiB less 32 (db01), 32 (its snapshot) and 16 (mail01).
-      [
-        `thick vg0 696 free ${(parseVgs(VGS)[0]?.freeBytes ?? 0) / MIB} + 8`,
-        'thin vg0/pool 200 free 120 + 0',
-      ],
+      // 384 MiB less 32 (db02), 32 (its snapshot), 16 (mail02) and 64 (print01).
+      ['thick vg0 1020 free 588 + 8', 'thin vg0/pool 384 free 240 + 0'],
     )
   })
 
+  it('a blade without LVM has neither groups nor volumes', () => {
+    assert.deepEqual(parseFullReport('{"report":[],"log":[]}'), { groups: [], volumes: [] })
+  })
+
+  it('a group whose volumes LVM could not list is bad output, not an empty group', () => {
+    // What LVM 2.03.31 printed, and ended with 5, when it was asked for a column of another part.
+    const group = '{"vg_name":"vg0","vg_size":"1069547520","vg_free":"616562688","vg_extent_size":"4194304"}'
+    assert.throws(() => parseFullReport(`{"report":[{"vg":[${group}],"pv":[{"pv_name":"/dev/md0"}]}]}`), {
+      code: 'bad-tool-output',
+      details: ['report.0: a group without its volumes'],
+    })
+    const empty = parseFullReport(`{"report":[{"vg":[${group}],"pv":[],"lv":[],"pvseg":[],"seg":[]}]}`)
+    assert.deepEqual([empty.groups.length, empty.volumes], [1, []])
+  })
+
   it('a report cut anywhere is bad output, never half a list', () => {
-    const whole = LVS.trimEnd()
+    const whole = TEXT.trimEnd()
     for (let length = 0; length < whole.length; length += 1) {
-      assert.throws(() => parseLvs(whole.slice(0, length)), { code: 'bad-tool-output' }, `cut at ${length}`)
+      assert.throws(
+        () => parseFullReport(whole.slice(0, length)),
+        { code: 'bad-tool-output' },
+        `cut at ${length}`,
+      )
     }
   })
 
   it('a report of another shape is bad output that says where', () => {
-    const other = LVS.replace('"lv_size":"33554432"', '"lv_size":"32.00m"')
+    const other = TEXT.replace('"lv_size":"33554432"', '"lv_size":"32.00m"')
     assert.throws(
-      () => parseLvs(other),
+      () => parseFullReport(other),
       (error: { code?: string; details?: string[] }) => {
         assert.equal(error.code, 'bad-tool-output')
         assert.match(error.details?.[0] ?? '', /^report\.0\.lv\.0\.lv_size: /)
         return true
       },
     )
-    for (const text of ['null', '[]', '{}', '{"report":[]}', '{"report":[{"vg":[]}]}']) {
-      assert.throws(() => parseLvs(text), { code: 'bad-tool-output' }, text)
+    for (const text of ['null', '[]', '{}', '{"report":[{"vg":{}}]}', '{"report":[{"lv":[{}]}]}']) {
+      assert.throws(() => parseFullReport(text), { code: 'bad-tool-output' }, text)
     }
   })
 
@@ -90,7 +106,7 @@ describe('LVM reports', () => {
       ...{ 'Vwi---tz-k': 'thin', 'twi-aotz--': undefined, 'swi-a-s---': undefined, 'Cwi---C---': undefined },
       ...{ 'vwi-a-v---': undefined, 'dwi-------': undefined },
     }
-    const lv = { ...parseLvs(LVS)[4], origin: '' }
+    const lv = { ...lvOf('off01'), origin: '' }
     for (const [attributes, storage] of Object.entries(kinds)) {
       assert.equal(lvStorage({ ...lv, attributes } as never), storage, attributes)
     }

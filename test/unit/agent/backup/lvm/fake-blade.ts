@@ -286,8 +286,10 @@ function performDmsetup(blade: FakeBlade, argv: readonly string[]) {
 function performLvm(blade: FakeBlade, argv: readonly string[]) {
   const option = (name: string) => argv.flatMap((word, index) => (argv[index - 1] === name ? [word] : []))
   const lv = blade.lvs.find(one => argv.at(-1) === `vg0/${one.name}`)
-  if (argv[0] === 'vgs') return ok(report('vg', [vgRow(blade)]))
-  if (argv[0] === 'lvs') return ok(report('lv', blade.lvs.map(lvRow)))
+  if (argv[1] === 'fullreport') {
+    const part = { vg: [vgRow(blade)], lv: blade.lvs.map(lvRow), seg: blade.lvs.map(segRow) }
+    return ok(JSON.stringify({ report: [part] }))
+  }
   if (argv[0] === 'lvcreate') {
     const sizeBytes = Number.parseInt(option('--size')[0] ?? '', 10)
     const tags = option('--addtag')
@@ -303,7 +305,6 @@ function performLvm(blade: FakeBlade, argv: readonly string[]) {
   return ok()
 }
 
-const report = (kind: string, rows: readonly object[]) => JSON.stringify({ report: [{ [kind]: rows }] })
 const vgRow = ({ freeBytes }: FakeBlade) => ({
   ...{
     vg_name: 'vg0',
@@ -316,5 +317,6 @@ const lvRow = (lv: FakeLv, index: number) => ({
   ...{ vg_name: 'vg0', lv_name: lv.name, lv_attr: lv.attributes, lv_size: String(lv.sizeBytes) },
   ...{ lv_tags: lv.tags.join(','), pool_lv: lv.pool ?? '', origin: lv.origin ?? '' },
   ...{ data_percent: lv.dataPercent ?? '', metadata_percent: lv.metadataPercent ?? '' },
-  ...{ lv_kernel_minor: String(index), thin_id: lv.thinId ?? '' },
+  lv_kernel_minor: String(index),
 })
+const segRow = (lv: FakeLv) => ({ lv_name: lv.name, thin_id: lv.thinId ?? '' })

@@ -17,7 +17,7 @@ test('a guest whose timer still waits is let go before anything else', async () 
   assert.deepEqual([blade.guest.state, blade.timer, blade.suspended], ['running', undefined, []])
   assert.ok(
     blade.log.findIndex(line => line.includes(' resume ')) <
-      blade.log.findIndex(line => line.startsWith('lvs')),
+      blade.log.findIndex(line => line.startsWith('lvm fullreport')),
   )
 })
 
