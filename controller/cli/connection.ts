@@ -130,22 +130,30 @@ async function* watch(
 
 /**
  * What the controller said stays as it is, even that something else is unavailable to it: only what comes from grpc-js
- * has a cause. That the controller itself cannot be reached is told with what to look at.
+ * has a cause. That the controller itself cannot be reached, or says nothing, is told with what to look at.
  */
 function explain(error: unknown, destination: Destination): unknown {
-  if (!(error instanceof LifeboatError) || error.code !== 'unavailable' || error.cause === undefined)
-    return error
-  const advice =
-    destination.identityDirectory === undefined
-      ? 'Is it running (systemctl status lifeboat-controller; npm start for a simulated one), and are you root or in the group lifeboat?'
-      : 'Is it running (systemctl status lifeboat-controller there), and is its port open?'
+  if (!(error instanceof LifeboatError) || error.cause === undefined) return error
+  const isRemote = destination.identityDirectory !== undefined
+  if (error.code === 'timeout') {
+    const where = isRemote ? ' there' : ''
+    return new LifeboatError(
+      'unavailable',
+      `no answer from ${destination.label} in time. What is it at (journalctl -u lifeboat-controller${where})? What was asked for may have begun: lifeboat operation list`,
+    )
+  }
+  if (error.code !== 'unavailable') return error
+  const advice = isRemote
+    ? 'Is it running (systemctl status lifeboat-controller there), and is its port open?'
+    : 'Is it running (systemctl status lifeboat-controller; npm start for a simulated one), and are you root or in the group lifeboat?'
   return new LifeboatError('unavailable', `cannot reach ${destination.label}. ${advice}`, {
-    cause: systemError(error.cause) ?? error,
+    cause: plainCause(error.cause),
   })
 }
 
 /** `connect ENOENT /run/lifeboat/controller.sock` out of what grpc-js says around it. */
-function systemError(cause: unknown): Error | undefined {
-  const found = /\b(?:connect|getaddrinfo) E[A-Z]+ \S*[^\s.]/.exec(String(cause))?.[0]
-  return found === undefined ? undefined : new Error(found)
+function plainCause(cause: unknown): Error {
+  const text = (cause as Partial<ServiceError>).details ?? String(cause)
+  const system = /\b(?:connect|getaddrinfo|read|write) E[A-Z]+(?: \S*[^\s.])?/.exec(text)?.[0]
+  return new Error(system ?? text.replace(/[.\s]*Resolution note:.*$/s, ''))
 }

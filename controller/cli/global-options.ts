@@ -36,6 +36,20 @@ export function prepare(command: Command, path: string): void {
   for (const child of command.commands) prepare(child, `${path} ${child.name()}`)
 }
 
+/** Was JSON asked for? Needed before anything is parsed: what cannot be parsed is told as JSON too. */
+export function asksForJson(argv: readonly string[]): boolean {
+  return argv.some(
+    (word, at) =>
+      /^(--output=|-o=?)json$/.test(word) || (word === 'json' && /^(--output|-o)$/.test(argv[at - 1] ?? '')),
+  )
+}
+
+/** Commander itself says nothing of a mistake. */
+export function silence(command: Command): void {
+  command.configureOutput({ writeErr: () => {} })
+  for (const child of command.commands) silence(child)
+}
+
 /** Commander's text, without a default that means "not given". */
 function optionDescription(option: Option): string {
   const isEmpty = ['', 0, '[]'].includes(Array.isArray(option.defaultValue) ? '[]' : option.defaultValue)

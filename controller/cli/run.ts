@@ -3,7 +3,7 @@ import { formatErrorChain, LifeboatError } from '../../shared/errors.ts'
 import type { AdminConnection } from './connection.ts'
 import type { CliContext } from './context.ts'
 import { EXIT_CODES, exitCodeOf } from './exit-codes.ts'
-import type { GlobalOptions } from './global-options.ts'
+import { asksForJson, type GlobalOptions, silence } from './global-options.ts'
 import { cutToWidth } from './render.ts'
 
 /**
@@ -26,8 +26,7 @@ export async function runCli(argv: readonly string[], now: () => number): Promis
     lastProgress = ''
   }
   const inColour = process.stdout.isTTY === true && !process.env.NO_COLOR
-  const interrupt = new AbortController()
-  process.once('SIGINT', () => interrupt.abort())
+  let interrupt: AbortController | undefined
   // `lifeboat … | head`: whoever reads has enough, and that is no defect.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error
@@ -56,20 +55,34 @@ export async function runCli(argv: readonly string[], now: () => number): Promis
       connection ??= link.connect(link.findController(program.opts<GlobalOptions>(), process.env))
       return connection
     },
-    interrupted: interrupt.signal,
+    get interrupted() {
+      // Only a command that follows something has anything to say at its end; Ctrl-C ends any other at once.
+      if (interrupt === undefined) {
+        const mine = new AbortController()
+        interrupt = mine
+        process.once('SIGINT', () => mine.abort())
+      }
+      return interrupt.signal
+    },
     exitWith: code => {
       exitCode = code
     },
     json: () => program.opts<GlobalOptions>().output === 'json',
   }
   const program = createProgram(context)
+  const isJson = asksForJson(argv)
+  if (isJson) silence(program)
   try {
     await program.parseAsync([...argv])
     return exitCode
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.done : EXIT_CODES.usage
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT_CODES.done
     endProgress()
-    reportError(error, context.json())
+    if (error instanceof CommanderError) {
+      if (isJson) reportError(new LifeboatError('bad-input', error.message.replace(/^error: /, '')), isJson)
+      return EXIT_CODES.usage
+    }
+    reportError(error, isJson)
     return exitCodeOf(error)
   } finally {
     connection?.close()

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { type AlertContent, alertContent, CATALOG } from '../../../../controller/alerts/catalog.ts'
 import { alertEdits, SETTLE_MS, type ShownAlert } from '../../../../controller/alerts/visible.ts'
 import { CASE_CODES, type Case, type CaseCode } from '../../../../controller/diagnosis/case.ts'
 import { fleet, NIGHT, openCase } from '../../../fakes/fleet-builder.ts'
+import { ROOT } from '../../../rules/source-files.ts'
 
 const WORLD = fleet({
   blades: [{ name: 'blade01' }, { name: 'blade02' }],
@@ -170,4 +173,11 @@ test('of one VM each alert speaks as of one, of several as of several', () => {
   )
   for (const code of Object.keys(CASE_CODES) as CaseCode[])
     assert.doesNotMatch(told(code, 'web01'), /^1 VM .*\b(they|their|themselves)\b|\) (run|are|stay)\b/, code)
+})
+
+test('README.md says of every alert what to do', () => {
+  const text = readFileSync(join(ROOT, 'README.md'), 'utf8')
+  const rows = text.split('\n').filter(line => line.startsWith('|'))
+  const missing = Object.keys(CASE_CODES).filter(code => !rows.some(row => row.includes(`\`${code}\``)))
+  assert.deepEqual(missing, [])
 })
