@@ -19,9 +19,7 @@ const SIZE_BYTES = 8 * MIB
 const run = createCommandRunner(systemClock)
 
 /** LVM of a blade that has none: the files are checked on any machine, with or without lvm2. */
-const withoutGroups = createScriptedRunner([
-  { argv: ['lvm', 'fullreport', '...'], stdout: '{"report":[]}' },
-])
+const withoutGroups = createScriptedRunner([{ argv: ['lvm', 'fullreport', '...'], stdout: '{"report":[]}' }])
 
 function hostVolumes(reader: CommandRunner, directory: string) {
   return createHostVolumes({
