@@ -152,7 +152,6 @@ export function createOperations(
     log,
     bootId,
     lookUp: inventory.lookUp,
-    learn: inventory.learn,
     workingOn: stores.orders.working,
     backupSettings: stores.backups.settings,
     vaultAccess: vault => ({ kind: 'network', ...vault, identity: holder.current.identity }),

@@ -1,6 +1,6 @@
 import { posix } from 'node:path'
 import type { Clock } from '../../shared/clock.ts'
-import type { Capacity, Vm, VmState } from '../../shared/domain/fleet.ts'
+import type { Capacity, Vm } from '../../shared/domain/fleet.ts'
 import { formatErrorChain } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { Hypervisor } from '../hypervisor/hypervisor.ts'
@@ -32,8 +32,6 @@ export interface Inventory {
   state(): InventoryState | undefined
   /** Look soon: something was changed. */
   nudge(): void
-  /** An operation has seen the VM in that state just now: newer than the last look, and than one that is under way. */
-  learn(vmId: string, seen: VmState): void
   /** Looks now and waits for it. Throws when the hypervisor does not answer. */
   lookUp(vmId: string): Promise<Vm | undefined>
   /** Name of a VM as last seen, or its id. */
@@ -92,22 +90,13 @@ export function startInventory(options: InventoryOptions): Inventory {
     gatherMs: GATHER_MS,
     body: look,
   })
-  const lookAgain = (): void => {
+  const unwatch = hypervisor.watch(() => {
     hasChanged = true
     loop.nudge()
-  }
-  const unwatch = hypervisor.watch(lookAgain)
+  })
   return {
     state: () => state,
     nudge: () => loop.nudge(),
-    learn: (vmId, seen) => {
-      lookAgain()
-      if (state === undefined) return
-      const vms = state.vms.map(vm => (vm.id === vmId ? { ...vm, state: seen } : vm))
-      tellChanges(state.vms, vms, log)
-      state = { ...state, vms }
-      options.onLook()
-    },
     lookUp: async vmId => {
       const vms = await readVms(options)
       return vms.find(vm => vm.id === vmId)

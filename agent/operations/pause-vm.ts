@@ -17,7 +17,6 @@ export const pauseVm: SagaDefinition<VmParams, OperationServices> = {
         // A backup would let the VM go again when its own pause is over.
         await services.standAside(params.vmId)
         await services.hypervisor.pause(params.vmId, services.run)
-        services.learn(params.vmId, 'paused')
         return undefined
       },
       // An aborted or failed pause must not leave a VM standing (rule 2).

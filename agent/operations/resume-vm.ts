@@ -17,7 +17,6 @@ export const resumeVm: SagaDefinition<VmParams, OperationServices> = {
           throw new LifeboatError('refused', `move ${move.moveId} with ${move.peerBlade} holds the VM`)
         }
         await services.hypervisor.resume(params.vmId, services.run)
-        services.learn(params.vmId, 'running')
         return undefined
       },
     },

@@ -1,5 +1,5 @@
 import type { Clock } from '../../shared/clock.ts'
-import type { Vm, VmState } from '../../shared/domain/fleet.ts'
+import type { Vm } from '../../shared/domain/fleet.ts'
 import type { CommandRunner } from '../../shared/exec.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { BackupSettings } from '../backup/settings.ts'
@@ -39,8 +39,6 @@ export interface OperationServices {
   readonly log: Logger
   /** The VM as it is now, volumes and obstacles complete; undefined when it is not here. */
   lookUp(vmId: string): Promise<Vm | undefined>
-  /** What the operation saw of a VM just now, so that no report tells an older look once it has ended. */
-  learn(vmId: string, seen: VmState): void
   /** The order other than a backup that works on the VM now. */
   workingOn(vmId: string): { readonly orderId: string; readonly kind: string } | undefined
   backupSettings(): BackupSettings

@@ -49,7 +49,6 @@ export const startVm: SagaDefinition<VmParams, OperationServices> = {
       probe: 'repeat',
       do: async ({ params, services }) => {
         await services.hypervisor.start(params.vmId, services.run)
-        services.learn(params.vmId, 'running')
         return undefined
       },
     },

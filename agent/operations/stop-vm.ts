@@ -17,7 +17,6 @@ export const stopVm: SagaDefinition<StopParams, OperationServices> = {
         // Ends before the deadline does, so that the answer is "did not shut down in time", not a cut-off step.
         const timeoutMs = Math.max(1000, params.deadlineAt - services.clock.now() - 3000)
         await services.hypervisor.stop(params.vmId, params.force, timeoutMs, services.run)
-        services.learn(params.vmId, 'stopped')
         return undefined
       },
     },

@@ -12,7 +12,7 @@ export function isOff(state: VmState | 'absent'): boolean {
 
 /** Polls until the VM is in that state. Each look is a process, so not faster than people notice. Throws `timeout`. */
 export async function waitForState(
-  services: Pick<OperationServices, 'hypervisor' | 'clock' | 'learn'>,
+  services: Pick<OperationServices, 'hypervisor' | 'clock'>,
   vmId: string,
   wanted: VmState,
   limits: { timeoutMs: number; signal: AbortSignal },
@@ -21,10 +21,7 @@ export async function waitForState(
   const endsAt = clock.now() + limits.timeoutMs
   for (;;) {
     const state = await hypervisor.state(vmId)
-    if (state === wanted) {
-      services.learn(vmId, state)
-      return
-    }
+    if (state === wanted) return
     if (limits.signal.aborted)
       throw new LifeboatError('aborted', `stopped waiting for the VM to be ${wanted}`)
     if (clock.now() >= endsAt) {

@@ -75,32 +75,3 @@ test('where something changes all the time, a look is told now and then', async 
   assert.equal(told.length, 2)
   await inventory.close()
 })
-
-test('what an operation has seen is told at once, and no look that began before tells otherwise', async () => {
-  const { inventory, told, changed, answered, later } = world()
-  await later(1_000)
-  await answered('paused')
-  changed()
-  await later(1_000)
-  inventory.learn(vm('web01', 1).id, 'running')
-  await answered('paused')
-  assert.deepEqual(told, ['paused', 'running'])
-  await later(1_000)
-  await answered('running')
-  assert.deepEqual(told, ['paused', 'running', 'running'])
-  await inventory.close()
-})
-
-test('of a VM that no look has seen yet nothing is made up', async () => {
-  const { inventory, told, answered, later } = world()
-  inventory.learn(vm('web01', 1).id, 'running')
-  assert.deepEqual(told, [])
-  await later(1_000)
-  await answered('running')
-  inventory.learn(vm('db01', 2).id, 'running')
-  assert.deepEqual(
-    inventory.state()?.vms.map(({ name }) => name),
-    ['web01'],
-  )
-  await inventory.close()
-})

@@ -18,7 +18,7 @@ import { createMoveStore } from '../../../../agent/store/move-store.ts'
 import { AGENT_MIGRATIONS } from '../../../../agent/store/tables.ts'
 import { createVmMarks } from '../../../../agent/store/vm-marks.ts'
 import { systemClock } from '../../../../shared/clock.ts'
-import type { Vm, VmState } from '../../../../shared/domain/fleet.ts'
+import type { Vm } from '../../../../shared/domain/fleet.ts'
 import { LifeboatError } from '../../../../shared/errors.ts'
 import { silentLogger } from '../../../../shared/log.ts'
 import { openDatabase } from '../../../../shared/sqlite.ts'
@@ -59,8 +59,6 @@ export interface FakeBlade {
   readonly incoming: Incoming
   readonly snapshots: MemorySnapshots
   readonly settings: { current: BackupSettings }
-  /** What operations said they had seen, by VM id. */
-  readonly learnt: ReadonlyMap<string, VmState>
   /** What `signsOfLife` says of each VM. */
   signs: SignsOfLife
 }
@@ -136,7 +134,6 @@ function createFakeBlade(
     log: silentLogger,
     onChange: () => {},
   })
-  const learnt = new Map<string, VmState>()
   const services: OperationServices = {
     hypervisor,
     volumes: seam,
@@ -155,7 +152,6 @@ function createFakeBlade(
     turns: createTurns(),
     changedRanges: new Map(),
     workingOn: () => undefined,
-    learn: (vmId, seen) => void learnt.set(vmId, seen),
     backupSettings: () => settings.current,
     vaultAccess: vault => ({ kind: 'network', ...vault, identity: NOBODY }),
     standAside: async () => {},
@@ -171,7 +167,7 @@ function createFakeBlade(
     tell: () => {},
   }
   const signs = { agent: true, consoleBytes: 0 }
-  const blade: FakeBlade = { name, vms, volumes, services, incoming, snapshots, settings, learnt, signs }
+  const blade: FakeBlade = { name, vms, volumes, services, incoming, snapshots, settings, signs }
   return blade
 }
 
