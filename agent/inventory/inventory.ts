@@ -133,6 +133,9 @@ async function read(
 }
 
 async function readVms(options: InventoryOptions): Promise<readonly Vm[]> {
+  // A VM whose move ended while it was looked at may have been seen as it was before: paused, not defined yet. It still
+  // counts as arriving, for which the controller has a newer word; so does one whose move has begun since.
+  const arriving = new Set(arrivingIds(options))
   const vms = await options.hypervisor.list()
   const paths = [...new Set(vms.flatMap(vm => vm.volumes.map(volume => volume.path)))]
   let inspected: Inspected = new Map()
@@ -147,8 +150,12 @@ async function readVms(options: InventoryOptions): Promise<readonly Vm[]> {
     'storage' in info && info.storage === 'file' ? [path] : [],
   )
   options.onDirectories([...new Set(files.map(path => posix.dirname(path)))].sort())
-  const arriving = options.moves.open().flatMap(move => (move.direction === 'in' ? [move.vmId] : []))
-  return assembleVms({ vms, inspected, epochs: options.marks.epochs(), arriving: new Set(arriving) })
+  for (const id of arrivingIds(options)) arriving.add(id)
+  return assembleVms({ vms, inspected, epochs: options.marks.epochs(), arriving })
+}
+
+function arrivingIds({ moves }: InventoryOptions): readonly string[] {
+  return moves.open().flatMap(move => (move.direction === 'in' ? [move.vmId] : []))
 }
 
 /** One line for each state change, by whoever's hand. */

@@ -11,6 +11,7 @@ import { createManualClock, settle } from '../../../fakes/manual-clock.ts'
 function world() {
   const clock = createManualClock()
   const told: string[] = []
+  let arriving: readonly string[] = []
   let change = () => {}
   let answer: (vms: readonly Vm[]) => void = () => {}
   const hypervisor = {
@@ -24,7 +25,7 @@ function world() {
   const options = {
     hypervisor,
     volumes: { pools: async () => [], inspect: async () => new Map() },
-    moves: { open: () => [] },
+    moves: { open: () => arriving.map(vmId => ({ vmId, direction: 'in' })) },
     marks: { epochs: () => new Map() },
     reserveBytes: undefined,
     clock,
@@ -43,7 +44,17 @@ function world() {
     answer([vm('web01', 1, { state })])
     await settle()
   }
-  return { inventory, told, changed: () => change(), answered, later: (ms: number) => clock.advance(ms) }
+  const arrive = (...ids: readonly string[]) => {
+    arriving = ids
+  }
+  return {
+    inventory,
+    told,
+    arrive,
+    changed: () => change(),
+    answered,
+    later: (ms: number) => clock.advance(ms),
+  }
 }
 
 test('a look is not told when something changed meanwhile: the next one is, and it is newer', async () => {
@@ -73,5 +84,29 @@ test('where something changes all the time, a look is told now and then', async 
     await answered('running')
   }
   assert.equal(told.length, 2)
+  await inventory.close()
+})
+
+test('a VM whose move ends while it is looked at is told as still arriving: what was seen of it may be from before', async () => {
+  const { inventory, arrive, changed, answered, later } = world()
+  const id = vm('web01', 1).id
+  const isIncoming = () => inventory.state()?.vms.map(({ incoming }) => incoming)
+  await later(1_000)
+  await answered('paused')
+  arrive(id)
+  changed()
+  await later(1_000)
+  arrive()
+  await answered('paused')
+  assert.deepEqual(isIncoming(), [true])
+  changed()
+  await later(1_000)
+  await answered('running')
+  assert.deepEqual(isIncoming(), [false])
+  changed()
+  await later(1_000)
+  arrive(id)
+  await answered('running')
+  assert.deepEqual(isIncoming(), [true])
   await inventory.close()
 })
