@@ -18,8 +18,6 @@ export const NO_NIGHTS = '0 12 1 1 *'
 /** Configuration of the controller, written before `lifeboat-controller init`, which keeps an existing file. */
 export const CONTROLLER_TOML = `[evacuation]
 hold_s = 5
-# A copy takes seconds here, and the small commands around it as long: all of a blade at once keep the blades busy.
-concurrent_per_source = 4
 
 [backup]
 schedule = "${NO_NIGHTS}"
