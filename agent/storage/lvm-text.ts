@@ -61,11 +61,14 @@ export function chunkReport(pool: string): readonly string[] {
 }
 
 const wholeNumber = z.string().regex(/^\d+$/).transform(Number)
-const numberOr = (none: number) =>
-  z
-    .string()
-    .regex(/^(-?\d+(\.\d+)?)?$/)
-    .transform(text => (text === '' ? none : Number(text)))
+const percent = z
+  .string()
+  .regex(/^(\d+(\.\d+)?)?$/)
+  .transform(text => (text === '' ? 0 : Number(text)))
+const numberOrNone = z
+  .string()
+  .regex(/^(-?\d+)?$/)
+  .transform(text => (text === '' ? -1 : Number(text)))
 const tagList = z.string().transform(text => (text === '' ? [] : text.split(',')))
 
 const lvRow = z.object({
@@ -76,11 +79,11 @@ const lvRow = z.object({
   lv_tags: tagList,
   pool_lv: z.string(),
   origin: z.string(),
-  data_percent: numberOr(0),
-  metadata_percent: numberOr(0),
-  lv_kernel_minor: numberOr(-1),
+  data_percent: percent,
+  metadata_percent: percent,
+  lv_kernel_minor: numberOrNone,
 })
-const segRow = z.object({ lv_name: z.string().min(1), thin_id: numberOr(-1) })
+const segRow = z.object({ lv_name: z.string().min(1), thin_id: numberOrNone })
 const vgRow = z.object({
   vg_name: z.string().min(1),
   vg_size: wholeNumber,

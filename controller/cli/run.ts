@@ -26,7 +26,7 @@ export async function runCli(argv: readonly string[], now: () => number): Promis
     lastProgress = ''
   }
   const inColour = process.stdout.isTTY === true && !process.env.NO_COLOR
-  let interrupt: AbortController | undefined
+  let interrupted: AbortSignal | undefined
   // `lifeboat … | head`: whoever reads has enough, and that is no defect.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error
@@ -57,12 +57,8 @@ export async function runCli(argv: readonly string[], now: () => number): Promis
     },
     get interrupted() {
       // Only a command that follows something has anything to say at its end; Ctrl-C ends any other at once.
-      if (interrupt === undefined) {
-        const mine = new AbortController()
-        interrupt = mine
-        process.once('SIGINT', () => mine.abort())
-      }
-      return interrupt.signal
+      interrupted ??= firstInterrupt()
+      return interrupted
     },
     exitWith: code => {
       exitCode = code
@@ -82,11 +78,17 @@ export async function runCli(argv: readonly string[], now: () => number): Promis
       if (isJson) reportError(new LifeboatError('bad-input', error.message.replace(/^error: /, '')), isJson)
       return EXIT_CODES.usage
     }
-    reportError(error, isJson)
+    reportError(error, context.json())
     return exitCodeOf(error)
   } finally {
     connection?.close()
   }
+}
+
+function firstInterrupt(): AbortSignal {
+  const interrupt = new AbortController()
+  process.once('SIGINT', () => interrupt.abort())
+  return interrupt.signal
 }
 
 /** Errors go to standard error; with `--output json` as one JSON object, so that a program need not parse prose. */

@@ -3,7 +3,7 @@ import type { Clock } from '../../../shared/clock.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
 import type { HostFiles } from '../../health/host-files.ts'
-import { readReport } from '../../storage/lvm.ts'
+import { findLv, readReport } from '../../storage/lvm.ts'
 import { lvOfPathOrRefuse, lvPath } from '../../storage/lvm-names.ts'
 import type { MakeRoom } from '../../storage/volume-store.ts'
 import type { Snapshots } from '../snapshots.ts'
@@ -66,8 +66,7 @@ export function createLvmSnapshots(options: LvmSnapshotsOptions): Snapshots {
       })
     },
     async drop({ path }, run) {
-      const { group, name } = lvOfPathOrRefuse(path)
-      const lv = (await readReport(run)).volumes.find(one => one.group === group && one.name === name)
+      const lv = findLv(await readReport(run), lvOfPathOrRefuse(path))
       if (lv === undefined) return
       if (readMarks(lv.tags) === undefined) {
         throw new LifeboatError('refused', `${path} bears no tag of a snapshot of ours`)

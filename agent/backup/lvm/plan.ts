@@ -1,9 +1,8 @@
 import { errorCode, LifeboatError } from '../../../shared/errors.ts'
 import type { CommandRunner } from '../../../shared/exec.ts'
-import { readReport } from '../../storage/lvm.ts'
+import { findLv, readReport } from '../../storage/lvm.ts'
 import type { LvName } from '../../storage/lvm-names.ts'
-import type { LogicalVolume, LvmReport } from '../../storage/lvm-text.ts'
-import { isClassicSnapshot, lvStorage } from '../../storage/lvm-text.ts'
+import { isClassicSnapshot, type LogicalVolume, type LvmReport, lvStorage } from '../../storage/lvm-text.ts'
 import type { SnapshotPlan, SnapshotRequest } from '../snapshots.ts'
 import type { EngineParts } from './engine.ts'
 import { canFreeze, type GuestState, readState } from './guest.ts'
@@ -98,7 +97,7 @@ function draft(report: LvmReport, place: DiskPlace, backupId: string, number: nu
 }
 
 function findOrigin(report: LvmReport, { group, name }: LvName): LogicalVolume {
-  const origin = report.volumes.find(lv => lv.group === group && lv.name === name)
+  const origin = findLv(report, { group, name })
   if (origin === undefined)
     throw new LifeboatError('refused', `there is no LV ${name} in volume group ${group}`)
   return origin

@@ -1,6 +1,6 @@
 import { errorCode } from '../../../shared/errors.ts'
 import type { CommandRunner } from '../../../shared/exec.ts'
-import { readReport } from '../../storage/lvm.ts'
+import { findLv, readReport } from '../../storage/lvm.ts'
 import type { LogicalVolume, LvmReport } from '../../storage/lvm-text.ts'
 import type { SnapshotPlan } from '../snapshots.ts'
 import { keepLv, removeLv, resumeDevices, unmount } from './commands.ts'
@@ -106,7 +106,7 @@ async function keepOrRemove(
   const disks = readOwn(plan).snapshots.filter(lv => lv.kind === 'thin' && lv.fileSystem === null)
   for (const lv of snapshotsOf(report, plan)) {
     const isDisk = disks.some(disk => disk.group === lv.group && disk.name === lv.name)
-    const pool = report.volumes.find(volume => volume.group === lv.group && volume.name === lv.pool)
+    const pool = findLv(report, { group: lv.group, name: lv.pool })
     if (isDisk && pool !== undefined && mayKeepBase(pool)) await keepLv(lv, baseTag(point), run)
     else await removeSnapshot(parts, lv, run)
   }

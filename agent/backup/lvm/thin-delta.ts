@@ -1,6 +1,6 @@
 import { formatErrorChain } from '../../../shared/errors.ts'
 import type { CommandRunner } from '../../../shared/exec.ts'
-import { readReport } from '../../storage/lvm.ts'
+import { findLv, readReport } from '../../storage/lvm.ts'
 import type { LogicalVolume, LvmReport } from '../../storage/lvm-text.ts'
 import type { ChangedRanges, SnapshotPlan } from '../snapshots.ts'
 import { runThinDelta } from './commands.ts'
@@ -26,7 +26,7 @@ export async function findChanged(
   if (disks.length === 0) return found
   const report = await readReport(run)
   for (const lv of disks) {
-    const now = report.volumes.find(volume => volume.group === lv.group && volume.name === lv.name)
+    const now = findLv(report, lv)
     const base = newestBase(report, lv, plan.vmId)
     // A volume that was resized is another one for the restore point, too.
     if (now === undefined || base === undefined || base.lv.sizeBytes !== now.sizeBytes) continue

@@ -1,7 +1,7 @@
 import { formatBytes, SECOND_MS } from '../../../shared/domain/units.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
 import type { CommandRunner } from '../../../shared/exec.ts'
-import { readReport } from '../../storage/lvm.ts'
+import { findLv, readReport } from '../../storage/lvm.ts'
 import { isInvalid, type LvmReport } from '../../storage/lvm-text.ts'
 import type { SnapshotPlan } from '../snapshots.ts'
 import { extendLv } from './commands.ts'
@@ -57,7 +57,7 @@ async function lookAtPool(
   lv: PlannedSnapshot,
   run: CommandRunner,
 ): Promise<string | undefined> {
-  const pool = report.volumes.find(volume => volume.group === lv.group && volume.name === lv.pool)
+  const pool = findLv(report, { group: lv.group, name: lv.pool })
   if (pool === undefined || judgePool(pool) !== 'drop') return undefined
   // What was kept of other nights goes first; whether that was enough is seen at the next look.
   if (await dropBases(parts, report, pool, run)) return undefined
@@ -70,7 +70,7 @@ async function lookAtThick(
   lv: PlannedSnapshot,
   run: CommandRunner,
 ): Promise<string | undefined> {
-  const now = report.volumes.find(volume => volume.group === lv.group && volume.name === lv.name)
+  const now = findLv(report, lv)
   if (now === undefined) return `somebody removed /dev/${lv.group}/${lv.name}`
   const group = report.groups.find(candidate => candidate.name === lv.group)
   const step = Math.min(now.sizeBytes, group?.freeBytes ?? 0)

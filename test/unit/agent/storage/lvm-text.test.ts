@@ -95,7 +95,14 @@ describe('LVM reports', () => {
         return true
       },
     )
-    for (const text of ['null', '[]', '{}', '{"report":[{"vg":{}}]}', '{"report":[{"lv":[{}]}]}']) {
+    for (const text of [
+      'null',
+      '[]',
+      '{}',
+      '{"report":[{"vg":[]}]}',
+      '{"report":[{"vg":{}}]}',
+      '{"report":[{"lv":[{}]}]}',
+    ]) {
       assert.throws(() => parseFullReport(text), { code: 'bad-tool-output' }, text)
     }
   })
