@@ -1,5 +1,6 @@
 import { LifeboatError } from '../../shared/errors.ts'
 import type { CommandRunner } from '../../shared/exec.ts'
+import type { VirshSession } from './virsh-session.ts'
 
 /** One line between the answers of a batch; no command we send prints it by itself. */
 const SECTION_MARK = 'lifeboat-section'
@@ -10,15 +11,21 @@ export const ACTION_TIMEOUT_MS = 120_000
 
 const CONNECTION_LOST =
   /failed to connect to the hypervisor|failed to reconnect to the hypervisor|Failed to connect socket|Disconnected from|client socket is closed|End of file while reading data|Cannot (recv|write) data/i
+const COMPLAINT = /^error:/m
 const NO_SUCH_DOMAIN = /failed to get domain|Domain not found|no domain with matching/i
 const LOCK_TIMEOUT = /cannot acquire state change lock/i
-/** Words of a batch are joined to one command line of virsh, so they may hold nothing that virsh would interpret. */
+/** Words that are joined to one command line of virsh may hold nothing that virsh would interpret. */
 const PLAIN_WORD = /^[A-Za-z0-9._:/=-]+$/
 
 export interface VirshOptions {
   readonly timeoutMs?: number
   /** Records the command with its operation; default: the hypervisor's own runner, which records nothing. */
   readonly run?: CommandRunner
+}
+
+interface Limits {
+  readonly run: CommandRunner
+  readonly timeoutMs: number
 }
 
 export interface VirshAnswer {
@@ -46,18 +53,55 @@ export interface Virsh {
   ): Promise<{ readonly sections: readonly string[]; readonly stderr: string }>
 }
 
-/** `uri` names the libvirt, `qemu:///system`. */
-export function createVirsh(runner: CommandRunner, uri: string): Virsh {
-  const argv = (words: readonly string[]): readonly string[] => ['virsh', '--connect', uri, ...words]
+/** The command line of `virsh` at the libvirt that `uri` names, `qemu:///system`. */
+export function virshArgv(uri: string, words: readonly string[]): readonly string[] {
+  return ['virsh', '--connect', uri, ...words]
+}
 
-  async function answer(words: readonly string[], options: VirshOptions = {}): Promise<VirshAnswer> {
-    const run = options.run ?? runner
-    const timeoutMs = options.timeoutMs ?? QUERY_TIMEOUT_MS
-    // virsh ends with 1 whatever went wrong; only its text tells the cases apart.
-    const result = await run.run(argv(words), { timeoutMs, okExitCodes: [0, 1] }).catch(unreachableWhenSlow)
-    if (result.exitCode !== 0 && CONNECTION_LOST.test(result.stderr)) throw virshError(words, result.stderr)
-    return { ok: result.exitCode === 0, stdout: result.stdout, stderr: result.stderr }
+/** Whether virsh complained that it has lost its libvirt, or cannot reach it. */
+export const isConnectionLost = (stderr: string): boolean => CONNECTION_LOST.test(stderr)
+
+/** Each command is a process of its own, but for those that the session answers. */
+export function createVirsh(runner: CommandRunner, uri: string, session?: VirshSession): Virsh {
+  const argv = (words: readonly string[]): readonly string[] => virshArgv(uri, words)
+
+  /** Of a process. virsh ends with 1 whatever went wrong; only its text tells the cases apart. */
+  async function runProcess(words: readonly string[], { run, timeoutMs }: Limits): Promise<VirshAnswer> {
+    const { exitCode, stdout, stderr } = await run.run(argv(words), { timeoutMs, okExitCodes: [0, 1] })
+    return { ok: exitCode === 0, stdout, stderr }
   }
+
+  /** Of the session, recorded like a process; undefined when it has none for now. */
+  async function askSession(
+    words: readonly string[],
+    { run, timeoutMs }: Limits,
+  ): Promise<VirshAnswer | undefined> {
+    const answer = await session?.ask(words.join(' '), timeoutMs)
+    if (answer === undefined) return undefined
+    const { stdout, stderr, startedAt, durationMs } = answer
+    const ok = !COMPLAINT.test(stderr)
+    run.note({ argv: argv(words), exitCode: ok ? 0 : 1, startedAt, durationMs, stderrTail: stderr })
+    return { ok, stdout, stderr }
+  }
+
+  async function give(
+    words: readonly string[],
+    canBeTyped: boolean,
+    options: VirshOptions = {},
+  ): Promise<VirshAnswer> {
+    const limits = { run: options.run ?? runner, timeoutMs: options.timeoutMs ?? QUERY_TIMEOUT_MS }
+    try {
+      const typed = canBeTyped ? await askSession(words, limits) : undefined
+      const given = typed ?? (await runProcess(words, limits))
+      if (!given.ok && isConnectionLost(given.stderr)) throw virshError(words, given.stderr)
+      return given
+    } catch (error) {
+      return unreachableWhenSlow(error)
+    }
+  }
+
+  const answer = async (words: readonly string[], options?: VirshOptions) =>
+    await give(words, isPlainCommand(words), options)
 
   return {
     argv,
@@ -69,10 +113,10 @@ export function createVirsh(runner: CommandRunner, uri: string): Virsh {
     },
     batch: async (commands, options) => {
       const line = batchLine(commands)
-      const { stdout, stderr } = await answer([line], options)
+      const { stdout, stderr } = await give([line], true, options)
       // virsh goes on after a failed command and ends with the code of the last one, so only its text can be trusted.
-      if (CONNECTION_LOST.test(stderr)) throw virshError([line], stderr)
-      if (options?.strict && /^error:/m.test(stderr)) throw virshError([line], stderr)
+      if (isConnectionLost(stderr)) throw virshError([line], stderr)
+      if (options?.strict && COMPLAINT.test(stderr)) throw virshError([line], stderr)
       const sections = stdout.split(new RegExp(`^${SECTION_MARK}\n+`, 'm'))
       if (sections.length !== commands.length) {
         throw new LifeboatError(
@@ -84,6 +128,11 @@ export function createVirsh(runner: CommandRunner, uri: string): Virsh {
       return { sections, stderr }
     },
   }
+}
+
+/** A dash at the beginning is for the program; there is no such command. */
+function isPlainCommand(words: readonly string[]): boolean {
+  return !words[0]?.startsWith('-') && words.every(word => PLAIN_WORD.test(word))
 }
 
 function batchLine(commands: readonly (readonly string[])[]): string {
@@ -105,7 +154,7 @@ export function virshComplaint(stderr: string): string {
 export function virshError(words: readonly string[], stderr: string): LifeboatError {
   const said = virshComplaint(stderr)
   const command = `virsh ${words[0] ?? ''}`
-  if (CONNECTION_LOST.test(stderr)) {
+  if (isConnectionLost(stderr)) {
     return new LifeboatError('unavailable', `libvirt does not answer (systemctl status libvirtd): ${said}`)
   }
   if (NO_SUCH_DOMAIN.test(stderr)) return new LifeboatError('not-found', `libvirt has no such VM: ${said}`)

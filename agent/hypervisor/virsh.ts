@@ -21,7 +21,8 @@ import type { Hypervisor } from './hypervisor.ts'
 import { cancelOutgoing, migrateLive } from './live-migration.ts'
 import { canDetectZeroes } from './migration.ts'
 import { incomingSockets, outgoingSockets, SOCKET_DIRECTORY, socketNameFits } from './sockets.ts'
-import { ACTION_TIMEOUT_MS, createVirsh, type Virsh } from './virsh-command.ts'
+import { ACTION_TIMEOUT_MS, createVirsh, isConnectionLost, type Virsh, virshArgv } from './virsh-command.ts'
+import { createVirshSession } from './virsh-session.ts'
 import { parseAutostart, parseNetworkNames, parseNodeInfo, parseVersion } from './virsh-text.ts'
 
 export interface VirshHypervisorOptions {
@@ -40,12 +41,14 @@ export interface VirshHypervisorOptions {
 
 /**
  * QEMU through libvirt through `virsh`, the tool an administrator would use. What costs: a virsh process is 20 to 100 ms
- * of CPU, so the inventory lives on one long-running `virsh event` and asks only after it said something.
+ * of CPU, so the inventory lives on one long-running `virsh event` and asks only after it said something, and what it
+ * asks is typed into another that stays.
  */
 export function createVirshHypervisor(options: VirshHypervisorOptions): Hypervisor {
   const { run, uri, clock, log, runtimeDir = SOCKET_DIRECTORY } = options
   const { consoleDir = CONSOLE_DIRECTORY } = options
-  const virsh = createVirsh(run, uri)
+  const session = createVirshSession({ run, argv: virshArgv(uri, []), isLost: isConnectionLost, clock })
+  const virsh = createVirsh(run, uri, session)
   const events = createEventStream({ run, argv: virsh.argv, clock, log })
   let zeroDetection: Promise<boolean> | undefined
   const detectsZeroes = () => {
@@ -59,7 +62,15 @@ export function createVirshHypervisor(options: VirshHypervisorOptions): Hypervis
   return {
     list: createDomainList({ virsh, events, clock, nameFits: name => socketNameFits(runtimeDir, name) }),
     capacity: async () => await readCapacity(virsh, cpuModels, options.bridges),
-    watch: onChange => events.subscribe(onChange),
+    watch: onChange => {
+      // Who watches will ask again and again.
+      const letGo = session.keep()
+      const unsubscribe = events.subscribe(onChange)
+      return () => {
+        unsubscribe()
+        letGo()
+      }
+    },
 
     start: async (id, by) => await actToState(virsh, parseVmId(id), ['start'], 'running', by),
     stop: async (id, force, timeoutMs, by) =>

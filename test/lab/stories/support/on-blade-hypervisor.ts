@@ -87,6 +87,8 @@ async function twoBlades(): Promise<HypervisorsUnderTest> {
       tool(side, 'chmod', mode.toString(8), path)
     }
   }
+  // As in the agent: who watches has what it asks answered by a virsh that stays.
+  const letGo = [source, target].map(each => each.watch(() => {}))
   return {
     source,
     target,
@@ -113,6 +115,7 @@ async function twoBlades(): Promise<HypervisorsUnderTest> {
       return readRecord(bytes.subarray(SECTOR_BYTES, 2 * SECTOR_BYTES))?.counter ?? -1
     },
     close: async () => {
+      for (const stop of letGo) stop()
       for (const side of ['source', 'target'] as const) {
         attempt(side, 'virsh', '-q', 'destroy', id)
         attempt(side, 'virsh', '-q', 'undefine', id)

@@ -5,9 +5,14 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { createVirshHypervisor } from '../../../../agent/hypervisor/virsh.ts'
 import { errorCode, LifeboatError } from '../../../../shared/errors.ts'
+import type { CommandRunner } from '../../../../shared/exec.ts'
 import { silentLogger } from '../../../../shared/log.ts'
 import { createHastyClock, createManualClock } from '../../../fakes/manual-clock.ts'
-import { createScriptedRunner, type ScriptedCommand } from '../../../fakes/scripted-runner.ts'
+import {
+  createScriptedRunner,
+  type ScriptedCommand,
+  type ScriptedRunner,
+} from '../../../fakes/scripted-runner.ts'
 import { golden, goldenSections } from './support.ts'
 
 const URI = 'qemu:///system'
@@ -39,11 +44,24 @@ function dumpxmlOf(argv: readonly string[]): string {
     .join('lifeboat-section\n')
 }
 
+/** A virsh without a command ends at once: every question is a process of the script. The other way has its own tests. */
+function withoutSession(run: ScriptedRunner): CommandRunner {
+  return {
+    ...run,
+    follow: (argv, options) => {
+      const program = run.follow(argv, options)
+      if (argv.length === SESSION_WORDS) queueMicrotask(() => options.onEnd(1))
+      return program
+    },
+  }
+}
+const SESSION_WORDS = ['virsh', '--connect', URI].length
+
 function world(script: readonly ScriptedCommand[], runtimeDir = '/run/libvirt/lifeboat') {
   const run = createScriptedRunner(script)
   const clock = createManualClock()
   const hypervisor = createVirshHypervisor({
-    run,
+    run: withoutSession(run),
     uri: URI,
     clock,
     log: silentLogger,
