@@ -8,8 +8,10 @@ import type { ScrubState } from './store/records.ts'
 import type { VaultStore } from './store/vault-store.ts'
 
 const LOOK_MS = MINUTE_MS
+/** After one that failed: a disk that does not answer is told of once in a while. */
+const PROVE_AGAIN_MS = 10 * MINUTE_MS
 
-/** What the vault does by itself: retention and collection, and hashing everything again. */
+/** What the vault does by itself: retention and collection, hashing what came in, and everything again. */
 export interface Chores {
   /** Begins a round, or goes on with one that was stopped; resolves when it runs. `busy` when one does already. */
   beginScrub(): Promise<void>
@@ -19,7 +21,7 @@ export interface Chores {
 }
 
 export interface ChoresOptions {
-  readonly store: Pick<VaultStore, 'status' | 'prune' | 'collect' | 'scrub'>
+  readonly store: Pick<VaultStore, 'status' | 'prune' | 'collect' | 'scrub' | 'prove'>
   readonly scrub: { readonly schedule: Cron; readonly rateBytes: number }
   readonly cleaning: { readonly schedule: Cron }
   readonly clock: Clock
@@ -80,6 +82,21 @@ export function startChores(options: ChoresOptions): Chores {
     round = { stop, ended: work() }
   }
 
+  let proof: Promise<void> | undefined
+  let proveAt = 0
+  /** When no backup comes in: then it has the machine for itself. */
+  const prove = async () => {
+    try {
+      await store.prove(closing.signal)
+    } catch (error) {
+      proveAt = clock.now() + PROVE_AGAIN_MS
+      if (!closing.signal.aborted)
+        log.warn('what came in could not be hashed, next try in 10 min', { error: formatErrorChain(error) })
+    } finally {
+      proof = undefined
+    }
+  }
+
   const loop = startLoop({
     clock,
     intervalMs: LOOK_MS,
@@ -88,6 +105,8 @@ export function startChores(options: ChoresOptions): Chores {
       const status = await look(options)
       if (status === undefined || closing.signal.aborted) return
       const now = clock.now()
+      if (proof === undefined && status.unproven > 0 && status.sessions === 0 && now >= proveAt)
+        proof = prove()
       if (round === undefined && isScrubDue(status.scrub, stoppedAt, options.scrub.schedule, now)) scrub()
       const lastAt = Math.max(cleanedAt, status.collectedAt)
       if (isDue(options.cleaning.schedule, lastAt, now)) await clean()
@@ -108,6 +127,7 @@ export function startChores(options: ChoresOptions): Chores {
       closing.abort()
       await loop.stop()
       await round?.ended
+      await proof
     },
   }
 }

@@ -3,8 +3,6 @@ import { join } from 'node:path'
 import { openToRead, openToWrite } from '../../agent/backup/transfer/disk.ts'
 import { createAlignedBuffers } from '../../agent/vault/format/aligned.ts'
 import type { BenchImages } from './backup-images.ts'
-import type { Measured } from './backup-measure.ts'
-import { type Programs, startOurs } from './backup-ours.ts'
 import { sizeMib } from './backup-peers.ts'
 
 const BLOCK_MIB = 2
@@ -12,8 +10,6 @@ const BLOCK_BYTES = BLOCK_MIB * 1024 * 1024
 const LANES = 3
 
 export interface Floors {
-  /** A first night of ours into a vault that believes what it is sent. */
-  readonly believed: Measured
   /** The image read past the page cache, and nothing done with it. */
   readonly readS: number
   /** As many bytes as a restore writes, past the page cache and durable, then read back. */
@@ -24,12 +20,9 @@ export interface Floors {
 /** What stands between us and the aims on this machine: measured beside the rounds, never a part of them. */
 export async function measureFloors(
   folder: string,
-  programs: Programs,
   images: BenchImages,
   settled: <Result>(work: () => Promise<Result>) => Promise<Result>,
 ): Promise<Floors> {
-  const ours = await startOurs(join(folder, 'believing'), programs, { believes: true })
-  const believed = await settled(() => ours.backup('20250101T020512Z', images.night1)).finally(ours.close)
   const readS = await settled(() => timeOf(() => readAll(images.night2)))
   const path = join(folder, 'floor.img')
   const bytes = Math.ceil((await sizeMib([images.night2])) / BLOCK_MIB) * BLOCK_BYTES
@@ -37,7 +30,7 @@ export async function measureFloors(
   const writtenS = await settled(() => timeOf(() => writeAll(path, bytes)))
   const readBackS = await timeOf(() => readAll(path))
   rmSync(path)
-  return { believed, readS, writtenS, readBackS }
+  return { readS, writtenS, readBackS }
 }
 
 async function timeOf(work: () => Promise<void>): Promise<number> {

@@ -77,15 +77,13 @@ export interface Ours {
   backup(point: string, image: string, changed?: ReadJob['changed']): Promise<MeasuredBackup>
   /** `checked`: without the check before it, as if that had been done already. */
   restore(point: string, to: string, checked: boolean): Promise<MeasuredBackup>
+  /** What the vault does when no backup comes in any more: it unpacks and hashes what came. Seconds of its CPU. */
+  prove(): Promise<number>
   close(): Promise<void>
 }
 
-/** Starts a vault in the folder; one that `believes` does without its own look at what it is sent. */
-export async function startOurs(
-  folder: string,
-  programs: Programs,
-  { believes = false }: { readonly believes?: boolean } = {},
-): Promise<Ours> {
+/** Starts a vault in the folder. */
+export async function startOurs(folder: string, programs: Programs): Promise<Ours> {
   mkdirSync(folder, { recursive: true })
   const now = systemClock.now()
   const authority = await createAuthority(now)
@@ -94,10 +92,11 @@ export async function startOurs(
   const identityFile = join(folder, 'identity.json')
   writeFileSync(identityFile, JSON.stringify(vaultIdentity), { mode: 0o600 })
   const flags = ['--max-semi-space-size=2', '--single-threaded-gc']
-  const program = [programs.vault, join(folder, 'vault'), identityFile, ...(believes ? ['believes'] : [])]
+  const program = [programs.vault, join(folder, 'vault'), identityFile]
   const argv = ['-n', '10', process.execPath, ...flags, ...program]
   const vault = spawn('nice', argv, { stdio: ['pipe', 'pipe', 'inherit'] })
-  const [address] = (await once(createInterface({ input: vault.stdout }), 'line')) as [string]
+  const answers = createInterface({ input: vault.stdout })
+  const [address] = (await once(answers, 'line')) as [string]
   const access: VaultAccess = { kind: 'network', name: 'depot', address, identity }
   const transfer = createWorkerTransfer({
     run: createCommandRunner(systemClock),
@@ -115,6 +114,13 @@ export async function startOurs(
         writeFileSync(to, '')
         await transfer.restore(restoreOf(access, point, to, checked), options)
       }),
+    prove: async () => {
+      const before = processCpuS(vault.pid ?? 0)
+      const answered = once(answers, 'line')
+      vault.stdin.write('prove\n')
+      await answered
+      return processCpuS(vault.pid ?? 0) - before
+    },
     close: async () => {
       vault.stdin.end()
       await once(vault, 'exit')

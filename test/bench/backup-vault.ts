@@ -1,6 +1,8 @@
 // The vault of `npm run bench -- backup`, a process of its own: the store and the door of the product. Prints its
-// address; ends with its standard input. `believes`: it neither unpacks nor hashes what it is sent.
+// address. A line on its standard input: it proves what came in, and answers with a line when that is done; the end of it:
+// so does the vault.
 import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
 import { createVaultDoor } from '../../agent/vault/door/server.ts'
 import { openVaultStore } from '../../agent/vault/store/vault-store.ts'
 import { randomIds, systemClock } from '../../shared/clock.ts'
@@ -8,7 +10,7 @@ import { createCommandRunner } from '../../shared/exec-node.ts'
 import { createLogger } from '../../shared/log.ts'
 import type { Identity } from '../../shared/rpc/certificates.ts'
 
-const [dir = '', identityFile = '', how = ''] = process.argv.slice(2)
+const [dir = '', identityFile = ''] = process.argv.slice(2)
 const log = createLogger({ level: 'warn', format: 'console' })
 const store = openVaultStore({
   dir,
@@ -17,7 +19,6 @@ const store = openVaultStore({
   log,
   run: createCommandRunner(systemClock),
   access: 'create',
-  trusted: how === 'believes',
 })
 const door = await createVaultDoor({
   listen: '127.0.0.1:0',
@@ -27,8 +28,12 @@ const door = await createVaultDoor({
   log,
 })
 process.stdout.write(`${door.address}\n`)
-process.stdin.resume()
-process.stdin.once('end', async () => {
+const orders = createInterface({ input: process.stdin })
+orders.on('line', async () => {
+  const { chunks } = await store.prove(new AbortController().signal)
+  process.stdout.write(`${chunks}\n`)
+})
+orders.once('close', async () => {
   await door.close()
   await store.close()
 })

@@ -43,7 +43,7 @@ export async function compareBackups(rounds: number, withLarge: boolean): Promis
       }
     }
     const large = withLarge ? await measureLarge(ground.folder, programs, images, say) : []
-    const floors = await measureFloors(ground.folder, programs, images, settled)
+    const floors = await measureFloors(ground.folder, images, settled)
     printVerdicts(found, `restic ${resticVersion}`, say)
     printFloors(found, `restic ${resticVersion}`, floors, say)
     for (const line of large) say(line)
@@ -67,14 +67,16 @@ async function runOurs(folder: string, programs: Programs, images: BenchImages, 
     const vault = [join(folder, 'vault')]
     const night1 = await settled(() => ours.backup(POINTS[0], images.night1))
     const size1 = await sizeMib(vault)
+    const proof1S = await ours.prove()
     const night2 = await settled(() => ours.backup(POINTS[1], images.night2))
     const size2 = await sizeMib(vault)
+    const proof2S = await ours.prove()
     const path = join(folder, 'out.img')
     const restore = await settled(() => ours.restore(POINTS[1], path, false))
     const restoredMib = await checkImage(path, sum)
     const unchecked = await settled(() => ours.restore(POINTS[1], path, true))
     await checkImage(path, sum)
-    const own = { ...worst(night1, night2, restore), uncheckedS: unchecked.wallS }
+    const own = { ...worst(night1, night2, restore), uncheckedS: unchecked.wallS, proof1S, proof2S }
     return { night1, night2, restore, size1, size2, restoredMib, ours: own }
   } finally {
     await ours.close()
@@ -109,7 +111,9 @@ async function settled<Result>(work: () => Promise<Result>): Promise<Result> {
   return await work()
 }
 
-function worst(...stages: readonly MeasuredBackup[]): Omit<NonNullable<Round['ours']>, 'uncheckedS'> {
+function worst(
+  ...stages: readonly MeasuredBackup[]
+): Omit<NonNullable<Round['ours']>, 'uncheckedS' | 'proof1S' | 'proof2S'> {
   return {
     workerPeakMib: Math.max(...stages.map(({ workerPeakMib }) => workerPeakMib)),
     vaultPeakMib: Math.max(...stages.map(({ vaultPeakMib }) => vaultPeakMib)),

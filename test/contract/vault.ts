@@ -112,15 +112,43 @@ function comingIn(get: () => VaultUnderTest): void {
 }
 
 function refusals(get: () => VaultUnderTest): void {
-  it('a frame that is not its id is refused and not kept', async () => {
+  it('what is no frame is refused and not kept', async () => {
     const { vault } = get()
     const session = await beginBackup(vault, FIRST)
-    const lie: Chunk = { id: makeChunk(1).id, frame: makeChunk(2).frame }
     const noise: Chunk = { id: makeChunk(1).id, frame: Buffer.from('this is no zstd frame') }
-    for (const bad of [lie, noise]) assert.equal(await codeOf(session.put([bad])), 'bad-input')
+    assert.equal(await codeOf(session.put([noise])), 'bad-input')
     assert.deepEqual(await session.missing([makeChunk(1).id]), [makeChunk(1).id])
     await session.abort()
   })
+
+  for (const depth of ['quick', 'full'] as const) {
+    it(`a frame under the name of another is refused at once, or found by a ${depth} check before it is restored`, async () => {
+      const { vault, blade } = get()
+      const session = await beginBackup(vault, FIRST)
+      const { id } = makeChunk(1)
+      const answer = await codeOf(session.put([{ id, frame: makeChunk(2).frame }]))
+      if (blade === '') {
+        assert.equal(answer, 'bad-input', 'a writer on this host is looked at as it writes')
+        assert.deepEqual(await session.missing([id]), [id])
+        await session.abort()
+        return
+      }
+      assert.equal(answer, undefined)
+      await session.put([makeChunk(2), makeChunk(3)])
+      await session.putIndex('vda', indexOf(FIRST.seeds))
+      await session.publish(draftOf(FIRST))
+      const report = await vault.check(REF, { depth, signal: new AbortController().signal })
+      assert.deepEqual(report.bad, [id])
+      const [point] = await vault.points()
+      assert.equal(point?.state, 'damaged')
+      await backUp(vault, { ...FIRST, at: FIRST_NIGHT + DAY_MS })
+      assert.deepEqual(
+        (await vault.points()).map(({ state }) => state),
+        ['whole', 'whole'],
+        'the next backup heals it',
+      )
+    })
+  }
 
   it('a restore point with a chunk that never came is refused; it may come later', async () => {
     const { vault } = get()

@@ -5,10 +5,11 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { chunkPath } from '../../agent/vault/format/chunk.ts'
 import { parseIndex } from '../../agent/vault/format/index.ts'
+import type { Manifest } from '../../agent/vault/format/manifest.ts'
 import { createClaims } from '../../agent/vault/store/claims.ts'
 import { createIdFilter } from '../../agent/vault/store/id-filter.ts'
 import type { VaultStore } from '../../agent/vault/store/vault-store.ts'
-import type { BackupSession } from '../../agent/vault/vault.ts'
+import type { BackupSession, PointSummary, Vault } from '../../agent/vault/vault.ts'
 import {
   type BackupOfSeeds,
   beginBackup,
@@ -134,7 +135,7 @@ test('in any interleaving of backups, prunes and sweeps no chunk of a restore po
 /** One step of a story on the real vault. `sweep` begins a collection that runs on beside the next steps. */
 type Step =
   | {
-      readonly kind: 'begin' | 'send' | 'publish' | 'abort'
+      readonly kind: 'begin' | 'send' | 'publish' | 'abort' | 'prove'
       readonly slot: number
       readonly seeds: readonly number[]
     }
@@ -159,6 +160,7 @@ const steps: fc.Arbitrary<readonly Step[]> = fc.array(
         'sweep',
         'await-sweep',
         'prune',
+        'prove',
       ] as const),
     ),
     slot: fc.nat({ max: 2 }),
@@ -175,7 +177,12 @@ test('the real vault keeps every chunk of every restore point through stories of
       const place = makeVaultDir()
       const store = place.open({ maxSessions: 3 })
       try {
-        await play(store, story, () => requireRestorable(store))
+        await play(
+          store,
+          story,
+          () => store,
+          () => requireRestorable(store, () => true),
+        )
         await requireTidy(store, place.dir)
       } finally {
         await store.close()
@@ -186,6 +193,55 @@ test('the real vault keeps every chunk of every restore point through stories of
   )
 })
 
+const LIAR = 'blade2'
+
+test('a blade that lies about its chunks spoils no restore point but its own, whoever sends what first and whenever it is proven', async () => {
+  let lies = 0
+  await fc.assert(
+    fc.asyncProperty(steps, async story => {
+      const place = makeVaultDir()
+      const store = place.open({ maxSessions: 3 })
+      const blade = (slot: number) => store.visibleTo(`blade${slot}`, () => false)
+      const liar: Vault = { ...blade(2), begin: async request => lyingSession(await blade(2).begin(request)) }
+      try {
+        await play(
+          store,
+          story,
+          slot => (slot === 2 ? liar : blade(slot)),
+          () => requireRestorable(store, point => point.manifest?.blade !== LIAR),
+        )
+        await store.prove(never)
+        lies += (await store.status()).problems.length
+        await requireRestorable(store, point => point.manifest?.blade !== LIAR)
+      } finally {
+        await store.close()
+        place.remove()
+      }
+    }),
+    { seed: SEED, numRuns: 120 },
+  )
+  assert.ok(lies > 0, 'no lie was ever listed and found: this tests nothing')
+})
+
+/** Sends the bytes of another chunk under each name, and takes no refusal amiss. */
+function lyingSession(session: BackupSession): BackupSession {
+  const lie = makeChunk(666).frame
+  return {
+    ...session,
+    put: async chunks => {
+      for (const { id } of chunks) await session.put([{ id, frame: lie }]).catch(() => {})
+    },
+    publish: async draft => {
+      try {
+        return await session.publish(draft)
+      } catch {
+        await session.abort()
+        return { ...draft, format: 'lifeboat-restore-point', version: 1, blade: LIAR } as Manifest
+      }
+    },
+  }
+}
+
 interface Slot {
   readonly session: BackupSession
   readonly backup: BackupOfSeeds
@@ -195,6 +251,7 @@ interface Slot {
 async function play(
   store: VaultStore,
   story: readonly Step[],
+  vaultOf: (slot: number) => Vault,
   afterEach: () => Promise<void>,
 ): Promise<void> {
   const slots = new Map<number, Slot>()
@@ -211,7 +268,7 @@ async function play(
     const at = slots.get(slot)
     if (kind === 'begin' && at === undefined) {
       const one: BackupOfSeeds = { vm: slot, seeds: wanted, at: FIRST_NIGHT + 60_000 * nights++ }
-      slots.set(slot, { backup: one, session: await beginBackup(store, one), sent: false })
+      slots.set(slot, { backup: one, session: await beginBackup(vaultOf(slot), one), sent: false })
     } else if (kind === 'send' && at !== undefined) {
       running.push(sendChunks(at.session, at.backup.seeds))
       at.sent = true
@@ -231,6 +288,7 @@ async function play(
         isSweeping = false
       })
     } else if (kind === 'await-sweep') await sweeping
+    else if (kind === 'prove') await store.prove(never)
     else if (kind === 'prune') {
       const policy = { keepLast: 1, keepDaily: 0, keepWeekly: 0, keepMonthly: 0 }
       await store.prune({ dryRun: false, vmId: vmId(slot), policy })
@@ -242,8 +300,11 @@ async function play(
   for (const { session } of slots.values()) await session.abort()
 }
 
-async function requireRestorable(store: VaultStore): Promise<void> {
-  for (const point of await store.points()) {
+async function requireRestorable(
+  store: VaultStore,
+  isMeant: (point: PointSummary) => boolean,
+): Promise<void> {
+  for (const point of (await store.points()).filter(isMeant)) {
     assert.equal(point.state, 'whole', point.stateText)
     const report = await store.check(point, { signal: never })
     assert.deepEqual(report.bad, [], `${point.vm}@${point.point}`)

@@ -20,6 +20,12 @@ export interface FrameChecker {
   close(): void
 }
 
+/** One whole frame of no more than that, by what it says of itself; what is in it was not looked at. */
+export function looksLikeFrame(frame: Buffer, maxBytes: number): boolean {
+  const size = contentBytes(frame)
+  return size !== undefined && size <= maxBytes && frameEnd(frame) === frame.length
+}
+
 /**
  * As many lanes as are asked for at once, `most` at the most; those beyond it wait. Without a thread that helps, hashing
  * is the main thread's, 0.3 ms for half a megabyte: the way through the pool copies the bytes first.

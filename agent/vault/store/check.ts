@@ -27,7 +27,7 @@ export interface PointCheck extends CheckReport {
 
 /** Looks at every chunk of a restore point where it lies; changes nothing. `not-found`, `aborted`. */
 export async function checkPoint(
-  { layout }: Pick<LookContext, 'layout'>,
+  { layout, unproven }: Omit<LookContext, 'frames'>,
   ref: PointRef,
   options: CheckOptions,
 ): Promise<PointCheck> {
@@ -45,7 +45,7 @@ export async function checkPoint(
   }
   // Of its own: a restore waits for it.
   const frames = createFrameChecker(CHUNKS_AT_ONCE, true)
-  const look = createChunkLook({ layout, frames })
+  const look = createChunkLook({ layout, frames, unproven })
   const bad: ChunkId[] = []
   const unfit = new Set<string>()
   let done = 0

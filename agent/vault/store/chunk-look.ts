@@ -4,11 +4,13 @@ import { type Digest, MAX_CHUNK_BYTES } from '../format/index.ts'
 import type { CheckDepth, ChunkId } from '../vault.ts'
 import { fileErrorCode, readIfThere } from './files.ts'
 import type { VaultLayout } from './layout.ts'
+import type { Unproven } from './unproven.ts'
 
 /** What is looked at, and with what. */
 export interface LookContext {
   readonly layout: VaultLayout
   readonly frames: FrameChecker
+  readonly unproven: Pick<Unproven, 'has'>
 }
 
 /** What a look at a chunk may find. */
@@ -40,7 +42,7 @@ const MOST_UNREADABLE = 100
  * is as corrupt as one that holds other bytes; too many of those are `unavailable`, before a disk that
  * lost its cable is taken for a vault full of corrupt chunks.
  */
-export function createChunkLook({ layout, frames }: LookContext) {
+export function createChunkLook({ layout, frames, unproven }: LookContext) {
   let unreadable = 0
   /** Used again: a check reads gigabytes, and collecting them would take as long as hashing them. */
   const memories: Buffer[] = []
@@ -62,8 +64,10 @@ export function createChunkLook({ layout, frames }: LookContext) {
     id: ChunkId,
     digest: Digest,
     sizeBytes?: number,
-    depth: CheckDepth = 'full',
+    wanted: CheckDepth = 'full',
   ): Promise<ChunkVerdict> => {
+    // A checksum says nothing of the name, and nobody has looked at that one yet.
+    const depth = unproven.has(id) ? 'full' : wanted
     let bytes = 0
     const memory = memories.pop() ?? Buffer.allocUnsafeSlow(MEMORY_BYTES)
     try {

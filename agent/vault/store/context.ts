@@ -6,6 +6,7 @@ import type { Queue } from './bounded.ts'
 import type { Claims } from './claims.ts'
 import type { VaultLayout } from './layout.ts'
 import type { Records } from './records.ts'
+import type { Unproven } from './unproven.ts'
 
 /** What the parts of an open vault share. */
 export interface StoreContext {
@@ -17,6 +18,7 @@ export interface StoreContext {
   /** Whoever lists, drops or quarantines waits for the others: see publish.ts, prune.ts, damage.ts. */
   readonly listing: Queue
   readonly records: Records
+  readonly unproven: Unproven
   /** Read a moment ago, or somebody has leave to: such a restore point is not dropped under its reader. Empty: neither. */
   whyInUse(ref: PointRef): string
 }

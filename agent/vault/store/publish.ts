@@ -31,24 +31,27 @@ export function checkIndex(disk: ManifestDisk, bytes: Buffer | undefined): void 
   )
 }
 
+export interface ListingDeps {
+  readonly layout: VaultLayout
+  readonly sync: () => Promise<void>
+  /** What another blade sent and nobody has looked at yet is as good as missing. */
+  readonly isDoubted: (id: ChunkId) => boolean
+}
+
 /**
  * Writes a restore point below `folder`, finds every chunk it names, makes all of it durable, reads it back, and only
  * then lists it by a rename (rule 4). The chunks must be settled. `refused` names what is missing.
  */
-export async function listPoint(
-  layout: VaultLayout,
-  folder: string,
-  manifest: Manifest,
-  sync: () => Promise<void>,
-): Promise<Manifest> {
+export async function listPoint(deps: ListingDeps, folder: string, manifest: Manifest): Promise<Manifest> {
+  const { layout } = deps
   const ref = { vmId: manifest.vm.id, point: manifest.point }
   const text = formatManifest(manifest)
   await writeWhole(join(folder, MANIFEST_FILE), text, 0o644)
   await writeWhole(join(folder, DEFINITION_FILE), manifest.definition, 0o644)
   // One call for the indexes, the manifest and the names the chunks were given: cheaper than an fsync of each.
-  await sync()
+  await deps.sync()
   const written = await readBack(folder, text)
-  await findChunks(layout, folder, written)
+  await findChunks(deps, folder, written)
   try {
     mkdirSync(dirname(layout.point(ref)), { recursive: true })
     syncDirectory(layout.points)
@@ -86,13 +89,20 @@ async function readBack(folder: string, text: string): Promise<Manifest> {
 }
 
 /** Each distinct one of all disks, looked for by its name: what has a name in the store is whole and durable. */
-async function findChunks(layout: VaultLayout, folder: string, manifest: Manifest): Promise<void> {
+async function findChunks(
+  { layout, isDoubted }: ListingDeps,
+  folder: string,
+  manifest: Manifest,
+): Promise<void> {
   const missing: ChunkId[] = []
   for (const disk of manifest.disks) {
     const bytes = await readIfThere(join(folder, indexFile(disk.target)))
     checkIndex(disk, bytes)
     const index = parseIndex(bytes ?? Buffer.alloc(0))
     const pathAt = (position: number): string => layout.chunk(index.idAt(position))
+    for (const position of distinctPositions(index)) {
+      if (isDoubted(index.idAt(position))) missing.push(index.idAt(position))
+    }
     await eachAbsent(distinctPositions(index), pathAt, position => missing.push(index.idAt(position)))
   }
   if (missing.length === 0) return

@@ -1,14 +1,14 @@
 import { join } from 'node:path'
 import { LifeboatError } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
-import type { FrameChecker } from '../format/frame-checker.ts'
+import { looksLikeFrame } from '../format/frame-checker.ts'
 import { MAX_CHUNK_BYTES, parseChunkId, parseIndex } from '../format/index.ts'
 import { formatManifest, type Manifest, parseManifest, TARGET } from '../format/manifest.ts'
 import { momentOfPoint } from '../format/point.ts'
-import type { BackupSession, BeginBackup, ChunkId } from '../vault.ts'
+import type { BackupSession, BeginBackup, Chunk, ChunkId } from '../vault.ts'
 import { eachBounded, type Queue } from './bounded.ts'
 import type { Claims } from './claims.ts'
-import { readIfThere, writeWhole } from './files.ts'
+import { fileExists, readIfThere, writeWhole } from './files.ts'
 import { indexFile, type VaultLayout } from './layout.ts'
 import { eachAbsent } from './presence.ts'
 import { alreadyListed, checkIndex, listPoint } from './publish.ts'
@@ -19,12 +19,13 @@ const PUTS_AT_ONCE = 4
 export interface SessionDeps extends StagingDeps {
   readonly layout: VaultLayout
   readonly claims: Claims
-  readonly frames: FrameChecker
   /** Whoever lists, drops or takes chunks away waits for the others. */
   readonly listing: Queue
   readonly log: Logger
   /** The writer is this process: its frames are what they say. */
   readonly trusted: boolean
+  /** A problem is about it: it ends only with a chunk that is known to be good. */
+  readonly isWantedBack: (id: ChunkId) => boolean
   readonly onEnd: (manifest: Manifest | undefined) => void
 }
 
@@ -35,7 +36,8 @@ export function createSession(
   blade: string,
   name: string,
 ): BackupSession {
-  const staging = createStaging(deps, name)
+  const staging = createStaging(deps, name, blade)
+  const isDoubted = (id: ChunkId): boolean => deps.unproven.isDoubted(id, blade)
   const folder = staging.folder
   const indexes = new Set<string>()
   let ended = false
@@ -60,6 +62,12 @@ export function createSession(
     }
   }
 
+  /** Whether it is looked at later: it is a frame, of a blade, and the vault lacks it. */
+  const mayWait = async ({ id, frame }: Chunk): Promise<boolean> => {
+    if (blade === '' || !deps.unproven.takesMore || deps.isWantedBack(id)) return false
+    return looksLikeFrame(frame, MAX_CHUNK_BYTES) && !(await fileExists(deps.layout.chunk(id)))
+  }
+
   const publish = async (draft: Omit<Manifest, 'format' | 'version' | 'blade'>): Promise<Manifest> => {
     if (draft.vm.id !== request.vm.id || draft.point !== request.point) {
       throw new LifeboatError('bad-input', 'the manifest is not of the backup that was begun')
@@ -81,7 +89,7 @@ export function createSession(
       for (const disk of manifest.disks) {
         checkIndex(disk, await readIfThere(join(folder, 'point', indexFile(disk.target))))
       }
-      return await listPoint(deps.layout, join(folder, 'point'), manifest, deps.sync)
+      return await listPoint({ ...deps, isDoubted }, join(folder, 'point'), manifest)
     })
   }
 
@@ -100,12 +108,9 @@ export function createSession(
       checkOpen()
       for (const id of ids) parseChunkId(id)
       deps.claims.claim(name, ids)
-      const absent = new Set<ChunkId>()
-      await eachAbsent(
-        ids.filter(id => !staging.has(id)),
-        deps.layout.chunk,
-        id => absent.add(id),
-      )
+      const others = ids.filter(id => !staging.has(id))
+      const absent = new Set<ChunkId>(others.filter(isDoubted))
+      await eachAbsent(others, deps.layout.chunk, id => absent.add(id))
       return ids.filter(id => absent.has(id))
     },
     put: async chunks => {
@@ -113,9 +118,12 @@ export function createSession(
       for (const { id } of chunks) parseChunkId(id)
       deps.claims.claim(name, toIds(chunks))
       await eachBounded(chunks, PUTS_AT_ONCE, async chunk => {
-        if (!deps.trusted) await deps.frames.check(chunk.id, chunk.frame, 'sha256', MAX_CHUNK_BYTES)
+        const isProven = deps.trusted || !(await mayWait(chunk))
+        if (isProven && !deps.trusted) {
+          await deps.frames.check(chunk.id, chunk.frame, 'sha256', MAX_CHUNK_BYTES)
+        }
         checkOpen()
-        await staging.put(chunk)
+        await staging.put(chunk, isProven)
       })
     },
     putIndex: async (target, bytes) => {

@@ -2,10 +2,13 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { MIB } from '../../../shared/domain/units.ts'
 import type { LifeboatError } from '../../../shared/errors.ts'
+import type { FrameChecker } from '../format/frame-checker.ts'
+import { MAX_CHUNK_BYTES } from '../format/index.ts'
 import type { Chunk, ChunkId } from '../vault.ts'
-import { eachBounded } from './bounded.ts'
-import { fileError, namesIn, renameIfThere, writeWhole } from './files.ts'
+import { eachBounded, type Queue } from './bounded.ts'
+import { fileError, fileExists, namesIn, readIfThere, renameIfThere, writeWhole } from './files.ts'
 import { CHUNK_FOLDER, type VaultLayout } from './layout.ts'
+import type { Unproven } from './unproven.ts'
 
 /**
  * Chunks wait in the session's own folder until the file system was made durable as a whole, and only then get their
@@ -25,8 +28,11 @@ export interface Staging {
   /** Compressed bytes put so far. */
   readonly putBytes: number
   has(id: ChunkId): boolean
-  /** Writes a chunk; waits only when more than twice the settling amount lies unsettled. */
-  put(chunk: Chunk): Promise<void>
+  /**
+   * Writes a chunk; waits only when more than twice the settling amount lies unsettled. `isProven`: it was found to hold
+   * what its name says.
+   */
+  put(chunk: Chunk, isProven: boolean): Promise<void>
   /** All chunks put so far are durable in the store when it resolves. */
   settle(): Promise<void>
   /** A folder inside of its own. */
@@ -63,13 +69,19 @@ export interface StagingDeps {
   /** Called before each settling; rejects when the vault has no room for more. */
   readonly checkRoom: () => Promise<void>
   readonly onSettled: (ids: readonly ChunkId[], bytes: number) => void
+  readonly frames: FrameChecker
+  readonly unproven: Unproven
+  /** One session after the other gives its chunks their names: what lies there is not another's between look and act. */
+  readonly naming: Queue
 }
 
-export function createStaging(deps: StagingDeps, name: string): Staging {
+/** `writer`: the blade whose unproven chunks they are. */
+export function createStaging(deps: StagingDeps, name: string, writer: string): Staging {
   const folder = join(deps.layout.tmp, name)
   makeFolder(folder)
   /** Put and not yet in the store, with the writing of each. */
   const pending = new Map<ChunkId, Promise<void>>()
+  const proven = new Set<ChunkId>()
   let waiting: ChunkId[] = []
   let waitingBytes = 0
   let putBytes = 0
@@ -79,9 +91,18 @@ export function createStaging(deps: StagingDeps, name: string): Staging {
   const settleThese = async (ids: readonly ChunkId[], bytes: number): Promise<void> => {
     await Promise.all(ids.map(id => pending.get(id)))
     await deps.checkRoom()
+    const unproven = ids.filter(id => !proven.has(id))
+    if (unproven.length > 0) await deps.unproven.add(name, writer, unproven)
     await deps.sync()
-    await eachBounded(ids, RENAMES_AT_ONCE, id => moveIn(deps, folder, id))
-    for (const id of ids) pending.delete(id)
+    await deps.naming.run(() =>
+      eachBounded(ids, RENAMES_AT_ONCE, async id => {
+        await (proven.has(id) ? moveIn(deps, folder, id) : moveInUnproven(deps, folder, id, writer))
+      }),
+    )
+    for (const id of ids) {
+      pending.delete(id)
+      proven.delete(id)
+    }
     deps.onSettled(ids, bytes)
   }
 
@@ -104,10 +125,11 @@ export function createStaging(deps: StagingDeps, name: string): Staging {
       return putBytes
     },
     has: id => pending.has(id),
-    put: async ({ id, frame }) => {
+    put: async ({ id, frame }, isProven) => {
       if (failure !== undefined) throw failure
       const same = pending.get(id)
       if (same !== undefined) return await same
+      if (isProven) proven.add(id)
       const written = writeWhole(join(folder, id), frame, CHUNK_MODE)
       pending.set(id, written)
       waiting.push(id)
@@ -134,10 +156,28 @@ function makeFolder(path: string): void {
 }
 
 async function moveIn(deps: StagingDeps, folder: string, id: ChunkId): Promise<void> {
+  await nameChunk(deps, folder, id)
+  deps.unproven.settle(id)
+}
+
+async function nameChunk(deps: StagingDeps, folder: string, id: ChunkId): Promise<void> {
   try {
     deps.prefixes.ensure(id.slice(0, 4))
   } catch (error) {
     throw fileError(`cannot make a folder of the store`, error)
   }
   await renameIfThere(join(folder, id), deps.layout.chunk(id))
+}
+
+/** INVARIANT: it never takes the place of what lies there, which may be another's: for that it must be proven. */
+async function moveInUnproven(deps: StagingDeps, folder: string, id: ChunkId, writer: string): Promise<void> {
+  if (!(await fileExists(deps.layout.chunk(id)))) {
+    deps.unproven.own(id, writer)
+    await nameChunk(deps, folder, id)
+    return
+  }
+  const frame = await readIfThere(join(folder, id))
+  if (frame === undefined) return
+  await deps.frames.check(id, frame, 'sha256', MAX_CHUNK_BYTES)
+  await moveIn(deps, folder, id)
 }

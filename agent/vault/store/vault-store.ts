@@ -27,12 +27,14 @@ import { vaultLayout } from './layout.ts'
 import { listPoints, listRefs, notListed, readPoint } from './listing.ts'
 import { lockVault } from './lock.ts'
 import type { VaultProblem } from './problems.ts'
+import { type ProofReport, prove } from './proof.ts'
 import { type PruneOptions, type PruneVerdict, prune } from './prune.ts'
 import { createPointReader } from './reader.ts'
 import { openRecords, type ScrubState } from './records.ts'
 import type { RetentionPolicies } from './retention.ts'
 import { type ScrubOptions, type ScrubReport, scrub } from './scrub.ts'
 import type { Space } from './space.ts'
+import { openUnproven } from './unproven.ts'
 import { recordBooted, recordChecked } from './verdicts.ts'
 import { createView } from './view.ts'
 
@@ -63,6 +65,8 @@ export interface StoreStatus extends Space {
   /** Compressed, of all chunks: as counted by the last collection, and what came since. */
   readonly storedBytes: number
   readonly chunks: number
+  /** Of them: came in and were not unpacked and hashed yet. */
+  readonly unproven: number
   readonly points: number
   readonly sessions: number
   readonly maxSessions: number
@@ -89,6 +93,8 @@ export interface VaultStore extends Vault {
   collect(options: { readonly dryRun: boolean; readonly signal: AbortSignal }): Promise<CollectReport>
   /** Goes on where the last one was stopped. */
   scrub(options: ScrubOptions): Promise<ScrubReport>
+  /** Unpacks and hashes what came and was not looked at then; stops when a backup comes in. */
+  prove(signal: AbortSignal): Promise<ProofReport>
   recordBoot(ref: PointRef, record: BootRecord): Promise<PointSummary>
 }
 
@@ -110,6 +116,7 @@ export function openVaultStore(options: VaultStoreOptions): VaultStore {
     claims: createClaims(),
     frames: createFrameChecker(CHECKS_AT_ONCE),
     listing: createQueue(),
+    unproven: openUnproven(layout),
     records: openRecords(layout, { log: options.log, writable: lock !== undefined }),
     whyInUse: ref => options.grantOf?.(ref) || (reader.isInUse(ref) ? 'being read' : ''),
   }
@@ -170,13 +177,17 @@ function createPowers(context: StoreContext, needLock: () => void) {
       needLock()
       return await single.run('scrub', () => scrub(context, how))
     },
+    prove: async signal => {
+      needLock()
+      return await single.run('proof', () => prove(context, signal))
+    },
     recordBoot: async (ref, record) => {
       needLock()
       await readSummary(context, ref)
       recordBooted(context.layout, ref, record)
       return await readSummary(context, ref)
     },
-  } satisfies Pick<VaultStore, 'setRetention' | 'prune' | 'collect' | 'scrub' | 'recordBoot'>
+  } satisfies Pick<VaultStore, 'setRetention' | 'prune' | 'collect' | 'scrub' | 'prove' | 'recordBoot'>
 }
 
 async function readSummary(context: StoreContext, ref: PointRef): Promise<PointSummary> {
@@ -193,6 +204,7 @@ async function readStatus(context: StoreContext, intake: Intake): Promise<StoreS
     ...space,
     storedBytes: collected.bytes,
     chunks: collected.chunks,
+    unproven: context.unproven.count,
     points: listRefs(context.layout).length,
     sessions: context.claims.sessions,
     maxSessions: intake.maxSessions,

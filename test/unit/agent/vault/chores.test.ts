@@ -36,16 +36,22 @@ function fakeStore(clock: ManualClock) {
   let scrub = NEVER
   let collectedAt = 0
   let refused = ''
+  let unproven = 0
+  let sessions = 0
   const done: string[] = []
   let finish = () => {}
   return {
     done,
     finishScrub: () => finish(),
+    receive: (chunks: number, openSessions: number) => {
+      unproven = chunks
+      sessions = openSessions
+    },
     refuse: (why: string) => {
       refused = why
     },
     store: {
-      status: async () => ({ scrub, collectedAt }) as StoreStatus,
+      status: async () => ({ scrub, collectedAt, unproven, sessions }) as StoreStatus,
       prune: async () => {
         done.push('prune')
         return []
@@ -54,6 +60,11 @@ function fakeStore(clock: ManualClock) {
         done.push('collect')
         if (refused === '') collectedAt = clock.now()
         return { chunks: 0, bytes: 0, keptChunks: 0, refused }
+      },
+      prove: async () => {
+        done.push('prove')
+        unproven = 0
+        return { chunks: 0, bad: [], finished: true }
       },
       scrub: async ({ signal }: { signal: AbortSignal }) => {
         done.push('scrub')
@@ -100,6 +111,18 @@ test('a vault cleans first and collects after, each day once; it scrubs each wee
   fake.finishScrub()
   await clock.advance(3 * 60 * MINUTE)
   assert.deepEqual(fake.done, ['scrub', 'prune', 'collect'])
+})
+
+test('what came in is hashed when no backup comes in any more', async () => {
+  fake.done.length = 0
+  fake.receive(3, 1)
+  await clock.advance(5 * MINUTE)
+  assert.deepEqual(fake.done, [])
+  fake.receive(3, 0)
+  await clock.advance(MINUTE)
+  assert.deepEqual(fake.done, ['prove'])
+  await clock.advance(5 * MINUTE)
+  assert.deepEqual(fake.done, ['prove'])
 })
 
 test('a collection that was refused is not tried each minute', async () => {

@@ -13,13 +13,17 @@ const CHUNK = makeChunk(1)
 async function lookWith(
   check: FrameChecker['check'],
   act: (look: ReturnType<typeof createChunkLook>, path: string) => Promise<void>,
+  isUnproven = false,
 ) {
   const place = makeVaultDir()
   const store = place.open()
   try {
     await backUp(store, { seeds: [1] })
     const layout = vaultLayout(place.dir)
-    await act(createChunkLook({ layout, frames: { check, close: () => {} } }), layout.chunk(CHUNK.id))
+    await act(
+      createChunkLook({ layout, frames: { check, close: () => {} }, unproven: { has: () => isUnproven } }),
+      layout.chunk(CHUNK.id),
+    )
   } finally {
     await store.close()
     place.remove()
@@ -68,6 +72,19 @@ test('what says nothing of the chunk is no verdict: no rights, too many open fil
     },
     async look => await assert.rejects(look(CHUNK.id, 'sha256'), error => errorCode(error) === 'unavailable'),
   )
+})
+
+test('a quick look at what was never hashed here is a full one', async () => {
+  const depths: (string | undefined)[] = []
+  await lookWith(
+    async (_id, _frame, _digest, _most, depth) => {
+      depths.push(depth)
+      return 4096
+    },
+    async look => void (await look(CHUNK.id, 'sha256', 4096, 'quick')),
+    true,
+  )
+  assert.deepEqual(depths, ['full'])
 })
 
 test('a quick look condemns nothing: what it does not like is read again and hashed', async () => {

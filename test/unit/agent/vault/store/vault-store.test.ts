@@ -286,6 +286,7 @@ test('an index that lies about the length of a chunk harms no other restore poin
     store.visibleTo('blade03', () => false),
     { seeds: [1] },
   )
+  await store.prove(never)
   const liar = store.visibleTo('blade07', () => false)
   const builder = createIndexBuilder(CHUNK_BYTES, CHUNK_BYTES + 100)
   for (const [position, seed] of [9, 1].entries()) builder.set(position, makeChunk(seed).id)
