@@ -26,8 +26,9 @@ export interface BackupSession {
   /** Those of `ids` the vault lacks, in their order. Without any it only says that the backup goes on. */
   missing(ids: readonly ChunkId[]): Promise<readonly ChunkId[]>
   /**
-   * Idempotent. Each frame is unpacked and hashed before it is kept: `bad-input` for one that is not its id. The buffers
-   * are the caller's again when it resolves.
+   * Idempotent. `bad-input` for what is no frame. One that is not its id is refused the same way, or is found by the vault
+   * later and by every check, and is then missing: until it was unpacked and hashed nobody else is given it for present.
+   * The buffers are the caller's again when it resolves.
    */
   put(chunks: readonly Chunk[]): Promise<void>
   /** The index of one disk (.caibx). */

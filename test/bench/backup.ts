@@ -66,11 +66,11 @@ async function runOurs(folder: string, programs: Programs, images: BenchImages, 
   try {
     const vault = [join(folder, 'vault')]
     const night1 = await settled(() => ours.backup(POINTS[0], images.night1))
-    const size1 = await sizeMib(vault)
     const proof1S = await ours.prove()
+    const size1 = await sizeMib(vault)
     const night2 = await settled(() => ours.backup(POINTS[1], images.night2))
-    const size2 = await sizeMib(vault)
     const proof2S = await ours.prove()
+    const size2 = await sizeMib(vault)
     const path = join(folder, 'out.img')
     const restore = await settled(() => ours.restore(POINTS[1], path, false))
     const restoredMib = await checkImage(path, sum)

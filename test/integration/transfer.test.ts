@@ -336,13 +336,31 @@ test('a flipped byte of a chunk is found by its checksum: the restore is refused
   assert.deepEqual(readdirSync(join(place.dir, 'quarantine')), [bad])
 })
 
-test('a whole chunk under the name of another passes the quick check, and is found by reading back', async () => {
-  await transfer.backup(backupOf(makeDisk(), 0), quietly())
+/** Puts a whole chunk under the name of another. */
+async function mistakeChunk(): Promise<void> {
   const [one, other] = [(await idsOf(0))[25] ?? '', (await idsOf(0))[26] ?? '']
   const [path, wrong] = [one, other].map(id => join(place.dir, 'store', chunkPath(id))) as [string, string]
   const frame = readFileSync(wrong)
   chmodSync(path, 0o644)
   writeFileSync(path, frame)
+}
+
+test('a whole chunk under the name of another that the vault has not hashed yet is found before anything is touched', async () => {
+  await transfer.backup(backupOf(makeDisk(), 0), quietly())
+  await mistakeChunk()
+  const out = pathOf('out')
+  writeFileSync(out, 'as it was')
+  await assert.rejects(transfer.restore(restoreOf(0, out), quietly()), {
+    code: 'refused',
+    message: /is damaged/,
+  })
+  assert.equal(readFileSync(out, 'utf8'), 'as it was')
+})
+
+test('a whole chunk under the name of another passes the quick check, and is found by reading back', async () => {
+  await transfer.backup(backupOf(makeDisk(), 0), quietly())
+  await store.prove(new AbortController().signal)
+  await mistakeChunk()
   const out = pathOf('out')
   writeFileSync(out, '')
   await assert.rejects(transfer.restore(restoreOf(0, out), quietly()), {

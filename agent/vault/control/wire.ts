@@ -26,6 +26,7 @@ export function statusToWire(status: StoreStatus, service: ServiceStatus): wire.
     freeBytes: status.freeBytes,
     storedBytes: status.storedBytes,
     chunks: status.chunks,
+    unproven: status.unproven,
     points: status.points,
     sessions: status.sessions,
     maxSessions: status.maxSessions,

@@ -178,7 +178,7 @@ function renderSeen({ enrolment, reachable, seenAt }: VaultView, now: number): s
 
 function renderStatus(status: VaultStatus, now: number): string[] {
   return [
-    `  ${renderShare(status.freeBytes, status.sizeBytes)} free; ${status.points} restore points, ${formatBytes(status.storedBytes)} in ${status.chunks} chunks`,
+    `  ${renderShare(status.freeBytes, status.sizeBytes)} free; ${status.points} restore points, ${formatBytes(status.storedBytes)} in ${status.chunks} chunks${renderUnproven(status)}`,
     `  backups coming in: ${status.sessions} of at most ${status.maxSessions}; version ${status.version}`,
     `  scrub: ${renderScrub(status, now)}; chunks collected: ${renderAge(status.collectedAt, now)}`,
     ...renderSection(
@@ -189,6 +189,11 @@ function renderStatus(status: VaultStatus, now: number): string[] {
       ),
     ),
   ]
+}
+
+/** Only their blade believes them; they are hashed when no backup comes in. */
+function renderUnproven({ unproven }: VaultStatus): string {
+  return unproven === 0 ? '' : `, ${unproven} of them new and still to be hashed`
 }
 
 function renderScrub(status: VaultStatus, now: number): string {

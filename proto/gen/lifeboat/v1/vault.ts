@@ -51,6 +51,8 @@ export interface VaultStatus {
   accepts: boolean;
   /** of its door for agents; 0: one above that for the controller */
   agentsPort: number;
+  /** of the chunks: came in and were not unpacked and hashed yet */
+  unproven: number;
 }
 
 export interface VaultProblem {
@@ -257,6 +259,7 @@ function createBaseVaultStatus(): VaultStatus {
     problems: [],
     accepts: false,
     agentsPort: 0,
+    unproven: 0,
   };
 }
 
@@ -312,6 +315,9 @@ export const VaultStatus: MessageFns<VaultStatus> = {
     }
     if (message.agentsPort !== 0) {
       writer.uint32(136).int32(message.agentsPort);
+    }
+    if (message.unproven !== 0) {
+      writer.uint32(144).int32(message.unproven);
     }
     return writer;
   },
@@ -465,6 +471,14 @@ export const VaultStatus: MessageFns<VaultStatus> = {
             message.agentsPort = reader.int32();
             continue;
           }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.unproven = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -499,6 +513,7 @@ export const VaultStatus: MessageFns<VaultStatus> = {
     message.problems = object.problems?.map((e) => VaultProblem.fromPartial(e)) || [];
     message.accepts = object.accepts ?? false;
     message.agentsPort = object.agentsPort ?? 0;
+    message.unproven = object.unproven ?? 0;
     return message;
   },
 };
