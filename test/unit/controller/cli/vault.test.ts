@@ -70,7 +70,7 @@ test('the status tells the scrub under way and every problem; a problem is exit 
   assert.equal(well.exitCode, 0)
   assert.match(
     well.printed[0] ?? '',
-    /30 GiB in 1000 chunks, 40 of them new and still to be hashed\n[^]*scrub: under way since 1 min ago, 25 % of the chunks; chunks collected: never/,
+    /30 GiB in 1000 chunks, 40 of them new and still to be hashed\n[\s\S]*scrub: under way since 1 min ago, 25 % of the chunks; chunks collected: never/,
   )
   const ill = await runCli(['vault', 'status', 'depot'], { listVaults: { vaults: [sick] } })
   assert.equal(ill.exitCode, 1)
