@@ -32,7 +32,7 @@ interface CachedDefinition {
 }
 
 /**
- * All VMs of the blade in one virsh process, and a second one only for definitions that may have changed: those libvirt
+ * All VMs of the blade in one batch, and a second one only for definitions that may have changed: those libvirt
  * told us about, those that started or stopped (the live definition differs from the one on disk), and old ones.
  */
 export function createDomainList(options: {
@@ -61,7 +61,7 @@ export function createDomainList(options: {
     const { sections } = await virsh.batch(domains.map(({ id }) => ['dumpxml', id]))
     for (const [index, domain] of domains.entries()) {
       const text = sections[index] ?? ''
-      // Undefined between the two processes: it is gone, and no error.
+      // Undefined between the two batches: it is gone, and no error.
       if (text.trim() === '') continue
       const parts = parseDomain(text)
       read.set(domain.id, parts)

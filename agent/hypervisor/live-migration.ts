@@ -9,7 +9,7 @@ import { migrateWords, parseJobInfo, progressOf, statisticsOf } from './migratio
 import { type Virsh, virshComplaint } from './virsh-command.ts'
 import { isMigratedAway, isOffForUnknownReason, isPausedByMigration, toVmState } from './virsh-text.ts'
 
-/** A question is a process of its own, and takes its share of the blade that the migration needs itself. */
+/** Each question takes its share of the blade, which the migration needs itself. */
 const POLL_MS = 4 * SECOND_MS
 const SLOW_POLL_MS = 5 * SECOND_MS
 const SLOW_AFTER_MS = 30 * SECOND_MS
@@ -49,7 +49,7 @@ export async function migrateLive(
   const startedAt = context.clock.now()
   const { failure, stopped } = await runClient(context, id, sockets, options)
   // Whatever the client said, libvirt has the last word: the client can be killed while libvirt goes on and finishes.
-  // One process on the good path: the VM stands still at the target until our caller has the answer.
+  // One question on the good path: the VM stands still at the target until our caller has the answer.
   const standing = await untilSettled(context, id, failure === undefined ? undefined : options.run)
   if (endedAway(standing, failure)) {
     return statistics(context, id, standing, context.clock.now() - startedAt)

@@ -38,13 +38,15 @@ export interface VirshAnswer {
 export interface Virsh {
   /** The whole argv of a command, for the programs that are followed or run with limits of their own. */
   argv(words: readonly string[]): readonly string[]
-  /** Runs one command and returns what it printed. */
+  /**
+   * Runs one command and returns what it printed. It may be carried out twice, when the session breaks in the middle and a
+   * process repeats it: whoever changes something must take "it is so already" for success.
+   */
   text(words: readonly string[], options?: VirshOptions): Promise<string>
   /** Runs one command; a failure of the command is an answer, only an unreachable libvirt or a missing virsh throws. */
   answer(words: readonly string[], options?: VirshOptions): Promise<VirshAnswer>
   /**
-   * Runs several commands over one connection in one process (a virsh costs 20 to 100 ms, nearly all of it its start)
-   * and returns one text for each. A command that fails leaves an empty text and its complaint in `stderr`: with
+   * Runs several commands as one line over one connection, and returns one text for each. A command that fails leaves an empty text and its complaint in `stderr`: with
    * `strict` that is thrown, because an empty list of VMs and a failed one must never look alike.
    */
   batch(
@@ -65,43 +67,45 @@ export const isConnectionLost = (stderr: string): boolean => CONNECTION_LOST.tes
 export function createVirsh(runner: CommandRunner, uri: string, session?: VirshSession): Virsh {
   const argv = (words: readonly string[]): readonly string[] => virshArgv(uri, words)
 
-  /** Of a process. virsh ends with 1 whatever went wrong; only its text tells the cases apart. */
+  /** Runs it as a process. virsh ends with 1 whatever went wrong; only its text tells the cases apart. */
   async function runProcess(words: readonly string[], { run, timeoutMs }: Limits): Promise<VirshAnswer> {
     const { exitCode, stdout, stderr } = await run.run(argv(words), { timeoutMs, okExitCodes: [0, 1] })
     return { ok: exitCode === 0, stdout, stderr }
   }
 
-  /** Of the session, recorded like a process; undefined when it has none for now. */
+  /** Asks the session, and records it like a process; undefined when it has no answer. */
   async function askSession(
     words: readonly string[],
     { run, timeoutMs }: Limits,
   ): Promise<VirshAnswer | undefined> {
     const answer = await session?.ask(words.join(' '), timeoutMs)
     if (answer === undefined) return undefined
-    const { stdout, stderr, startedAt, durationMs } = answer
-    const ok = !COMPLAINT.test(stderr)
-    run.note({ argv: argv(words), exitCode: ok ? 0 : 1, startedAt, durationMs, stderrTail: stderr })
+    const { stdout, stderr, startedAt, durationMs, isLate } = answer
+    const ok = !isLate && !COMPLAINT.test(stderr)
+    const exitCode = isLate ? -1 : ok ? 0 : 1
+    run.note({ argv: argv(words), exitCode, startedAt, durationMs, stderrTail: stderr })
+    if (isLate) throw new LifeboatError('timeout', `virsh did not answer within ${timeoutMs} ms`)
     return { ok, stdout, stderr }
   }
 
-  async function give(
+  async function execute(
     words: readonly string[],
     canBeTyped: boolean,
     options: VirshOptions = {},
   ): Promise<VirshAnswer> {
     const limits = { run: options.run ?? runner, timeoutMs: options.timeoutMs ?? QUERY_TIMEOUT_MS }
     try {
-      const typed = canBeTyped ? await askSession(words, limits) : undefined
-      const given = typed ?? (await runProcess(words, limits))
-      if (!given.ok && isConnectionLost(given.stderr)) throw virshError(words, given.stderr)
-      return given
+      const fromSession = canBeTyped ? await askSession(words, limits) : undefined
+      const answer = fromSession ?? (await runProcess(words, limits))
+      if (!answer.ok && isConnectionLost(answer.stderr)) throw virshError(words, answer.stderr)
+      return answer
     } catch (error) {
       return unreachableWhenSlow(error)
     }
   }
 
   const answer = async (words: readonly string[], options?: VirshOptions) =>
-    await give(words, isPlainCommand(words), options)
+    await execute(words, isPlainCommand(words), options)
 
   return {
     argv,
@@ -113,7 +117,7 @@ export function createVirsh(runner: CommandRunner, uri: string, session?: VirshS
     },
     batch: async (commands, options) => {
       const line = batchLine(commands)
-      const { stdout, stderr } = await give([line], true, options)
+      const { stdout, stderr } = await execute([line], true, options)
       // virsh goes on after a failed command and ends with the code of the last one, so only its text can be trusted.
       if (isConnectionLost(stderr)) throw virshError([line], stderr)
       if (options?.strict && COMPLAINT.test(stderr)) throw virshError([line], stderr)
@@ -130,7 +134,7 @@ export function createVirsh(runner: CommandRunner, uri: string, session?: VirshS
   }
 }
 
-/** A dash at the beginning is for the program; there is no such command. */
+/** A first word with a dash is an option of the program (`virsh --version`), no command its prompt knows. */
 function isPlainCommand(words: readonly string[]): boolean {
   return !words[0]?.startsWith('-') && words.every(word => PLAIN_WORD.test(word))
 }

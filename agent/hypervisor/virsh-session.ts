@@ -1,27 +1,33 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../../shared/clock.ts'
-import { LifeboatError } from '../../shared/errors.ts'
 import type { CommandRunner } from '../../shared/exec.ts'
 
-/** What a virsh printed, without the marks, and when. */
+/** What one command line printed, the marks removed. `startedAt`: epoch ms. */
 export interface SessionAnswer {
   readonly stdout: string
   readonly stderr: string
   readonly startedAt: number
   readonly durationMs: number
+  /** It did not end within its limit: nothing is known, and the session is over. */
+  readonly isLate: boolean
 }
 
 /**
- * A virsh that stays connected. A question typed into it costs 10 to 30 ms on a slow blade; a process that starts,
- * connects and ends costs 130, and a VM between two blades stands still for three of them.
+ * A virsh that stays connected. A process that starts, connects and ends costs 20 to 100 ms of CPU on a real machine and 130
+ * on a blade of the lab, a line typed into this one 10 to 35 there; a VM between two blades stands still for three of them.
+ * Not the console of backup/lvm: that one is opened for one backup and waits for one known line; here the whole answer is
+ * wanted, and a process takes over when it fails.
  */
 export interface VirshSession {
-  /** From the first call until all returned functions were called a virsh is kept; it starts with the first question. */
+  /**
+   * Holds the session open until the returned function is called (idempotent). virsh starts with the first question while
+   * anybody holds it, and ends with the last holder.
+   */
   keep(): () => void
   /**
    * Types one command line. Undefined when it cannot be had from here: nobody keeps a session, it is at another
    * question (none waits behind one that hangs), or it ended or lost libvirt. The line may have been carried out then, so
-   * it must be one that may be repeated. Throws `timeout`; the session is over then.
+   * it must be one that may be repeated. Never throws.
    */
   ask(line: string, timeoutMs: number): Promise<SessionAnswer | undefined>
 }
@@ -30,42 +36,42 @@ interface Question {
   readonly mark: string
   readonly stdout: string[]
   readonly stderr: string[]
-  state: { begun: boolean; printed: boolean; complained: boolean }
-  readonly over: PromiseWithResolvers<{ stdout: string; stderr: string } | undefined>
+  readonly seen: { stdoutBegun: boolean; stdoutEnded: boolean; stderrEnded: boolean }
+  readonly over: PromiseWithResolvers<Pick<SessionAnswer, 'stdout' | 'stderr' | 'isLate'> | undefined>
 }
 
-interface Life {
+interface Connection {
   question: Question | undefined
   write(line: string): void
   end(): void
 }
 
-/** `argv` is virsh without a command: it reads them from its standard input. `isLost` knows a complaint about a lost libvirt. */
+/** `argv` is virsh without a command: it reads them from its standard input. `saysLost`: whether it complains of a lost libvirt. */
 export function createVirshSession(options: {
   readonly run: CommandRunner
   readonly argv: readonly string[]
-  readonly isLost: (stderr: string) => boolean
+  readonly saysLost: (stderr: string) => boolean
   readonly clock: Clock
 }): VirshSession {
-  const { run, argv, isLost, clock } = options
+  const { run, argv, saysLost, clock } = options
   let keepers = 0
-  let life: Life | undefined
+  let connection: Connection | undefined
 
-  function begin(): Life {
+  function connect(): Connection {
     const end = (): void => {
-      if (life === mine) life = undefined
+      if (connection === mine) connection = undefined
       mine.question?.over.resolve(undefined)
       mine.question = undefined
     }
     const program = run.follow(argv, {
       // Its line editor repeats each line on standard output; with this it does nothing else.
       env: { TERM: 'dumb' },
-      onLine: line => hear(mine, line),
+      onLine: line => onStdoutLine(mine, line),
       // What is said when nothing was asked is that libvirt is gone. It would connect again, but never say so in time.
-      onErrorLine: line => (mine.question === undefined ? mine.end() : hearComplaint(mine, line)),
+      onErrorLine: line => (mine.question === undefined ? mine.end() : onStderrLine(mine, line)),
       onEnd: end,
     })
-    const mine: Life = {
+    const mine: Connection = {
       question: undefined,
       write: line => program.write(line),
       end: () => {
@@ -84,28 +90,29 @@ export function createVirshSession(options: {
         if (!kept) return
         kept = false
         keepers -= 1
-        if (keepers === 0) life?.end()
+        if (keepers === 0) connection?.end()
       }
     },
     ask: async (line, timeoutMs) => {
-      if (keepers === 0 || life?.question !== undefined) return undefined
-      life ??= begin()
-      const mine = life
+      if (keepers === 0 || connection?.question !== undefined) return undefined
+      connection ??= connect()
+      const mine = connection
       const question = createQuestion()
       mine.question = question
       const { mark, over } = question
       const startedAt = clock.now()
-      // Both pipes end with the mark. It cannot be guessed: a definition holds what an administrator wrote into it.
+      // The mark ends the answer on both pipes. It is random: a definition holds what an administrator wrote, and must not
+      // be able to end one.
       mine.write(`echo ${mark}; ${line}; echo ${mark}; echo --err ${mark}`)
       const answered = new AbortController()
       void clock.sleep(timeoutMs, answered.signal).then(() => {
         if (answered.signal.aborted) return
-        over.reject(new LifeboatError('timeout', `virsh did not answer within ${timeoutMs} ms`))
+        over.resolve({ stdout: '', stderr: '', isLate: true })
         mine.end()
       })
       try {
         const text = await over.promise
-        if (text !== undefined && !isLost(text.stderr))
+        if (text !== undefined && !saysLost(text.stderr))
           return { ...text, startedAt, durationMs: clock.now() - startedAt }
         mine.end()
         return undefined
@@ -121,36 +128,36 @@ function createQuestion(): Question {
     mark: `lifeboat-${randomUUID()}`,
     stdout: [],
     stderr: [],
-    state: { begun: false, printed: false, complained: false },
+    seen: { stdoutBegun: false, stdoutEnded: false, stderrEnded: false },
     over: Promise.withResolvers(),
   }
 }
 
-function hear(life: Life, line: string): void {
-  const { question } = life
+function onStdoutLine(connection: Connection, line: string): void {
+  const { question } = connection
   if (question === undefined) return
-  const { state, mark, stdout } = question
+  const { seen, mark, stdout } = question
   if (line !== mark) {
-    if (state.begun) stdout.push(line)
+    if (seen.stdoutBegun) stdout.push(line)
     return
   }
-  if (state.begun) state.printed = true
-  state.begun = true
-  settle(life, question)
+  if (seen.stdoutBegun) seen.stdoutEnded = true
+  seen.stdoutBegun = true
+  settle(connection, question)
 }
 
-function hearComplaint(life: Life, line: string): void {
-  const { question } = life
+function onStderrLine(connection: Connection, line: string): void {
+  const { question } = connection
   if (question === undefined) return
-  if (line.endsWith(question.mark)) question.state.complained = true
+  if (line.endsWith(question.mark)) question.seen.stderrEnded = true
   else question.stderr.push(line)
-  settle(life, question)
+  settle(connection, question)
 }
 
-function settle(life: Life, { state, stdout, stderr, over }: Question): void {
-  if (!state.printed || !state.complained) return
-  life.question = undefined
-  over.resolve({ stdout: joined(stdout), stderr: joined(stderr) })
+function settle(connection: Connection, { seen, stdout, stderr, over }: Question): void {
+  if (!seen.stdoutEnded || !seen.stderrEnded) return
+  connection.question = undefined
+  over.resolve({ stdout: joined(stdout), stderr: joined(stderr), isLate: false })
 }
 
 const joined = (lines: readonly string[]): string => lines.map(line => `${line}\n`).join('')

@@ -40,14 +40,14 @@ export interface VirshHypervisorOptions {
 }
 
 /**
- * QEMU through libvirt through `virsh`, the tool an administrator would use. What costs: a virsh process is 20 to 100 ms
- * of CPU, so the inventory lives on one long-running `virsh event` and asks only after it said something, and what it
- * asks is typed into another that stays.
+ * QEMU through libvirt through `virsh`, the tool an administrator would use. What costs is starting it: the inventory lives
+ * on one long-running `virsh event` and asks only after it said something, and what is asked is typed into another that
+ * stays (virsh-session.ts).
  */
 export function createVirshHypervisor(options: VirshHypervisorOptions): Hypervisor {
   const { run, uri, clock, log, runtimeDir = SOCKET_DIRECTORY } = options
   const { consoleDir = CONSOLE_DIRECTORY } = options
-  const session = createVirshSession({ run, argv: virshArgv(uri, []), isLost: isConnectionLost, clock })
+  const session = createVirshSession({ run, argv: virshArgv(uri, []), saysLost: isConnectionLost, clock })
   const virsh = createVirsh(run, uri, session)
   const events = createEventStream({ run, argv: virsh.argv, clock, log })
   let zeroDetection: Promise<boolean> | undefined

@@ -1,6 +1,6 @@
 import type { Clock } from '../../shared/clock.ts'
 import { type Cron, lastBefore } from '../../shared/cron.ts'
-import { MINUTE_MS } from '../../shared/domain/units.ts'
+import { formatDuration, MINUTE_MS } from '../../shared/domain/units.ts'
 import { formatErrorChain, LifeboatError } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
 import { startLoop } from '../loop.ts'
@@ -11,7 +11,7 @@ const LOOK_MS = MINUTE_MS
 /** After one that failed: a disk that does not answer is told of once in a while. */
 const PROVE_AGAIN_MS = 10 * MINUTE_MS
 
-/** What the vault does by itself: retention and collection, hashing what came in, and everything again. */
+/** What the vault does by itself: the proof of what came in, retention and collection, the scrub. */
 export interface Chores {
   /** Begins a round, or goes on with one that was stopped; resolves when it runs. `busy` when one does already. */
   beginScrub(): Promise<void>
@@ -83,15 +83,16 @@ export function startChores(options: ChoresOptions): Chores {
   }
 
   let proof: Promise<void> | undefined
-  let proveAt = 0
-  /** When no backup comes in: then it has the machine for itself. */
+  let proveNotBefore = 0
   const prove = async () => {
     try {
       await store.prove(closing.signal)
     } catch (error) {
-      proveAt = clock.now() + PROVE_AGAIN_MS
+      proveNotBefore = clock.now() + PROVE_AGAIN_MS
       if (!closing.signal.aborted)
-        log.warn('what came in could not be hashed, next try in 10 min', { error: formatErrorChain(error) })
+        log.warn(`what came in could not be hashed, next try in ${formatDuration(PROVE_AGAIN_MS)}`, {
+          error: formatErrorChain(error),
+        })
     } finally {
       proof = undefined
     }
@@ -105,7 +106,7 @@ export function startChores(options: ChoresOptions): Chores {
       const status = await look(options)
       if (status === undefined || closing.signal.aborted) return
       const now = clock.now()
-      if (proof === undefined && status.unproven > 0 && status.sessions === 0 && now >= proveAt)
+      if (proof === undefined && status.unproven > 0 && status.sessions === 0 && now >= proveNotBefore)
         proof = prove()
       if (round === undefined && isScrubDue(status.scrub, stoppedAt, options.scrub.schedule, now)) scrub()
       const lastAt = Math.max(cleanedAt, status.collectedAt)

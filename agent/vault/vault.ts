@@ -26,9 +26,9 @@ export interface BackupSession {
   /** Those of `ids` the vault lacks, in their order. Without any it only says that the backup goes on. */
   missing(ids: readonly ChunkId[]): Promise<readonly ChunkId[]>
   /**
-   * Idempotent. `bad-input` for what is no frame. One that is not its id is refused the same way, or is found by the vault
-   * later and by every check, and is then missing: until it was unpacked and hashed nobody else is given it for present.
-   * The buffers are the caller's again when it resolves.
+   * Idempotent. `bad-input` for what is no frame. A frame that does not hold what its id says is refused the same way, or
+   * found by the proof or a check later and then missing; until then it is present for its sender only. The buffers are the
+   * caller's again when it resolves.
    */
   put(chunks: readonly Chunk[]): Promise<void>
   /** The index of one disk (.caibx). */
@@ -36,7 +36,8 @@ export interface BackupSession {
   /**
    * Makes chunks and indexes durable, finds every chunk of every index, reads the indexes back, and only then lists the
    * restore point (rule 4). Resolves with the manifest as it lies there. Repeating it for a listed point of the same
-   * content is no error: the answer to the first may have been lost.
+   * content is no error: the answer to the first may have been lost. `refused` names what is missing; `bad-input` also when
+   * a chunk that was put before turns out not to be its id.
    */
   publish(manifest: Omit<Manifest, 'format' | 'version' | 'blade'>): Promise<Manifest>
   /** Idempotent; chunks it put are collected later. */
@@ -80,7 +81,7 @@ export interface CheckReport {
 export const CHECK_DEPTHS = {
   full: 'each is unpacked and hashed, and a restore point that is whole is noted as hashed',
   quick:
-    'a frame that bears a checksum is unpacked and believed, any other is hashed, and what is wrong is looked at in full',
+    'a proven frame that bears a checksum is unpacked and believed, any other is hashed, and what is wrong is looked at in full',
 } as const
 export type CheckDepth = keyof typeof CHECK_DEPTHS
 

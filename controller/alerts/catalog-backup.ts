@@ -56,7 +56,7 @@ export const BACKUP_ALERTS = {
     title: each => `vault ${each.scopeName}: data of restore points is damaged`,
     vms: () => 'The VMs run on; what is named cannot be restored as it is, all else can.',
     next: () =>
-      'The next backup that brings the same data heals it: `lifeboat backup run --all` does so now. Then look at the disks of the vault.',
+      'The next backup that brings the same data heals it: `lifeboat backup run --all` does so now. Then look at the disks of the vault; if only restore points of one blade are named, at the memory of that blade.',
     nextCommand: () => 'lifeboat vault status',
     dependsOn: [],
   },
@@ -64,7 +64,7 @@ export const BACKUP_ALERTS = {
     title: each => `${whose(each)}: a restore point is not whole`,
     vms: () => 'The VM runs on; what is named cannot be restored as it is.',
     next: each =>
-      `\`lifeboat backup run ${each.subject}\` makes a new one. Then look at the disks of the vault.`,
+      `\`lifeboat backup run ${each.subject}\` makes a new one. Then look at the disks of the vault, or at the memory of the blade that wrote it.`,
     nextCommand: list,
     dependsOn: [],
   },

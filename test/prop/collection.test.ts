@@ -193,7 +193,8 @@ test('the real vault keeps every chunk of every restore point through stories of
   )
 })
 
-const LIAR = 'blade2'
+const LIAR_SLOT = 2
+const LIAR = `blade${LIAR_SLOT}`
 
 test('a blade that lies about its chunks spoils no restore point but its own, whoever sends what first and whenever it is proven', async () => {
   let lies = 0
@@ -202,12 +203,15 @@ test('a blade that lies about its chunks spoils no restore point but its own, wh
       const place = makeVaultDir()
       const store = place.open({ maxSessions: 3 })
       const blade = (slot: number) => store.visibleTo(`blade${slot}`, () => false)
-      const liar: Vault = { ...blade(2), begin: async request => lyingSession(await blade(2).begin(request)) }
+      const liar: Vault = {
+        ...blade(LIAR_SLOT),
+        begin: async request => lyingSession(await blade(LIAR_SLOT).begin(request)),
+      }
       try {
         await play(
           store,
           story,
-          slot => (slot === 2 ? liar : blade(slot)),
+          slot => (slot === LIAR_SLOT ? liar : blade(slot)),
           () => requireRestorable(store, point => point.manifest?.blade !== LIAR),
         )
         await store.prove(never)

@@ -42,6 +42,15 @@ export function frameEnd(bytes: Buffer): number | undefined {
   return undefined
 }
 
+/**
+ * How many bytes a frame says it holds that is one whole frame and holds no more than `maxBytes`; undefined otherwise. What
+ * is in it is not looked at. Throws `bad-input` for no frame.
+ */
+export function wholeFrameBytes(frame: Buffer, maxBytes: number): number | undefined {
+  const size = contentBytes(frame)
+  return size !== undefined && size <= maxBytes && frameEnd(frame) === frame.length ? size : undefined
+}
+
 /** Whether who unpacks the frame also checks what comes out, by its XXH64. Throws `bad-input` for no frame. */
 export function bearsChecksum(frame: Buffer): boolean {
   return readHead(frame).hasChecksum

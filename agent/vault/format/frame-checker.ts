@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { LifeboatError } from '../../../shared/errors.ts'
 import type { CheckDepth, ChunkId } from '../vault.ts'
 import { createAlignedBuffers } from './aligned.ts'
-import { bearsChecksum, contentBytes, frameEnd, openChunk } from './chunk.ts'
+import { bearsChecksum, openChunk, wholeFrameBytes } from './chunk.ts'
 import { createUnpacker, type FrameLane, unpackingBytes } from './frames.ts'
 import { createHasher } from './hasher.ts'
 import type { Digest } from './index.ts'
@@ -18,12 +18,6 @@ export interface FrameChecker {
    */
   check(id: ChunkId, frame: Buffer, digest: Digest, maxBytes: number, depth?: CheckDepth): Promise<number>
   close(): void
-}
-
-/** One whole frame of no more than that, by what it says of itself; what is in it was not looked at. */
-export function looksLikeFrame(frame: Buffer, maxBytes: number): boolean {
-  const size = contentBytes(frame)
-  return size !== undefined && size <= maxBytes && frameEnd(frame) === frame.length
 }
 
 /**
@@ -51,9 +45,8 @@ export function createFrameChecker(most: number, isHelped = false): FrameChecker
   }
   return {
     check: async (id, frame, digest, maxBytes, depth) => {
-      const size = contentBytes(frame)
-      const isUsual = size !== undefined && size <= Math.min(maxBytes, LANE_BYTES)
-      if (!isUsual || frameEnd(frame) !== frame.length) {
+      const size = wholeFrameBytes(frame, Math.min(maxBytes, LANE_BYTES))
+      if (size === undefined) {
         return (await openChunk(id, frame, digest, maxBytes)).length
       }
       const lane = await take()

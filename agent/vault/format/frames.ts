@@ -1,6 +1,6 @@
 import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib'
 import { LifeboatError } from '../../../shared/errors.ts'
-import { contentBytes, frameEnd, unpackChunk } from './chunk.ts'
+import { contentBytes, unpackChunk, wholeFrameBytes } from './chunk.ts'
 
 /**
  * One zstd context and one output buffer that live on: a context made anew for each chunk, and half a megabyte of
@@ -45,10 +45,9 @@ export function createUnpacker(maxBytes: number, output?: Buffer): FrameLane {
   const lane = createLane(make, 'does not unpack', output)
   return {
     turn: async frame => {
-      const size = contentBytes(frame)
-      if (size === undefined) return await unpackChunk(frame, maxBytes)
+      if (contentBytes(frame) === undefined) return await unpackChunk(frame, maxBytes)
       // Half a frame would stay in the context and spoil the next one.
-      if (size > maxBytes || frameEnd(frame) !== frame.length) {
+      if (wholeFrameBytes(frame, maxBytes) === undefined) {
         throw new LifeboatError('bad-input', 'a chunk that is no single whole frame of its size')
       }
       return await lane.turn(frame)

@@ -36,7 +36,7 @@ const MEMORY_BYTES = 1024 * 1024
 const MOST_UNREADABLE = 100
 
 /**
- * Reads chunks where they lie and hashes them; the quick look believes checksums, but condemns nothing: what it does not
+ * Reads chunks where they lie and hashes them; the quick look believes the checksums of what is proven, but condemns nothing: what it does not
  * like is read again and hashed. Whether they hold as many bytes as an index says is another question: any
  * blade may write an index, and what it says of a chunk must harm nobody else's restore points. One that cannot be read
  * is as corrupt as one that holds other bytes; too many of those are `unavailable`, before a disk that
@@ -66,7 +66,7 @@ export function createChunkLook({ layout, frames, unproven }: LookContext) {
     sizeBytes?: number,
     wanted: CheckDepth = 'full',
   ): Promise<ChunkVerdict> => {
-    // A checksum says nothing of the name, and nobody has looked at that one yet.
+    // Its checksum cannot tell that it lies under the wrong name, and nobody has hashed it yet.
     const depth = unproven.has(id) ? 'full' : wanted
     let bytes = 0
     const memory = memories.pop() ?? Buffer.allocUnsafeSlow(MEMORY_BYTES)

@@ -17,6 +17,8 @@ export interface StoreContext {
   readonly frames: FrameChecker
   /** Whoever lists, drops or quarantines waits for the others: see publish.ts, prune.ts, damage.ts. */
   readonly listing: Queue
+  /** Whoever gives a chunk its name in the store, or takes it away, waits for the others. Inside of `listing`, never around it. */
+  readonly naming: Queue
   readonly records: Records
   readonly unproven: Unproven
   /** Read a moment ago, or somebody has leave to: such a restore point is not dropped under its reader. Empty: neither. */

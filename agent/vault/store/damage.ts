@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { PointRef } from '../format/point.ts'
 import type { ChunkId } from '../vault.ts'
 import { describeUnfit } from './check.ts'
+import { createChunkLook } from './chunk-look.ts'
 import type { StoreContext } from './context.ts'
 import { fileExists, renameIfThere } from './files.ts'
 import { listRefs, readPoint } from './listing.ts'
@@ -20,8 +21,7 @@ const NAMED_POINTS = 3
 export async function quarantine(context: StoreContext, bad: ReadonlySet<ChunkId>): Promise<void> {
   if (bad.size === 0) return
   await context.listing.run(async () => {
-    for (const id of bad) await renameIfThere(context.layout.chunk(id), join(context.layout.quarantine, id))
-    const touched = await whoNames(context, bad)
+    const touched = await whoNames(context, await takeOut(context, bad))
     for (const [id, refs] of touched) {
       const isMissing = !(await fileExists(join(context.layout.quarantine, id)))
       const problem = await corruptProblem(context, id, refs, isMissing)
@@ -33,7 +33,23 @@ export async function quarantine(context: StoreContext, bad: ReadonlySet<ChunkId
   })
 }
 
-/** Chunks came in: whatever was wrong with those is over. */
+/** Those that are still bad. Found minutes ago, perhaps: another blade may have put a good one in the place since. */
+async function takeOut(context: StoreContext, bad: ReadonlySet<ChunkId>): Promise<ReadonlySet<ChunkId>> {
+  const { layout, naming } = context
+  const look = createChunkLook(context)
+  const taken = new Set<ChunkId>()
+  for (const id of bad) {
+    await naming.run(async () => {
+      const { verdict } = await look(id, 'sha256')
+      if (verdict === 'good') return
+      await renameIfThere(layout.chunk(id), join(layout.quarantine, id))
+      taken.add(id)
+    })
+  }
+  return taken
+}
+
+/** These chunks are known to be good: the problems about them end. */
 export function healChunks(context: StoreContext, ids: readonly ChunkId[]): void {
   const wanted = new Set(ids)
   const healed = context.records.problems
@@ -126,7 +142,7 @@ async function corruptProblem(
   return {
     code: 'chunk-corrupt',
     about: id,
-    text: `chunk ${id.slice(0, 12)}… ${isMissing ? 'is missing' : 'does not hold what its name says'}: ${names.join(', ')}${more} cannot be restored until a backup brings it again; check the disk of the vault`,
+    text: `chunk ${id.slice(0, 12)}… ${isMissing ? 'is missing' : 'does not hold what its name says'}: ${names.join(', ')}${more} cannot be restored until a backup brings it again; check the disk of the vault, or the memory of the blade that sent it`,
     chunk: id,
     points: refs,
     since: context.clock.now(),

@@ -5,7 +5,6 @@ import { LifeboatError } from '../../../shared/errors.ts'
 import type { CommandRunner } from '../../../shared/exec.ts'
 import { parsePoint } from '../format/point.ts'
 import type { BackupSession, BeginBackup, ChunkId } from '../vault.ts'
-import { createQueue } from './bounded.ts'
 import { checkClock } from './clocks.ts'
 import type { StoreContext } from './context.ts'
 import { edit, healChunks } from './damage.ts'
@@ -45,7 +44,6 @@ export function createIntake(options: IntakeOptions, context: StoreContext): Int
   const room = createRoom(options, context)
   const prefixes = createPrefixes(context.layout)
   const places = createPlaces(maxSessions, context)
-  const naming = createQueue()
   const isWantedBack = (id: ChunkId): boolean =>
     context.records.problems.value().some(problem => problem.chunk === id)
 
@@ -55,7 +53,6 @@ export function createIntake(options: IntakeOptions, context: StoreContext): Int
       {
         ...context,
         prefixes,
-        naming,
         isWantedBack,
         trusted: options.trusted ?? false,
         sync: async () => {
@@ -136,7 +133,7 @@ function createRoom(options: IntakeOptions, context: StoreContext) {
 function noteArrived(context: StoreContext, ids: readonly ChunkId[], bytes: number): void {
   const count = context.records.collect.value()
   context.records.collect.set({ ...count, chunks: count.chunks + ids.length, bytes: count.bytes + bytes })
-  // What is about a chunk ends when that is known to be good; for the others the proof does it.
+  // A problem about a chunk ends only when the chunk is known to be good; for unproven ones the proof ends it.
   healChunks(
     context,
     ids.filter(id => !context.unproven.has(id)),

@@ -3,6 +3,7 @@ import { eachBounded } from './bounded.ts'
 import { createChunkLook } from './chunk-look.ts'
 import type { StoreContext } from './context.ts'
 import { healChunks, quarantine } from './damage.ts'
+import type { UnprovenEntry } from './unproven.ts'
 
 const CHUNKS_AT_ONCE = 2
 
@@ -14,8 +15,8 @@ export interface ProofReport {
 }
 
 /**
- * Unpacks and hashes what came in and was not looked at then (unproven.ts). What does not hold what its name says goes the
- * way of any corrupt chunk: a problem that names the restore points, and the next backup brings it again.
+ * Unpacks and hashes the unproven chunks (unproven.ts). What does not hold what its name says goes the way of any corrupt
+ * chunk: a problem that names the restore points, and the next backup brings it again.
  */
 export async function prove(context: StoreContext, signal: AbortSignal): Promise<ProofReport> {
   const { unproven, claims, log } = context
@@ -23,26 +24,26 @@ export async function prove(context: StoreContext, signal: AbortSignal): Promise
   const mustStop = (): boolean => signal.aborted || claims.sessions > 0
   const bad: ChunkId[] = []
   let chunks = 0
-  for (const list of unproven.lists()) {
-    const badHere = new Set<ChunkId>()
+  for (const batch of unproven.batches()) {
+    const badHere = new Map<ChunkId, UnprovenEntry>()
     const goodHere: ChunkId[] = []
-    await eachBounded(unproven.idsOf(list), CHUNKS_AT_ONCE, async id => {
-      // What lies there when it is read is what is proven, and nothing that comes after.
-      const mark = unproven.mark(id)
-      if (mark === undefined || mustStop()) return
+    await eachBounded(unproven.idsOf(batch), CHUNKS_AT_ONCE, async id => {
+      // Only what lies there when it is read is proven, not what takes its place.
+      const entry = unproven.entryOf(id)
+      if (entry === undefined || mustStop()) return
       chunks++
       const { verdict } = await look(id, 'sha256')
-      if (verdict === 'corrupt') badHere.add(id)
-      else unproven.settle(id, mark)
+      if (verdict === 'corrupt') badHere.set(id, entry)
+      else unproven.markProven(id, entry)
       if (verdict === 'good') goodHere.push(id)
     })
     healChunks(context, goodHere)
-    await quarantine(context, badHere)
-    for (const id of badHere) unproven.settle(id)
-    bad.push(...badHere)
+    await quarantine(context, new Set(badHere.keys()))
+    for (const [id, entry] of badHere) unproven.markProven(id, entry)
+    bad.push(...badHere.keys())
     if (mustStop()) return { chunks, bad, finished: false }
-    unproven.drop(list)
+    unproven.drop(batch)
   }
-  if (chunks > 0) log.info('what came in was unpacked and hashed', { chunks, bad: bad.length })
+  if (chunks > 0) log.info('unproven chunks were unpacked and hashed', { chunks, bad: bad.length })
   return { chunks, bad, finished: true }
 }

@@ -88,26 +88,26 @@ async function readBack(folder: string, text: string): Promise<Manifest> {
   return parseManifest(text)
 }
 
-/** Each distinct one of all disks, looked for by its name: what has a name in the store is whole and durable. */
+/** Each distinct one of all disks, looked for by its name; one that is doubted counts as missing. What has a name in the store is durable. */
 async function findChunks(
   { layout, isDoubted }: ListingDeps,
   folder: string,
   manifest: Manifest,
 ): Promise<void> {
-  const missing: ChunkId[] = []
+  const missing = new Set<ChunkId>()
   for (const disk of manifest.disks) {
     const bytes = await readIfThere(join(folder, indexFile(disk.target)))
     checkIndex(disk, bytes)
     const index = parseIndex(bytes ?? Buffer.alloc(0))
     const pathAt = (position: number): string => layout.chunk(index.idAt(position))
     for (const position of distinctPositions(index)) {
-      if (isDoubted(index.idAt(position))) missing.push(index.idAt(position))
+      if (isDoubted(index.idAt(position))) missing.add(index.idAt(position))
     }
-    await eachAbsent(distinctPositions(index), pathAt, position => missing.push(index.idAt(position)))
+    await eachAbsent(distinctPositions(index), pathAt, position => missing.add(index.idAt(position)))
   }
-  if (missing.length === 0) return
+  if (missing.size === 0) return
   throw new LifeboatError(
     'refused',
-    `the vault lacks ${missing.length} chunks of restore point ${manifest.point}: ${missing[0]}…`,
+    `the vault lacks ${missing.size} chunks of restore point ${manifest.point}: ${[...missing][0]}…`,
   )
 }

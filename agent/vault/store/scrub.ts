@@ -83,7 +83,7 @@ export async function scrub(context: StoreContext, options: ScrubOptions): Promi
   return { finished: true, chunks: state.doneChunks, bad: [...bad] }
 }
 
-/** A folder made since holds only what was hashed as it came. */
+/** What lies in a folder made since came after the round began: no restore point that was listed then needs it. */
 async function foldersFrom({ layout }: StoreContext, next: string): Promise<readonly string[]> {
   const names = await readdir(layout.store)
   return names.filter(name => CHUNK_FOLDER.test(name) && name >= next).sort()

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { LifeboatError } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
-import { looksLikeFrame } from '../format/frame-checker.ts'
+import { wholeFrameBytes } from '../format/chunk.ts'
 import { MAX_CHUNK_BYTES, parseChunkId, parseIndex } from '../format/index.ts'
 import { formatManifest, type Manifest, parseManifest, TARGET } from '../format/manifest.ts'
 import { momentOfPoint } from '../format/point.ts'
@@ -62,10 +62,22 @@ export function createSession(
     }
   }
 
-  /** Whether it is looked at later: it is a frame, of a blade, and the vault lacks it. */
+  /**
+   * Whether the proof may look at it later: it comes of a blade, few enough wait, no problem is about it, it is one whole
+   * frame, and the store has no file of that name.
+   */
   const mayWait = async ({ id, frame }: Chunk): Promise<boolean> => {
     if (blade === '' || !deps.unproven.takesMore || deps.isWantedBack(id)) return false
-    return looksLikeFrame(frame, MAX_CHUNK_BYTES) && !(await fileExists(deps.layout.chunk(id)))
+    const isWhole = wholeFrameBytes(frame, MAX_CHUNK_BYTES) !== undefined
+    return isWhole && !(await fileExists(deps.layout.chunk(id)))
+  }
+
+  /** Looks at it now unless it may wait. Whether it is known to hold what its name says. */
+  const prove = async (chunk: Chunk): Promise<boolean> => {
+    if (deps.trusted) return true
+    if (await mayWait(chunk)) return false
+    await deps.frames.check(chunk.id, chunk.frame, 'sha256', MAX_CHUNK_BYTES)
+    return true
   }
 
   const publish = async (draft: Omit<Manifest, 'format' | 'version' | 'blade'>): Promise<Manifest> => {
@@ -118,10 +130,7 @@ export function createSession(
       for (const { id } of chunks) parseChunkId(id)
       deps.claims.claim(name, toIds(chunks))
       await eachBounded(chunks, PUTS_AT_ONCE, async chunk => {
-        const isProven = deps.trusted || !(await mayWait(chunk))
-        if (isProven && !deps.trusted) {
-          await deps.frames.check(chunk.id, chunk.frame, 'sha256', MAX_CHUNK_BYTES)
-        }
+        const isProven = await prove(chunk)
         checkOpen()
         await staging.put(chunk, isProven)
       })

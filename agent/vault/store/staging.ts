@@ -71,7 +71,7 @@ export interface StagingDeps {
   readonly onSettled: (ids: readonly ChunkId[], bytes: number) => void
   readonly frames: FrameChecker
   readonly unproven: Unproven
-  /** One session after the other gives its chunks their names: what lies there is not another's between look and act. */
+  /** Sessions give their chunks names one after the other, so that nobody takes a place between the look at it and the rename. */
   readonly naming: Queue
 }
 
@@ -96,7 +96,7 @@ export function createStaging(deps: StagingDeps, name: string, writer: string): 
     await deps.sync()
     await deps.naming.run(() =>
       eachBounded(ids, RENAMES_AT_ONCE, async id => {
-        await (proven.has(id) ? moveIn(deps, folder, id) : moveInUnproven(deps, folder, id, writer))
+        await (proven.has(id) ? moveIn(deps, folder, id) : moveInOrCheck(deps, folder, id, writer))
       }),
     )
     for (const id of ids) {
@@ -157,7 +157,7 @@ function makeFolder(path: string): void {
 
 async function moveIn(deps: StagingDeps, folder: string, id: ChunkId): Promise<void> {
   await nameChunk(deps, folder, id)
-  deps.unproven.settle(id)
+  deps.unproven.markProven(id)
 }
 
 async function nameChunk(deps: StagingDeps, folder: string, id: ChunkId): Promise<void> {
@@ -169,10 +169,10 @@ async function nameChunk(deps: StagingDeps, folder: string, id: ChunkId): Promis
   await renameIfThere(join(folder, id), deps.layout.chunk(id))
 }
 
-/** INVARIANT: it never takes the place of what lies there, which may be another's: for that it must be proven. */
-async function moveInUnproven(deps: StagingDeps, folder: string, id: ChunkId, writer: string): Promise<void> {
+/** INVARIANT: an unproven chunk never replaces a file. Where one lies, this one is hashed first; `bad-input` when it is not its id. */
+async function moveInOrCheck(deps: StagingDeps, folder: string, id: ChunkId, writer: string): Promise<void> {
   if (!(await fileExists(deps.layout.chunk(id)))) {
-    deps.unproven.own(id, writer)
+    deps.unproven.setSender(id, writer)
     await nameChunk(deps, folder, id)
     return
   }

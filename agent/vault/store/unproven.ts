@@ -1,24 +1,29 @@
 import { mkdirSync, readFileSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ChunkId } from '../vault.ts'
-import { claimKey } from './claims.ts'
 import { fileError, fileErrorCode, namesIn, writeWhole } from './files.ts'
 import type { VaultLayout } from './layout.ts'
 
-/** About 250 GiB of disks and 25 MiB of memory; beyond it what comes is looked at as it comes. */
-const MOST = 500_000
-const LINES = /\n/
+/** About 200 GiB of disks and 50 MiB of memory; beyond it what comes is looked at as it comes. */
+const MOST_UNPROVEN = 400_000
+const CHUNK = /^[0-9a-f]{64}$/
+
+/** Who sent a chunk. Another object when another file has taken the place. */
+export interface UnprovenEntry {
+  readonly writer: string
+}
 
 /**
- * Chunks of the store that were not unpacked and hashed here yet. To do so while a backup comes in costs a fifth of all
- * its CPU time, in the hours when every blade wants to send; proof.ts does it afterwards. Until then only the blade that
- * sent such a chunk believes it: any other has to send its own, which is looked at before it takes the place. So what a
- * blade lies about, or computes wrong, touches its own restore points and nobody else's.
+ * Chunks of the store that the vault has not unpacked and hashed yet. To do so while a backup comes in costs a fifth of all
+ * its CPU time, in the hours when every blade wants to send; proof.ts does it afterwards. Until then an unproven chunk is
+ * present for the blade that sent it and for nobody else: any other has to send its own, which is hashed before it takes
+ * the place. So what a blade lies about, or computes wrong, touches its own restore points only.
  *
- * Who sent what is a list in a file, durable before the chunks get their names in the store: a vault that dies takes none
- * for proven. A list that says too much costs a second look, no more.
+ * The senders are written to a file, a batch, before the chunks get their names in the store, so a vault that dies takes
+ * no unproven chunk for proven. An entry too many costs one more look.
  */
 export interface Unproven {
+  /** How many chunks are unproven. */
   readonly count: number
   /** False: too many wait already. */
   readonly takesMore: boolean
@@ -26,84 +31,84 @@ export interface Unproven {
   /** Not to be believed by this writer; '' believes nobody. */
   isDoubted(id: ChunkId, writer: string): boolean
   /** Writes down who sends them. Durable with the next sync of the file system, to precede their names in the store. */
-  add(list: string, writer: string, ids: readonly ChunkId[]): Promise<void>
-  /** A file of that name is the writer's now, nobody else's. */
-  own(id: ChunkId, writer: string): void
-  /** The file holds what its name says. With `since`: unless another has taken its place since `mark` gave that. */
-  settle(id: ChunkId, since?: object): void
-  mark(id: ChunkId): object | undefined
+  add(session: string, writer: string, ids: readonly ChunkId[]): Promise<void>
+  /** The writer's own file is about to get that name. */
+  setSender(id: ChunkId, writer: string): void
+  entryOf(id: ChunkId): UnprovenEntry | undefined
+  /** The file holds what its name says, or is gone. With `entry`: unless another has taken its place since. */
+  markProven(id: ChunkId, entry?: UnprovenEntry): void
   /** Oldest first. */
-  lists(): readonly string[]
-  idsOf(list: string): readonly ChunkId[]
-  /** All of it were looked at. */
-  drop(list: string): void
+  batches(): readonly string[]
+  idsOf(batch: string): readonly ChunkId[]
+  /** All of its chunks were looked at. */
+  drop(batch: string): void
 }
 
 export function openUnproven(layout: Pick<VaultLayout, 'unproven'>): Unproven {
-  /** By the same short key as claims: two chunks that share one are doubted together. */
-  const owners = new Map<number, { readonly writer: string }>()
-  const lists = new Set(namesIn(layout.unproven).toSorted(bySerial))
-  let serial = Math.max(0, ...[...lists].map(serialOf))
+  const entries = new Map<string, UnprovenEntry>()
+  const batches = new Set(namesIn(layout.unproven).toSorted((a, b) => serialOf(a) - serialOf(b)))
+  let serial = Math.max(0, ...[...batches].map(serialOf))
 
-  const read = (list: string): { writer: string; ids: readonly ChunkId[] } => {
+  const read = (batch: string): { readonly writer: string; readonly ids: readonly ChunkId[] } => {
     try {
-      const [writer = '', ...lines] = readFileSync(join(layout.unproven, list), 'utf8').split(LINES)
+      const [writer = '', ...lines] = readFileSync(join(layout.unproven, batch), 'utf8').split('\n')
       // One that was being written at a power cut: none of its chunks had a name yet.
       return { writer, ids: lines.filter(line => CHUNK.test(line)) }
     } catch (error) {
       if (fileErrorCode(error) === 'ENOENT') return { writer: '', ids: [] }
-      throw fileError(`cannot read ${list}`, error)
+      throw fileError(`cannot read ${batch}`, error)
     }
   }
-  for (const list of lists) {
-    const { writer, ids } = read(list)
+  for (const batch of batches) {
+    const { writer, ids } = read(batch)
+    const entry = { writer }
     for (const id of ids) {
-      const key = claimKey(id)
-      const known = owners.get(key)
-      // Two say that they sent it: which of them lies there is not known.
-      owners.set(key, { writer: known === undefined || known.writer === writer ? writer : '' })
+      const known = entries.get(keyOf(id))
+      // Two say that they sent it: whose file lies there is not known.
+      entries.set(keyOf(id), known === undefined || known.writer === writer ? entry : { writer: '' })
     }
   }
 
   return {
     get count() {
-      return owners.size
+      return entries.size
     },
     get takesMore() {
-      return owners.size < MOST
+      return entries.size < MOST_UNPROVEN
     },
-    has: id => owners.has(claimKey(id)),
+    has: id => entries.has(keyOf(id)),
     isDoubted: (id, writer) => {
-      const owner = owners.get(claimKey(id))
-      return owner !== undefined && (owner.writer !== writer || writer === '')
+      const entry = entries.get(keyOf(id))
+      return entry !== undefined && (entry.writer !== writer || writer === '')
     },
-    add: async (name, writer, ids) => {
-      mkdirSync(layout.unproven, { recursive: true })
-      const list = `${++serial}-${name}`
-      lists.add(list)
-      await writeWhole(join(layout.unproven, list), `${[writer, ...ids].join('\n')}\n`, 0o600)
-    },
-    own: (id, writer) => {
-      owners.set(claimKey(id), { writer })
-    },
-    settle: (id, since) => {
-      const key = claimKey(id)
-      if (since === undefined || owners.get(key) === since) owners.delete(key)
-    },
-    mark: id => owners.get(claimKey(id)),
-    lists: () => [...lists],
-    idsOf: list => read(list).ids,
-    drop: list => {
+    add: async (session, writer, ids) => {
+      const batch = `${++serial}-${session}`
       try {
-        unlinkSync(join(layout.unproven, list))
+        mkdirSync(layout.unproven, { recursive: true })
       } catch (error) {
-        if (fileErrorCode(error) !== 'ENOENT') throw fileError(`cannot remove ${list}`, error)
+        throw fileError('cannot make the folder of unproven chunks', error)
       }
-      lists.delete(list)
+      batches.add(batch)
+      await writeWhole(join(layout.unproven, batch), `${[writer, ...ids].join('\n')}\n`, 0o600)
+    },
+    setSender: (id, writer) => void entries.set(keyOf(id), { writer }),
+    entryOf: id => entries.get(keyOf(id)),
+    markProven: (id, entry) => {
+      if (entry === undefined || entries.get(keyOf(id)) === entry) entries.delete(keyOf(id))
+    },
+    batches: () => [...batches],
+    idsOf: batch => read(batch).ids,
+    drop: batch => {
+      try {
+        unlinkSync(join(layout.unproven, batch))
+      } catch (error) {
+        if (fileErrorCode(error) !== 'ENOENT') throw fileError(`cannot remove ${batch}`, error)
+      }
+      batches.delete(batch)
     },
   }
 }
 
-const CHUNK = /^[0-9a-f]{64}$/
-const serialOf = (list: string): number => Number.parseInt(list, 10) || 0
-const bySerial = (a: string, b: string): number => serialOf(a) - serialOf(b)
+/** All of the id, in half the memory of its digits: of two chunks with one key the second would never be looked at. */
+const keyOf = (id: ChunkId): string => Buffer.from(id, 'hex').toString('latin1')
+const serialOf = (batch: string): number => Number.parseInt(batch, 10) || 0

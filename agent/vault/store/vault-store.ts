@@ -65,7 +65,7 @@ export interface StoreStatus extends Space {
   /** Compressed, of all chunks: as counted by the last collection, and what came since. */
   readonly storedBytes: number
   readonly chunks: number
-  /** Of them: came in and were not unpacked and hashed yet. */
+  /** Of them: not unpacked and hashed yet. */
   readonly unproven: number
   readonly points: number
   readonly sessions: number
@@ -93,7 +93,7 @@ export interface VaultStore extends Vault {
   collect(options: { readonly dryRun: boolean; readonly signal: AbortSignal }): Promise<CollectReport>
   /** Goes on where the last one was stopped. */
   scrub(options: ScrubOptions): Promise<ScrubReport>
-  /** Unpacks and hashes what came and was not looked at then; stops when a backup comes in. */
+  /** Unpacks and hashes the unproven chunks; stops when a backup comes in. `busy` while another one runs. */
   prove(signal: AbortSignal): Promise<ProofReport>
   recordBoot(ref: PointRef, record: BootRecord): Promise<PointSummary>
 }
@@ -116,6 +116,7 @@ export function openVaultStore(options: VaultStoreOptions): VaultStore {
     claims: createClaims(),
     frames: createFrameChecker(CHECKS_AT_ONCE),
     listing: createQueue(),
+    naming: createQueue(),
     unproven: openUnproven(layout),
     records: openRecords(layout, { log: options.log, writable: lock !== undefined }),
     whyInUse: ref => options.grantOf?.(ref) || (reader.isInUse(ref) ? 'being read' : ''),
@@ -227,7 +228,7 @@ async function check(
   return { chunks: found.chunks, bad: found.bad, problems: found.problems }
 }
 
-/** Collection and scrub are each one at a time; both at once is fine. */
+/** Collection, scrub and proof are each one at a time; beside each other they are fine. */
 function createSingle() {
   const running = new Set<string>()
   return {

@@ -191,7 +191,7 @@ function renderStatus(status: VaultStatus, now: number): string[] {
   ]
 }
 
-/** Only their blade believes them; they are hashed when no backup comes in. */
+/** Present for their own blade only, until they are hashed. */
 function renderUnproven({ unproven }: VaultStatus): string {
   return unproven === 0 ? '' : `, ${unproven} of them new and still to be hashed`
 }

@@ -51,12 +51,12 @@ export interface VaultStatus {
   accepts: boolean;
   /** of its door for agents; 0: one above that for the controller */
   agentsPort: number;
-  /** of the chunks: came in and were not unpacked and hashed yet */
+  /** of the chunks: not unpacked and hashed yet */
   unproven: number;
 }
 
 export interface VaultProblem {
-  /** chunk-corrupt | index-damaged | manifest-unreadable | vault-full | clock-off */
+  /** chunk-corrupt | index-damaged | index-unfit | manifest-unreadable | vault-full | clock-off */
   code: string;
   text: string;
   /** its id, for chunk-corrupt */

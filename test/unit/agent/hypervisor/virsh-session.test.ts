@@ -16,7 +16,7 @@ function world(script: readonly ScriptedCommand[] = []) {
   const clock = createManualClock()
   const run = createScriptedRunner(script)
   const argv = ['virsh', '--connect', URI]
-  const session = createVirshSession({ run, argv, isLost: isConnectionLost, clock })
+  const session = createVirshSession({ run, argv, saysLost: isConnectionLost, clock })
   const virsh = createVirsh(run, URI, session)
   const program = (index: number) => {
     const found = run.followed[index]
@@ -106,12 +106,19 @@ describe('a virsh that stays connected', () => {
   })
 
   it('past its limit the hypervisor does not answer, and the next question starts another virsh', async () => {
-    const { session, virsh, clock, program, answer } = world()
+    const { run, session, virsh, clock, program, answer } = world()
     session.keep()
-    const asked = virsh.text(QUESTION, { timeoutMs: 5000 })
+    const records: CommandRecord[] = []
+    const by = run.observed(record => records.push(record))
+    const asked = virsh.text(QUESTION, { timeoutMs: 5000, run: by })
     const failed = assert.rejects(asked, error => errorCode(error) === 'unavailable')
     await clock.advance(5000)
     await failed
+    assert.deepEqual(
+      records.map(({ exitCode }) => exitCode),
+      [-1],
+      'as a process that was ended',
+    )
     assert.equal(program(0).stopped, true)
     const again = virsh.text(QUESTION)
     answer(1, ['back'])

@@ -4,11 +4,13 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { VaultStore } from '../../../../../agent/vault/store/vault-store.ts'
 import { errorCode } from '../../../../../shared/errors.ts'
+import { until } from '../../../../fakes/until.ts'
 import {
   type BackupOfSeeds,
   backUp,
   beginBackup,
   draftOf,
+  idleRunner,
   indexOf,
   makeChunk,
   makeVaultDir,
@@ -147,6 +149,42 @@ describe('chunks that came in and were not hashed yet', () => {
     await session.abort()
     assert.deepEqual((await store.prove(never)).bad, [ID])
     assert.deepEqual(readdirSync(folder), [])
+  })
+
+  it('that are a lie and are replaced while somebody checks them: what took the place stays', async () => {
+    await store.close()
+    const release = Promise.withResolvers<void>()
+    let syncs = 0
+    // The third publishes and holds the queue of listings: chunks have their names, the point is not listed yet.
+    store = place.open({
+      run: {
+        ...idleRunner,
+        run: async (argv, options) => {
+          syncs++
+          if (syncs === 4) await release.promise
+          return await idleRunner.run(argv, options)
+        },
+      },
+    })
+    await backUpLying('blade01', 1)
+    assert.equal(syncs, 2)
+    const third = backUp(as('blade03'), { vm: 3, seeds: [7] })
+    await until('the third is about to be listed', () => syncs === 4)
+    const ref = { vmId: draftOf(backupOf(1)).vm.id, point: draftOf(backupOf(1)).point }
+    let isSeen = false
+    const onProgress = (done: number, total: number) => {
+      isSeen = done === total
+    }
+    const check = as('blade01').check(ref, { signal: never, onProgress })
+    await until('the lie is seen', () => isSeen)
+    const honest = await beginBackup(as('blade02'), backupOf(2))
+    await sendChunks(honest, [1, 2, 3])
+    const published = honest.publish(draftOf(backupOf(2)))
+    await until('the honest chunks are about to get their names', () => syncs === 5)
+    release.resolve()
+    await Promise.all([third, check, published])
+    assert.deepEqual(await states(), ['whole', 'whole', 'whole'])
+    assert.deepEqual((await store.prove(never)).bad, [])
   })
 
   it('wait while a backup comes in: the next proof goes on', async () => {
