@@ -39,7 +39,7 @@ export async function actToState(
   wanted: VmState,
   run: CommandRunner,
 ): Promise<void> {
-  const answer = await virsh.answer([...words, id], { run, timeoutMs: ACTION_TIMEOUT_MS })
+  const answer = await virsh.answer([...words, id], { run, timeoutMs: ACTION_TIMEOUT_MS, mayRepeat: true })
   if (answer.ok) return
   if ((await requireState(virsh, id)) !== wanted) throw virshError(words, answer.stderr)
 }

@@ -3,6 +3,7 @@ import { SECOND_MS } from '../../shared/domain/units.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { CommandRunner } from '../../shared/exec.ts'
 import type { Logger } from '../../shared/log.ts'
+import { actToState } from './domain-actions.ts'
 import { type MigrationStanding, readMigrationStanding } from './domain-standing.ts'
 import type { MigrateOptions, MigrationSockets, MigrationStatistics } from './hypervisor.ts'
 import { migrateWords, parseJobInfo, progressOf, statisticsOf } from './migration.ts'
@@ -183,7 +184,7 @@ async function resumeLeftPaused(
 ): Promise<void> {
   if (standing.state === 'absent' || !isPausedByMigration(standing.state)) return
   context.log.warn(`vm ${id}: paused => running, libvirt left it paused after a failed migration`)
-  await context.virsh.text(['resume', id], { run })
+  await actToState(context.virsh, id, ['resume'], 'running', run)
 }
 
 function statistics(

@@ -10,7 +10,9 @@ const QUERY_TIMEOUT_MS = 30_000
 export const ACTION_TIMEOUT_MS = 120_000
 
 const CONNECTION_LOST =
-  /failed to connect to the hypervisor|failed to reconnect to the hypervisor|Failed to connect socket|Disconnected from|client socket is closed|End of file while reading data|Cannot (recv|write) data/i
+  /failed to connect to the hypervisor|failed to reconnect to the hypervisor|Failed to connect socket|Disconnected from|client socket is closed|received hangup|Reconnected to the hypervisor|End of file while reading data|Cannot (recv|write) data/i
+/** Of a command's complaint kept with its operation, as of a process. */
+const STDERR_TAIL = 2048
 const COMPLAINT = /^error:/m
 const NO_SUCH_DOMAIN = /failed to get domain|Domain not found|no domain with matching/i
 const LOCK_TIMEOUT = /cannot acquire state change lock/i
@@ -21,6 +23,11 @@ export interface VirshOptions {
   readonly timeoutMs?: number
   /** Records the command with its operation; default: the hypervisor's own runner, which records nothing. */
   readonly run?: CommandRunner
+  /**
+   * May be typed into the session, as questions are: then it may be carried out twice, when the session breaks in the middle
+   * and a process repeats it. For what is quick and leads to a state. Default: whatever is recorded gets a process.
+   */
+  readonly mayRepeat?: boolean
 }
 
 interface Limits {
@@ -38,10 +45,7 @@ export interface VirshAnswer {
 export interface Virsh {
   /** The whole argv of a command, for the programs that are followed or run with limits of their own. */
   argv(words: readonly string[]): readonly string[]
-  /**
-   * Runs one command and returns what it printed. It may be carried out twice, when the session breaks in the middle and a
-   * process repeats it: whoever changes something must take "it is so already" for success.
-   */
+  /** Runs one command and returns what it printed. */
   text(words: readonly string[], options?: VirshOptions): Promise<string>
   /** Runs one command; a failure of the command is an answer, only an unreachable libvirt or a missing virsh throws. */
   answer(words: readonly string[], options?: VirshOptions): Promise<VirshAnswer>
@@ -83,19 +87,20 @@ export function createVirsh(runner: CommandRunner, uri: string, session?: VirshS
     const { stdout, stderr, startedAt, durationMs, isLate } = answer
     const ok = !isLate && !COMPLAINT.test(stderr)
     const exitCode = isLate ? -1 : ok ? 0 : 1
-    run.note({ argv: argv(words), exitCode, startedAt, durationMs, stderrTail: stderr })
+    run.note({ argv: argv(words), exitCode, startedAt, durationMs, stderrTail: stderr.slice(-STDERR_TAIL) })
     if (isLate) throw new LifeboatError('timeout', `virsh did not answer within ${timeoutMs} ms`)
     return { ok, stdout, stderr }
   }
 
   async function execute(
     words: readonly string[],
-    canBeTyped: boolean,
+    isTypable: boolean,
     options: VirshOptions = {},
   ): Promise<VirshAnswer> {
     const limits = { run: options.run ?? runner, timeoutMs: options.timeoutMs ?? QUERY_TIMEOUT_MS }
     try {
-      const fromSession = canBeTyped ? await askSession(words, limits) : undefined
+      const mayRepeat = options.mayRepeat ?? options.run === undefined
+      const fromSession = isTypable && mayRepeat ? await askSession(words, limits) : undefined
       const answer = fromSession ?? (await runProcess(words, limits))
       if (!answer.ok && isConnectionLost(answer.stderr)) throw virshError(words, answer.stderr)
       return answer

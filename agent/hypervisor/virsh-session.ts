@@ -32,11 +32,14 @@ export interface VirshSession {
   ask(line: string, timeoutMs: number): Promise<SessionAnswer | undefined>
 }
 
+/** After the mark of a question: both pipes have told all of it. */
+const OVER = '-over'
+
 interface Question {
   readonly mark: string
   readonly stdout: string[]
   readonly stderr: string[]
-  readonly seen: { stdoutBegun: boolean; stdoutEnded: boolean; stderrEnded: boolean }
+  readonly seen: { marks: number; stdoutOver: boolean; stderrOver: boolean }
   readonly over: PromiseWithResolvers<Pick<SessionAnswer, 'stdout' | 'stderr' | 'isLate'> | undefined>
 }
 
@@ -90,7 +93,8 @@ export function createVirshSession(options: {
         if (!kept) return
         kept = false
         keepers -= 1
-        if (keepers === 0) connection?.end()
+        // What is being carried out is not cut off: a process would repeat it.
+        if (keepers === 0 && connection?.question === undefined) connection?.end()
       }
     },
     ask: async (line, timeoutMs) => {
@@ -103,7 +107,9 @@ export function createVirshSession(options: {
       const startedAt = clock.now()
       // The mark ends the answer on both pipes. It is random: a definition holds what an administrator wrote, and must not
       // be able to end one.
-      mine.write(`echo ${mark}; ${line}; echo ${mark}; echo --err ${mark}`)
+      mine.write(`echo ${mark}; ${line}; echo ${mark}`)
+      // A line of its own: of one it cannot parse virsh carries out nothing, not even the marks.
+      mine.write(`echo ${mark}${OVER}; echo --err ${mark}${OVER}`)
       const answered = new AbortController()
       void clock.sleep(timeoutMs, answered.signal).then(() => {
         if (answered.signal.aborted) return
@@ -118,6 +124,7 @@ export function createVirshSession(options: {
         return undefined
       } finally {
         answered.abort()
+        if (keepers === 0) mine.end()
       }
     },
   }
@@ -128,7 +135,7 @@ function createQuestion(): Question {
     mark: `lifeboat-${randomUUID()}`,
     stdout: [],
     stderr: [],
-    seen: { stdoutBegun: false, stdoutEnded: false, stderrEnded: false },
+    seen: { marks: 0, stdoutOver: false, stderrOver: false },
     over: Promise.withResolvers(),
   }
 }
@@ -137,27 +144,28 @@ function onStdoutLine(connection: Connection, line: string): void {
   const { question } = connection
   if (question === undefined) return
   const { seen, mark, stdout } = question
-  if (line !== mark) {
-    if (seen.stdoutBegun) stdout.push(line)
-    return
-  }
-  if (seen.stdoutBegun) seen.stdoutEnded = true
-  seen.stdoutBegun = true
+  if (line === `${mark}${OVER}`) seen.stdoutOver = true
+  else if (line === mark) seen.marks += 1
+  else if (seen.marks === 1) stdout.push(line)
   settle(connection, question)
 }
 
 function onStderrLine(connection: Connection, line: string): void {
   const { question } = connection
   if (question === undefined) return
-  if (line.endsWith(question.mark)) question.seen.stderrEnded = true
+  if (line.endsWith(`${question.mark}${OVER}`)) question.seen.stderrOver = true
   else question.stderr.push(line)
   settle(connection, question)
 }
 
 function settle(connection: Connection, { seen, stdout, stderr, over }: Question): void {
-  if (!seen.stdoutEnded || !seen.stderrEnded) return
+  if (!seen.stdoutOver || !seen.stderrOver) return
   connection.question = undefined
-  over.resolve({ stdout: joined(stdout), stderr: joined(stderr), isLate: false })
+  // Neither carried out nor complained about: it is not known what that was.
+  const isUnknown = seen.marks !== 2 && stderr.length === 0
+  // `echo` of the first mark ends with an empty line.
+  const text = joined(stdout).replace(/^\n/, '')
+  over.resolve(isUnknown ? undefined : { stdout: text, stderr: joined(stderr), isLate: false })
 }
 
 const joined = (lines: readonly string[]): string => lines.map(line => `${line}\n`).join('')

@@ -1,15 +1,18 @@
 import type { Clock } from '../../shared/clock.ts'
 import { type Cron, lastBefore } from '../../shared/cron.ts'
-import { formatDuration, MINUTE_MS } from '../../shared/domain/units.ts'
+import { formatDuration, HOUR_MS, MINUTE_MS } from '../../shared/domain/units.ts'
 import { formatErrorChain, LifeboatError } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
 import { startLoop } from '../loop.ts'
 import type { ScrubState } from './store/records.ts'
+import { MANY_UNPROVEN } from './store/unproven.ts'
 import type { VaultStore } from './store/vault-store.ts'
 
 const LOOK_MS = MINUTE_MS
 /** After one that failed: a disk that does not answer is told of once in a while. */
 const PROVE_AGAIN_MS = 10 * MINUTE_MS
+/** So long cleaning waits for the proof of what came in. */
+const CLEAN_LATE_MS = 12 * HOUR_MS
 
 /** What the vault does by itself: the proof of what came in, retention and collection, the scrub. */
 export interface Chores {
@@ -106,11 +109,14 @@ export function startChores(options: ChoresOptions): Chores {
       const status = await look(options)
       if (status === undefined || closing.signal.aborted) return
       const now = clock.now()
-      if (proof === undefined && status.unproven > 0 && status.sessions === 0 && now >= proveNotBefore)
-        proof = prove()
+      const isQuiet = status.sessions === 0 || status.unproven >= MANY_UNPROVEN
+      if (proof === undefined && status.unproven > 0 && isQuiet && now >= proveNotBefore) proof = prove()
       if (round === undefined && isScrubDue(status.scrub, stoppedAt, options.scrub.schedule, now)) scrub()
       const lastAt = Math.max(cleanedAt, status.collectedAt)
-      if (isDue(options.cleaning.schedule, lastAt, now)) await clean()
+      // A restore point nobody has hashed must not push out an older one; a vault that is never quiet cleans all the same.
+      const lateMs = now - lastBefore(options.cleaning.schedule, now)
+      const mayClean = status.unproven === 0 || lateMs >= CLEAN_LATE_MS
+      if (mayClean && isDue(options.cleaning.schedule, lastAt, now)) await clean()
     },
   })
 

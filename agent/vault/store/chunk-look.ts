@@ -66,8 +66,7 @@ export function createChunkLook({ layout, frames, unproven }: LookContext) {
     sizeBytes?: number,
     wanted: CheckDepth = 'full',
   ): Promise<ChunkVerdict> => {
-    // Its checksum cannot tell that it lies under the wrong name, and nobody has hashed it yet.
-    const depth = unproven.has(id) ? 'full' : wanted
+    let depth = wanted
     let bytes = 0
     const memory = memories.pop() ?? Buffer.allocUnsafeSlow(MEMORY_BYTES)
     try {
@@ -76,6 +75,8 @@ export function createChunkLook({ layout, frames, unproven }: LookContext) {
       )
       if (frame === undefined) return { verdict: 'gone', bytes }
       bytes = frame.length
+      // Its checksum cannot tell that it lies under the wrong name, and nobody has hashed it yet.
+      if (unproven.has(id)) depth = 'full'
       const found = await frames.check(id, frame, digest, MAX_CHUNK_BYTES, depth)
       const isRight = sizeBytes === undefined || found === sizeBytes
       if (isRight || depth === 'full') return { verdict: isRight ? 'good' : 'other-length', bytes }

@@ -21,32 +21,32 @@ const NAMED_POINTS = 3
 export async function quarantine(context: StoreContext, bad: ReadonlySet<ChunkId>): Promise<void> {
   if (bad.size === 0) return
   await context.listing.run(async () => {
-    const touched = await whoNames(context, await takeOut(context, bad))
-    for (const [id, refs] of touched) {
-      const isMissing = !(await fileExists(join(context.layout.quarantine, id)))
-      const problem = await corruptProblem(context, id, refs, isMissing)
-      const state = isMissing ? 'missing' : 'corrupt'
-      context.log.error(`a chunk of the vault is ${state}`, { chunk: id, points: refs.length })
-      // Named by nobody, it is garbage and gone: no restore point lacks anything.
-      if (refs.length > 0) edit(context, problems => raiseProblem(problems, problem))
+    const look = createChunkLook(context)
+    for (const [id, refs] of await whoNames(context, bad)) {
+      await context.naming.run(() => takeOut(context, look, id, refs))
     }
   })
 }
 
-/** Those that are still bad. Found minutes ago, perhaps: another blade may have put a good one in the place since. */
-async function takeOut(context: StoreContext, bad: ReadonlySet<ChunkId>): Promise<ReadonlySet<ChunkId>> {
-  const { layout, naming } = context
-  const look = createChunkLook(context)
-  const taken = new Set<ChunkId>()
-  for (const id of bad) {
-    await naming.run(async () => {
-      const { verdict } = await look(id, 'sha256')
-      if (verdict === 'good') return
-      await renameIfThere(layout.chunk(id), join(layout.quarantine, id))
-      taken.add(id)
-    })
-  }
-  return taken
+/** The problem comes first: a vault that dies between the two has told, and its next scrub takes the chunk out. */
+async function takeOut(
+  context: StoreContext,
+  look: ReturnType<typeof createChunkLook>,
+  id: ChunkId,
+  refs: readonly PointRef[],
+): Promise<void> {
+  const { layout } = context
+  // Found minutes ago, perhaps: another blade may have put a good one in the place since.
+  const { verdict } = await look(id, 'sha256')
+  if (verdict === 'good') return
+  const kept = join(layout.quarantine, id)
+  const isMissing = verdict === 'gone' && !(await fileExists(kept))
+  const problem = await corruptProblem(context, id, refs, isMissing)
+  const state = isMissing ? 'missing' : 'corrupt'
+  context.log.error(`a chunk of the vault is ${state}`, { chunk: id, points: refs.length })
+  // Named by nobody, it is garbage and gone: no restore point lacks anything.
+  if (refs.length > 0) edit(context, problems => raiseProblem(problems, problem))
+  await renameIfThere(layout.chunk(id), kept)
 }
 
 /** These chunks are known to be good: the problems about them end. */

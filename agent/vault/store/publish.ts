@@ -100,10 +100,11 @@ async function findChunks(
     checkIndex(disk, bytes)
     const index = parseIndex(bytes ?? Buffer.alloc(0))
     const pathAt = (position: number): string => layout.chunk(index.idAt(position))
+    await eachAbsent(distinctPositions(index), pathAt, position => missing.add(index.idAt(position)))
+    // After the look for the names: who sent a chunk is known before it has its name.
     for (const position of distinctPositions(index)) {
       if (isDoubted(index.idAt(position))) missing.add(index.idAt(position))
     }
-    await eachAbsent(distinctPositions(index), pathAt, position => missing.add(index.idAt(position)))
   }
   if (missing.size === 0) return
   throw new LifeboatError(

@@ -78,6 +78,7 @@ export async function scrub(context: StoreContext, options: ScrubOptions): Promi
   }
   // What was put into quarantine is missing now.
   for (const id of await scrubPoints(context, state)) bad.add(id)
+  context.unproven.forgetUnread(state.startedAt)
   records.scrub.set({ ...state, next: '0000', points: [], endedAt: Math.max(clock.now(), state.startedAt) })
   context.log.info('the whole vault was read and hashed', { chunks: state.doneChunks, bad: bad.size })
   return { finished: true, chunks: state.doneChunks, bad: [...bad] }
@@ -137,6 +138,7 @@ async function scrubPoints(context: StoreContext, round: ScrubState): Promise<re
   for (const ref of listRefs(context.layout)) {
     if (looked.vmId !== ref.vmId) looked = { vmId: ref.vmId, keys: new Set() }
     let isGood = await noteManifest(context, ref)
+    let isHashed = true
     for await (const item of readIndexes(context.layout, ref)) {
       if (isUnreadable(item)) {
         raiseIndexProblem(context, item)
@@ -146,6 +148,8 @@ async function scrubPoints(context: StoreContext, round: ScrubState): Promise<re
       const { index } = item
       for (let position = 0; position < index.count; position++) {
         const id = index.idAt(position)
+        // Brought again after its folder was done, perhaps.
+        if (context.unproven.has(id)) isHashed = false
         if (looked.keys.has(claimKey(id))) continue
         looked.keys.add(claimKey(id))
         if (!(await fileExists(context.layout.chunk(id)))) missing.add(id)
@@ -153,7 +157,7 @@ async function scrubPoints(context: StoreContext, round: ScrubState): Promise<re
     }
     if (!isGood) continue
     endIndexProblems(context, ref)
-    good.push(ref)
+    if (isHashed) good.push(ref)
   }
   await quarantine(context, missing)
   forgetRemoved(context)

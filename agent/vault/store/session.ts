@@ -49,6 +49,12 @@ export function createSession(
     if (ended || aborting !== undefined)
       throw new LifeboatError('aborted', `the backup of ${request.vm.name} has ended`)
   }
+  /** What came while it is published would be neither in it nor kept. */
+  const checkTakes = (): void => {
+    checkOpen()
+    if (published !== undefined)
+      throw new LifeboatError('aborted', `the backup of ${request.vm.name} is being published`)
+  }
   const end = (manifest: Manifest | undefined): void => {
     if (ended) return
     ended = true
@@ -121,22 +127,24 @@ export function createSession(
       for (const id of ids) parseChunkId(id)
       deps.claims.claim(name, ids)
       const others = ids.filter(id => !staging.has(id))
-      const absent = new Set<ChunkId>(others.filter(isDoubted))
+      const absent = new Set<ChunkId>()
       await eachAbsent(others, deps.layout.chunk, id => absent.add(id))
+      // In this order: who sent a chunk is known before it has its name.
+      for (const id of others) if (isDoubted(id)) absent.add(id)
       return ids.filter(id => absent.has(id))
     },
     put: async chunks => {
-      checkOpen()
+      checkTakes()
       for (const { id } of chunks) parseChunkId(id)
       deps.claims.claim(name, toIds(chunks))
       await eachBounded(chunks, PUTS_AT_ONCE, async chunk => {
         const isProven = await prove(chunk)
-        checkOpen()
+        checkTakes()
         await staging.put(chunk, isProven)
       })
     },
     putIndex: async (target, bytes) => {
-      checkOpen()
+      checkTakes()
       if (!TARGET.test(target)) throw new LifeboatError('bad-input', `'${target}' is no name of a disk`)
       parseIndex(bytes)
       if (indexes.size === 0) staging.makeFolder('point')

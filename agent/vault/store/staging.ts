@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { MIB } from '../../../shared/domain/units.ts'
-import type { LifeboatError } from '../../../shared/errors.ts'
+import { LifeboatError } from '../../../shared/errors.ts'
 import type { FrameChecker } from '../format/frame-checker.ts'
 import { MAX_CHUNK_BYTES } from '../format/index.ts'
 import type { Chunk, ChunkId } from '../vault.ts'
@@ -17,6 +17,8 @@ import type { Unproven } from './unproven.ts'
  * first, and synced at the end, would leave empty files of good names behind a power cut, found by the next backup.
  */
 const SETTLE_BYTES = 256 * MIB
+/** Of tiny frames that would be millions, and all are kept in memory and in one list. */
+const SETTLE_CHUNKS = 4096
 const RENAMES_AT_ONCE = 16
 /** As casync leaves them: nothing may write to a chunk. */
 const CHUNK_MODE = 0o444
@@ -136,7 +138,7 @@ export function createStaging(deps: StagingDeps, name: string, writer: string): 
       waitingBytes += frame.length
       putBytes += frame.length
       await written
-      if (waitingBytes < SETTLE_BYTES) return
+      if (waitingBytes < SETTLE_BYTES && waiting.length < SETTLE_CHUNKS) return
       const before = settling
       void settle()
       await before
@@ -166,7 +168,9 @@ async function nameChunk(deps: StagingDeps, folder: string, id: ChunkId): Promis
   } catch (error) {
     throw fileError(`cannot make a folder of the store`, error)
   }
-  await renameIfThere(join(folder, id), deps.layout.chunk(id))
+  if (await renameIfThere(join(folder, id), deps.layout.chunk(id))) return
+  // Whatever lies under that name in the store is another's.
+  throw new LifeboatError('aborted', `the backup ended before chunk ${id} got its name`)
 }
 
 /** INVARIANT: an unproven chunk never replaces a file. Where one lies, this one is hashed first; `bad-input` when it is not its id. */

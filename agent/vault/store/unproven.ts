@@ -1,12 +1,18 @@
-import { mkdirSync, readFileSync, unlinkSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Clock } from '../../../shared/clock.ts'
+import type { Logger } from '../../../shared/log.ts'
 import type { ChunkId } from '../vault.ts'
 import { fileError, fileErrorCode, namesIn, writeWhole } from './files.ts'
 import type { VaultLayout } from './layout.ts'
 
 /** About 200 GiB of disks and 50 MiB of memory; beyond it what comes is looked at as it comes. */
 const MOST_UNPROVEN = 400_000
+/** So many are proven also while backups come in. */
+export const MANY_UNPROVEN = 200_000
 const CHUNK = /^[0-9a-f]{64}$/
+/** Whoever may read the chunks may know which are unproven. */
+const MODE = 0o644
 
 /** Who sent a chunk. Another object when another file has taken the place. */
 export interface UnprovenEntry {
@@ -39,34 +45,62 @@ export interface Unproven {
   markProven(id: ChunkId, entry?: UnprovenEntry): void
   /** Oldest first. */
   batches(): readonly string[]
-  idsOf(batch: string): readonly ChunkId[]
+  /** Undefined when it cannot be read. */
+  idsOf(batch: string): readonly ChunkId[] | undefined
   /** All of its chunks were looked at. */
   drop(batch: string): void
+  /** A round of the scrub that began at `startedAt` hashed everything: what could not be read at the opening is no matter. */
+  forgetUnread(startedAt: number): void
 }
 
-export function openUnproven(layout: Pick<VaultLayout, 'unproven'>): Unproven {
+/** A batch that cannot be read could name anything: until a scrub has hashed everything all is unproven and doubted. */
+export function openUnproven(
+  layout: Pick<VaultLayout, 'unproven'>,
+  { clock, log }: { readonly clock: Clock; readonly log: Logger },
+): Unproven {
+  const openedAt = clock.now()
+  const unread = new Set<string>()
+  /** Only kept while something is unread. */
+  const provenSince = new Set<string>()
+  const mayBeUnread = (id: ChunkId): boolean => unread.size > 0 && !provenSince.has(keyOf(id))
   const entries = new Map<string, UnprovenEntry>()
   const batches = new Set(namesIn(layout.unproven).toSorted((a, b) => serialOf(a) - serialOf(b)))
   let serial = Math.max(0, ...[...batches].map(serialOf))
 
-  const read = (batch: string): { readonly writer: string; readonly ids: readonly ChunkId[] } => {
+  const read = (batch: string): { readonly writer: string; readonly ids: readonly ChunkId[] } | undefined => {
     try {
       const [writer = '', ...lines] = readFileSync(join(layout.unproven, batch), 'utf8').split('\n')
       // One that was being written at a power cut: none of its chunks had a name yet.
       return { writer, ids: lines.filter(line => CHUNK.test(line)) }
     } catch (error) {
       if (fileErrorCode(error) === 'ENOENT') return { writer: '', ids: [] }
-      throw fileError(`cannot read ${batch}`, error)
+      log.warn('a list of unproven chunks cannot be read', { path: join(layout.unproven, batch), error })
+      return undefined
     }
   }
   for (const batch of batches) {
-    const { writer, ids } = read(batch)
+    const found = read(batch)
+    if (found === undefined) {
+      unread.add(batch)
+      log.warn('until a scrub has hashed everything each blade sends its chunks anew: lifeboat vault scrub')
+      continue
+    }
+    const { writer, ids } = found
     const entry = { writer }
     for (const id of ids) {
       const known = entries.get(keyOf(id))
       // Two say that they sent it: whose file lies there is not known.
       entries.set(keyOf(id), known === undefined || known.writer === writer ? entry : { writer: '' })
     }
+  }
+
+  const drop = (batch: string): void => {
+    try {
+      rmSync(join(layout.unproven, batch), { recursive: true, force: true })
+    } catch (error) {
+      throw fileError(`cannot remove ${batch}`, error)
+    }
+    batches.delete(batch)
   }
 
   return {
@@ -76,10 +110,10 @@ export function openUnproven(layout: Pick<VaultLayout, 'unproven'>): Unproven {
     get takesMore() {
       return entries.size < MOST_UNPROVEN
     },
-    has: id => entries.has(keyOf(id)),
+    has: id => entries.has(keyOf(id)) || mayBeUnread(id),
     isDoubted: (id, writer) => {
       const entry = entries.get(keyOf(id))
-      return entry !== undefined && (entry.writer !== writer || writer === '')
+      return entry === undefined ? mayBeUnread(id) : entry.writer !== writer || writer === ''
     },
     add: async (session, writer, ids) => {
       const batch = `${++serial}-${session}`
@@ -89,22 +123,23 @@ export function openUnproven(layout: Pick<VaultLayout, 'unproven'>): Unproven {
         throw fileError('cannot make the folder of unproven chunks', error)
       }
       batches.add(batch)
-      await writeWhole(join(layout.unproven, batch), `${[writer, ...ids].join('\n')}\n`, 0o600)
+      await writeWhole(join(layout.unproven, batch), `${[writer, ...ids].join('\n')}\n`, MODE)
     },
     setSender: (id, writer) => void entries.set(keyOf(id), { writer }),
     entryOf: id => entries.get(keyOf(id)),
     markProven: (id, entry) => {
-      if (entry === undefined || entries.get(keyOf(id)) === entry) entries.delete(keyOf(id))
+      if (entry !== undefined && entries.get(keyOf(id)) !== entry) return
+      entries.delete(keyOf(id))
+      if (unread.size > 0) provenSince.add(keyOf(id))
     },
     batches: () => [...batches],
-    idsOf: batch => read(batch).ids,
-    drop: batch => {
-      try {
-        unlinkSync(join(layout.unproven, batch))
-      } catch (error) {
-        if (fileErrorCode(error) !== 'ENOENT') throw fileError(`cannot remove ${batch}`, error)
-      }
-      batches.delete(batch)
+    idsOf: batch => read(batch)?.ids,
+    drop,
+    forgetUnread: startedAt => {
+      if (startedAt < openedAt) return
+      for (const batch of unread) drop(batch)
+      unread.clear()
+      provenSince.clear()
     },
   }
 }

@@ -117,7 +117,7 @@ export function openVaultStore(options: VaultStoreOptions): VaultStore {
     frames: createFrameChecker(CHECKS_AT_ONCE),
     listing: createQueue(),
     naming: createQueue(),
-    unproven: openUnproven(layout),
+    unproven: openUnproven(layout, { clock: options.clock, log: options.log }),
     records: openRecords(layout, { log: options.log, writable: lock !== undefined }),
     whyInUse: ref => options.grantOf?.(ref) || (reader.isInUse(ref) ? 'being read' : ''),
   }

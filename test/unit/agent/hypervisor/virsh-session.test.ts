@@ -26,10 +26,13 @@ function world(script: readonly ScriptedCommand[] = []) {
   /** The virsh answers the last line typed into it as the real one does, echo of its line editor included. */
   const answer = (index: number, stdout: readonly string[], stderr: readonly string[] = []) => {
     const { written, print, complain } = program(index)
-    const typed = written.at(-1) ?? ''
+    const typed = written.at(-2) ?? ''
     const mark = /^echo (\S+);/.exec(typed)?.[1] ?? ''
-    for (const line of [`virsh # \r<${typed.slice(-60)}`, mark, '', ...stdout, mark, '']) print(line)
-    for (const line of [...stderr, `error: ${mark}`]) complain(line)
+    const over = `${mark}-over`
+    const echo = (line: string) => `virsh # \r<${line.slice(-60)}`
+    for (const line of [echo(typed), mark, '', ...stdout, mark, '', echo(written.at(-1) ?? ''), over, ''])
+      print(line)
+    for (const line of [...stderr, `error: ${over}`]) complain(line)
   }
   return { clock, run, session, virsh, program, answer }
 }
@@ -85,7 +88,10 @@ describe('a virsh that stays connected', () => {
     const { run, session, virsh, clock, answer } = world()
     session.keep()
     const records: CommandRecord[] = []
-    const asked = virsh.answer(['resume', WEB01], { run: run.observed(record => records.push(record)) })
+    const asked = virsh.answer(['resume', WEB01], {
+      run: run.observed(record => records.push(record)),
+      mayRepeat: true,
+    })
     await clock.advance(40)
     answer(0, [], ['error: Failed to resume domain', 'error: Requested operation is not valid'])
     assert.equal((await asked).ok, false)
@@ -94,6 +100,38 @@ describe('a virsh that stays connected', () => {
       [{ argv: ['virsh', '--connect', URI, 'resume', WEB01], exitCode: 1, durationMs: 40 }],
     )
     assert.match(records[0]?.stderrTail ?? '', /not valid/)
+  })
+
+  it('what is recorded and must not happen twice is a process', async () => {
+    const destroy = ['destroy', WEB01]
+    const { run, session, virsh } = world([{ argv: ['virsh', '--connect', URI, ...destroy], stdout: 'done' }])
+    session.keep()
+    assert.equal(await virsh.text(destroy, { run }), 'done')
+    assert.equal(run.followed.length, 0)
+  })
+
+  it('a line that virsh cannot parse is answered at once with its complaint', async () => {
+    const { session, virsh, program } = world()
+    session.keep()
+    const asked = virsh.answer(['dominfo', '--nonsense', WEB01])
+    const mark = /^echo (\S+);/.exec(program(0).written[0] ?? '')?.[1] ?? ''
+    program(0).complain("error: command 'dominfo' doesn't support option --nonsense")
+    program(0).print(`${mark}-over`)
+    program(0).complain(`error: ${mark}-over`)
+    const { ok, stderr } = await asked
+    assert.equal(ok, false)
+    assert.match(stderr, /doesn't support option/)
+  })
+
+  it('the last keeper cuts off nothing: the virsh ends when it has answered', async () => {
+    const { session, virsh, program, answer } = world()
+    const letGo = session.keep()
+    const asked = virsh.text(QUESTION)
+    letGo()
+    assert.equal(program(0).stopped, false)
+    answer(0, ['done'])
+    assert.equal((await asked).trim(), 'done')
+    assert.equal(program(0).stopped, true)
   })
 
   it('a question that hangs holds up no other: that one gets a process', async () => {
@@ -110,7 +148,7 @@ describe('a virsh that stays connected', () => {
     session.keep()
     const records: CommandRecord[] = []
     const by = run.observed(record => records.push(record))
-    const asked = virsh.text(QUESTION, { timeoutMs: 5000, run: by })
+    const asked = virsh.text(QUESTION, { timeoutMs: 5000, run: by, mayRepeat: true })
     const failed = assert.rejects(asked, error => errorCode(error) === 'unavailable')
     await clock.advance(5000)
     await failed

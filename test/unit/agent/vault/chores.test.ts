@@ -125,6 +125,22 @@ test('what came in is hashed when no backup comes in any more', async () => {
   assert.deepEqual(fake.done, ['prove'])
 })
 
+test('cleaning waits for the proof, for half a day at most: what nobody has hashed must not push out an older restore point', async () => {
+  await clock.advance(12 * 60 * MINUTE)
+  fake.finishScrub()
+  fake.done.length = 0
+  fake.receive(3, 1)
+  await clock.advance(22 * 60 * MINUTE)
+  assert.deepEqual(fake.done, ['scrub'])
+  fake.receive(3, 0)
+  await clock.advance(2 * MINUTE)
+  assert.deepEqual(fake.done, ['scrub', 'prove', 'prune', 'collect'])
+  fake.done.length = 0
+  fake.receive(3, 1)
+  await clock.advance(36 * 60 * MINUTE)
+  assert.deepEqual(fake.done, ['prune', 'collect'], 'a vault that is never quiet')
+})
+
 test('a collection that was refused is not tried each minute', async () => {
   fake.done.length = 0
   fake.refuse('the index of web01 cannot be read')

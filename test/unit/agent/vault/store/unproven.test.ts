@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, readdirSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { chunkPath } from '../../../../../agent/vault/format/chunk.ts'
 import type { VaultStore } from '../../../../../agent/vault/store/vault-store.ts'
 import { errorCode } from '../../../../../shared/errors.ts'
 import { until } from '../../../../fakes/until.ts'
@@ -185,6 +186,56 @@ describe('chunks that came in and were not hashed yet', () => {
     await Promise.all([third, check, published])
     assert.deepEqual(await states(), ['whole', 'whole', 'whole'])
     assert.deepEqual((await store.prove(never)).bad, [])
+  })
+
+  it("come in no more when their backup is being published: what came then would be in nobody's place", async () => {
+    const session = await beginBackup(as('blade01'), backupOf(1))
+    await sendChunks(session, [1, 2, 3])
+    const published = session.publish(draftOf(backupOf(1)))
+    assert.equal(await session.put([makeChunk(4)]).catch(errorCode), 'aborted')
+    assert.equal(await session.putIndex('vda', indexOf([4])).catch(errorCode), 'aborted')
+    await published
+    assert.deepEqual(await states(), ['whole'])
+  })
+
+  it('of a list that cannot be read: each blade sends its own anew, until a scrub has hashed everything', async () => {
+    await backUpLying('blade01', 1)
+    await store.close()
+    const folder = join(place.dir, 'state', 'unproven')
+    const [list = ''] = readdirSync(folder)
+    rmSync(join(folder, list))
+    mkdirSync(join(folder, list))
+    store = place.open()
+    const session = await beginBackup(as('blade01'), backupOf(2))
+    assert.deepEqual(await session.missing([ID]), [ID])
+    await sendChunks(session, [1, 2, 3])
+    await session.publish(draftOf(backupOf(2)))
+    assert.deepEqual(await states(), ['whole', 'whole'], 'what was sent anew was hashed')
+    await place.clock.advance(1000)
+    await store.scrub({ signal: never, rateBytes: 0 })
+    assert.deepEqual(readdirSync(folder), [])
+    const next = await beginBackup(as('blade02'), { ...backupOf(3) })
+    assert.deepEqual(await next.missing([ID]), [])
+    await next.abort()
+  })
+
+  it('brought again while a scrub runs make no restore point hashed', async () => {
+    await backUp(as('blade01'), backupOf(1))
+    await store.prove(never)
+    await store.scrub({ signal: never, rateBytes: 0 })
+    const [point] = await store.points()
+    const checkedAt = point?.checkedAt ?? 0
+    assert.ok(checkedAt > 0)
+    rmSync(join(place.dir, 'store', chunkPath(ID)))
+    const again = await beginBackup(as('blade02'), backupOf(2))
+    await sendChunks(again, [1, 2, 3])
+    await again.abort()
+    await place.clock.advance(1000)
+    await store.scrub({ signal: never, rateBytes: 0 })
+    assert.deepEqual(
+      (await store.points()).map(each => each.checkedAt),
+      [checkedAt],
+    )
   })
 
   it('wait while a backup comes in: the next proof goes on', async () => {
