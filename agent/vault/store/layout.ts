@@ -15,8 +15,6 @@ export interface VaultLayout {
   /** Chunks found corrupt. Not in the store any more, so the next backup brings them again. */
   readonly quarantine: string
   readonly state: string
-  /** Lists of chunks that were not hashed here yet. */
-  readonly unproven: string
   chunk(id: ChunkId): string
   vm(vmId: string): string
   point(ref: PointRef): string
@@ -32,7 +30,6 @@ export function vaultLayout(root: string): VaultLayout {
     tmp: join(root, 'tmp'),
     quarantine: join(root, 'quarantine'),
     state: join(root, 'state'),
-    unproven: join(root, 'state', 'unproven'),
     chunk: id => `${store}/${chunkPath(id)}`,
     vm: vmId => join(points, vmId),
     point: ref => join(points, ref.vmId, ref.point),

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../../../shared/clock.ts'
 import type { Logger } from '../../../shared/log.ts'
@@ -11,6 +11,8 @@ const MOST_UNPROVEN = 400_000
 /** So many are proven also while backups come in. */
 export const MANY_UNPROVEN = 200_000
 const CHUNK = /^[0-9a-f]{64}$/
+/** Files beside the others in state/: a folder of their own could be shut by who sets the modes there. */
+const BATCH = /^unproven-(\d+)-/
 /** Whoever may read the chunks may know which are unproven. */
 const MODE = 0o644
 
@@ -55,7 +57,7 @@ export interface Unproven {
 
 /** A batch that cannot be read could name anything: until a scrub has hashed everything all is unproven and doubted. */
 export function openUnproven(
-  layout: Pick<VaultLayout, 'unproven'>,
+  layout: Pick<VaultLayout, 'state'>,
   { clock, log }: { readonly clock: Clock; readonly log: Logger },
 ): Unproven {
   const openedAt = clock.now()
@@ -64,17 +66,18 @@ export function openUnproven(
   const provenSince = new Set<string>()
   const mayBeUnread = (id: ChunkId): boolean => unread.size > 0 && !provenSince.has(keyOf(id))
   const entries = new Map<string, UnprovenEntry>()
-  const batches = new Set(namesIn(layout.unproven).toSorted((a, b) => serialOf(a) - serialOf(b)))
+  const names = namesIn(layout.state).filter(name => BATCH.test(name))
+  const batches = new Set(names.toSorted((a, b) => serialOf(a) - serialOf(b)))
   let serial = Math.max(0, ...[...batches].map(serialOf))
 
   const read = (batch: string): { readonly writer: string; readonly ids: readonly ChunkId[] } | undefined => {
     try {
-      const [writer = '', ...lines] = readFileSync(join(layout.unproven, batch), 'utf8').split('\n')
+      const [writer = '', ...lines] = readFileSync(join(layout.state, batch), 'utf8').split('\n')
       // One that was being written at a power cut: none of its chunks had a name yet.
       return { writer, ids: lines.filter(line => CHUNK.test(line)) }
     } catch (error) {
       if (fileErrorCode(error) === 'ENOENT') return { writer: '', ids: [] }
-      log.warn('a list of unproven chunks cannot be read', { path: join(layout.unproven, batch), error })
+      log.warn('a list of unproven chunks cannot be read', { path: join(layout.state, batch), error })
       return undefined
     }
   }
@@ -96,7 +99,7 @@ export function openUnproven(
 
   const drop = (batch: string): void => {
     try {
-      rmSync(join(layout.unproven, batch), { recursive: true, force: true })
+      rmSync(join(layout.state, batch), { recursive: true, force: true })
     } catch (error) {
       throw fileError(`cannot remove ${batch}`, error)
     }
@@ -116,14 +119,9 @@ export function openUnproven(
       return entry === undefined ? mayBeUnread(id) : entry.writer !== writer || writer === ''
     },
     add: async (session, writer, ids) => {
-      const batch = `${++serial}-${session}`
-      try {
-        mkdirSync(layout.unproven, { recursive: true })
-      } catch (error) {
-        throw fileError('cannot make the folder of unproven chunks', error)
-      }
+      const batch = `unproven-${++serial}-${session}`
       batches.add(batch)
-      await writeWhole(join(layout.unproven, batch), `${[writer, ...ids].join('\n')}\n`, MODE)
+      await writeWhole(join(layout.state, batch), `${[writer, ...ids].join('\n')}\n`, MODE)
     },
     setSender: (id, writer) => void entries.set(keyOf(id), { writer }),
     entryOf: id => entries.get(keyOf(id)),
@@ -146,4 +144,4 @@ export function openUnproven(
 
 /** All of the id, in half the memory of its digits: of two chunks with one key the second would never be looked at. */
 const keyOf = (id: ChunkId): string => Buffer.from(id, 'hex').toString('latin1')
-const serialOf = (batch: string): number => Number.parseInt(batch, 10) || 0
+const serialOf = (batch: string): number => Number(BATCH.exec(batch)?.[1] ?? 0)
