@@ -32,8 +32,8 @@ interface CachedDefinition {
 }
 
 /**
- * All VMs of the blade in one batch, and a second one only for definitions that may have changed: those libvirt
- * told us about, those that started or stopped (the live definition differs from the one on disk), and old ones.
+ * All VMs of the blade in one batch, and a second one only for definitions that may have changed: those libvirt told us
+ * about, those that started or stopped (the live definition differs from the one on disk), and old ones.
  */
 export function createDomainList(options: {
   readonly virsh: Virsh

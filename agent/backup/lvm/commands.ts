@@ -7,7 +7,6 @@ import { mountOptions, type PlannedSnapshot } from './own.ts'
 
 /** LVM waits for its lock and for every disk of the blade; a sick disk answers after its own 30 s time-out. */
 const LIMIT = { timeoutMs: 120 * SECOND_MS }
-
 type Lv = Pick<PlannedSnapshot, 'group' | 'name'>
 const full = ({ group, name }: Lv) => `${group}/${name}`
 

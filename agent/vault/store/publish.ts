@@ -88,7 +88,10 @@ async function readBack(folder: string, text: string): Promise<Manifest> {
   return parseManifest(text)
 }
 
-/** Each distinct one of all disks, looked for by its name; one that is doubted counts as missing. What has a name in the store is durable. */
+/**
+ * Each distinct one of all disks, looked for by its name; one that is doubted counts as missing. What has a name in the
+ * store is durable.
+ */
 async function findChunks(
   { layout, isDoubted }: ListingDeps,
   folder: string,

@@ -66,6 +66,9 @@ export function openUnproven(
   const provenSince = new Set<string>()
   const mayBeUnread = (id: ChunkId): boolean => unread.size > 0 && !provenSince.has(keyOf(id))
   const entries = new Map<string, UnprovenEntry>()
+  /** Asked of every chunk of a disk, most nights with nothing unproven: then no key is made. */
+  const entryOf = (id: ChunkId): UnprovenEntry | undefined =>
+    entries.size === 0 ? undefined : entries.get(keyOf(id))
   const names = namesIn(layout.state).filter(name => BATCH.test(name))
   const batches = new Set(names.toSorted((a, b) => serialOf(a) - serialOf(b)))
   let serial = Math.max(0, ...[...batches].map(serialOf))
@@ -91,7 +94,7 @@ export function openUnproven(
     const { writer, ids } = found
     const entry = { writer }
     for (const id of ids) {
-      const known = entries.get(keyOf(id))
+      const known = entryOf(id)
       // Two say that they sent it: whose file lies there is not known.
       entries.set(keyOf(id), known === undefined || known.writer === writer ? entry : { writer: '' })
     }
@@ -113,9 +116,9 @@ export function openUnproven(
     get takesMore() {
       return entries.size < MOST_UNPROVEN
     },
-    has: id => entries.has(keyOf(id)) || mayBeUnread(id),
+    has: id => entryOf(id) !== undefined || mayBeUnread(id),
     isDoubted: (id, writer) => {
-      const entry = entries.get(keyOf(id))
+      const entry = entryOf(id)
       return entry === undefined ? mayBeUnread(id) : entry.writer !== writer || writer === ''
     },
     add: async (session, writer, ids) => {
@@ -124,9 +127,9 @@ export function openUnproven(
       await writeWhole(join(layout.state, batch), `${[writer, ...ids].join('\n')}\n`, MODE)
     },
     setSender: (id, writer) => void entries.set(keyOf(id), { writer }),
-    entryOf: id => entries.get(keyOf(id)),
+    entryOf,
     markProven: (id, entry) => {
-      if (entry !== undefined && entries.get(keyOf(id)) !== entry) return
+      if (entry !== undefined && entryOf(id) !== entry) return
       entries.delete(keyOf(id))
       if (unread.size > 0) provenSince.add(keyOf(id))
     },
