@@ -15,8 +15,9 @@ import type { Unproven } from './unproven.ts'
  * name in the store. So what has a name there is whole even after a power cut, and "the vault has it" needs no more than
  * a look for the name. An fsync for each chunk would do the same for 11 to 14 % more time; chunks renamed into the store
  * first, and synced at the end, would leave empty files of good names behind a power cut, found by the next backup.
+ * As little as this at once, so that a night that adds little leaves little to be waited for at its end.
  */
-const SETTLE_BYTES = 256 * MIB
+const SETTLE_BYTES = 64 * MIB
 /** Of tiny frames that would be millions, and all are kept in memory and in one list. */
 const SETTLE_CHUNKS = 4096
 const RENAMES_AT_ONCE = 16
