@@ -70,6 +70,7 @@ export interface MeasuredBackup extends Measured {
   readonly vaultPeakMib: number
   /** Of the process that plays the agent, meanwhile. */
   readonly loopP99Ms: number
+  readonly loopLongestMs: number
 }
 
 /** A vault process and a transfer, as on a blade. */
@@ -197,6 +198,7 @@ async function measureOurs(vault: ChildProcess, work: () => Promise<unknown>): P
     vaultPeakMib: peakMibOf(vaultPid),
     peakMib: workerPeakMib,
     loopP99Ms: delay.percentile(99) / 1e6,
+    loopLongestMs: delay.max / 1e6,
   }
 }
 

@@ -44,6 +44,7 @@ export interface Round extends Stages {
         readonly workerPeakMib: number
         readonly vaultPeakMib: number
         readonly loopP99Ms: number
+        readonly loopLongestMs: number
         /** A restore without the check before it. */
         readonly uncheckedS: number
         /** CPU of the vault after each night, unpacking and hashing what came in. */
@@ -138,6 +139,12 @@ function verdicts(found: Rounds, restic: string): string[] {
       worst(one => one.loopP99Ms),
       'at most',
       15,
+    ),
+    verdict(
+      'its longest, which no answer to the controller exceeds by much',
+      worst(one => one.loopLongestMs),
+      'at most',
+      100,
     ),
   ]
 }

@@ -113,11 +113,12 @@ async function settled<Result>(work: () => Promise<Result>): Promise<Result> {
 
 function worst(
   ...stages: readonly MeasuredBackup[]
-): Pick<MeasuredBackup, 'workerPeakMib' | 'vaultPeakMib' | 'loopP99Ms'> {
+): Pick<MeasuredBackup, 'workerPeakMib' | 'vaultPeakMib' | 'loopP99Ms' | 'loopLongestMs'> {
   return {
     workerPeakMib: Math.max(...stages.map(({ workerPeakMib }) => workerPeakMib)),
     vaultPeakMib: Math.max(...stages.map(({ vaultPeakMib }) => vaultPeakMib)),
     loopP99Ms: Math.max(...stages.map(({ loopP99Ms }) => loopP99Ms)),
+    loopLongestMs: Math.max(...stages.map(({ loopLongestMs }) => loopLongestMs)),
   }
 }
 
