@@ -4,6 +4,7 @@ import type { ReasonCode } from '../../shared/domain/reason.ts'
 import { SECOND_MS } from '../../shared/domain/units.ts'
 import { errorCode, formatErrorChain, LifeboatError } from '../../shared/errors.ts'
 import type { Json, SagaDefinition, StepContext } from '../../shared/saga/definition.ts'
+import { noteDropped } from '../operations/note-dropped.ts'
 import { type BackupParams, parseBackupParams } from '../operations/params.ts'
 import type { OperationServices } from '../operations/services.ts'
 import type { VaultAddress } from '../vault/client/connection.ts'
@@ -66,6 +67,7 @@ async function check(context: BackupContext): Promise<Json> {
       force: params.force,
     },
     services.run,
+    path => noteDropped(services, path, vm.name),
   )
   const { memoryBytes, vcpus } = vm
   return { plan: asJson(plan), vault: { ...vault }, memoryBytes, vcpus }

@@ -2,6 +2,7 @@ import type { Volume } from '../../shared/domain/fleet.ts'
 import { formatBytes } from '../../shared/domain/units.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import type { Json, SagaStep, StepContext } from '../../shared/saga/definition.ts'
+import { noteDropped } from '../operations/note-dropped.ts'
 import type { PointParams } from '../operations/params.ts'
 import type { OperationServices } from '../operations/services.ts'
 import type { CreateOptions } from '../storage/volumes.ts'
@@ -65,9 +66,7 @@ export function createVolumes<P extends PointParams>(
     do: async ({ params, services }) => {
       for (const volume of volumesOf(params)) {
         for (const path of await services.volumes.create(volume, params.restoreId, services.run, how)) {
-          services.kept.remove(path)
-          const why = `${params.vmName} needed its room`
-          services.tell('volume-dropped', '', `${path} was dropped before its time: ${why}`)
+          noteDropped(services, path, params.vmName)
         }
       }
       return undefined

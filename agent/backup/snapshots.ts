@@ -65,8 +65,15 @@ export interface LeftoverSnapshot {
  * out; the VM runs), `command-failed`, `tool-missing`, `unavailable`.
  */
 export interface Snapshots {
-  /** Everything that can be done before the pause: room, names, kernel. Changes nothing a guest could notice. */
-  plan(request: SnapshotRequest, run: CommandRunner): Promise<SnapshotPlan>
+  /**
+   * Everything that can be done before the pause: room, names, kernel. Changes nothing a guest could notice. `onDropped`: a
+   * volume kept after a move went, for room that was not there otherwise (rule 3).
+   */
+  plan(
+    request: SnapshotRequest,
+    run: CommandRunner,
+    onDropped?: (path: string) => void,
+  ): Promise<SnapshotPlan>
   /**
    * Holds the guest, snapshots all volumes, lets it go. When it rejects, the guest runs as before and no snapshot of
    * this plan is left. An independent timer lets the guest go should this process die (rule 2).

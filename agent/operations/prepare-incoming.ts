@@ -1,5 +1,6 @@
 import { LifeboatError } from '../../shared/errors.ts'
 import type { SagaDefinition, StepContext } from '../../shared/saga/definition.ts'
+import { noteDropped } from './note-dropped.ts'
 import { type PrepareParams, parsePrepareParams } from './params.ts'
 import type { OperationServices } from './services.ts'
 
@@ -42,12 +43,7 @@ async function createVolumes({ params, services }: Context): Promise<{ dropped: 
   for (const volume of params.volumes) {
     for (const path of await services.volumes.create(volume, params.moveId, services.run)) {
       dropped.push(path)
-      services.kept.remove(path)
-      services.tell(
-        'volume-dropped',
-        '',
-        `${path} was dropped before its time: ${params.vmName} needed its room`,
-      )
+      noteDropped(services, path, params.vmName)
     }
   }
   return { dropped }

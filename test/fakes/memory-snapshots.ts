@@ -12,6 +12,8 @@ export interface MemorySnapshots {
   dieInTake: boolean
   /** What `watch` rejects with, at once. */
   overflow: LifeboatError | undefined
+  /** Kept volumes that the next plan finds no room beside. */
+  dropped: readonly string[]
   /** What `release` rejects with. */
   stuck: LifeboatError | undefined
 }
@@ -25,16 +27,14 @@ export function createMemorySnapshots(
     held: new Set(),
     dieInTake: false,
     overflow: undefined,
+    dropped: [],
     stuck: undefined,
     seam: {
-      plan: async ({ backupId, vm, mode, pauseBudgetMs }) => ({
-        backupId,
-        vmId: vm.id,
-        vmName: vm.name,
-        mode,
-        pauseBudgetMs,
-        own: vm.volumes.map(volume => ({ ...volume })),
-      }),
+      plan: async ({ backupId, vm, mode, pauseBudgetMs }, _run, onDropped) => {
+        for (const path of world.dropped) onDropped?.(path)
+        const own = vm.volumes.map(volume => ({ ...volume }))
+        return { backupId, vmId: vm.id, vmName: vm.name, mode, pauseBudgetMs, own }
+      },
       take: async (plan, run) => {
         const volumes = plan.own as unknown as Parameters<Snapshots['plan']>[0]['vm']['volumes']
         const holds = (await hypervisor.state(plan.vmId)) === 'running'

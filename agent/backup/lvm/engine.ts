@@ -48,7 +48,7 @@ export function createLvmSnapshots(options: LvmSnapshotsOptions): Snapshots {
   const mountPoint = (lv: { readonly name: string }) => posix.join(MOUNT_DIRECTORY, lv.name)
   const parts: EngineParts = { uri, files, clock, log, makeRoom, kernels, rates, mountPoint }
   return {
-    plan: (request, run) => makePlan(parts, request, run),
+    plan: (request, run, onDropped) => makePlan({ ...parts, onDropped }, request, run),
     take: async (plan, run) => {
       const snapshot = await takeSnapshots(parts, plan, run)
       log.info(

@@ -13,9 +13,13 @@ import { type DiskPlace, placeOfDisk } from './place.ts'
 import { dropBases } from './release.ts'
 import { checkPool, isPoolFull, lacksOnlyData, poolNeeded, thickNeeded, thickSizes } from './room.ts'
 
+interface PlanParts extends EngineParts {
+  readonly onDropped: ((path: string) => void) | undefined
+}
+
 /** Finds out everything before the guest is touched; see `Snapshots.plan`. */
 export async function makePlan(
-  parts: EngineParts,
+  parts: PlanParts,
   request: SnapshotRequest,
   run: CommandRunner,
 ): Promise<SnapshotPlan> {
@@ -128,7 +132,7 @@ interface Wanted {
  * would go in vain when one of them is too full all the same.
  */
 async function withRoom(
-  { makeRoom }: EngineParts,
+  { makeRoom, onDropped }: PlanParts,
   report: LvmReport,
   wanted: Wanted,
   run: CommandRunner,
@@ -142,8 +146,9 @@ async function withRoom(
     const needed = thickNeeded(group, needs)
     if (needed > group.freeBytes) lacking.set(group.name, needed)
   }
-  const isMade = lacking.size > 0 && (await makeRoom(lacking, run)).length > 0
-  return isMade ? await readReport(run) : report
+  const dropped = lacking.size === 0 ? [] : await makeRoom(lacking, run)
+  for (const path of dropped) onDropped?.(path)
+  return dropped.length > 0 ? await readReport(run) : report
 }
 
 /** Checks the pools of thin ones, and gives thick ones their size. */

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
-import { formatBytes, MIB } from '../../../shared/domain/units.ts'
+import { formatBytes, MIB, plural } from '../../../shared/domain/units.ts'
 import { silentLogger } from '../../../shared/log.ts'
 import { renderTable } from '../../../shared/terminal.ts'
 import type { CollectReport } from '../store/collect.ts'
@@ -111,7 +111,7 @@ function addCollect(program: Command, context: VaultCommandContext): void {
 function renderCollected(report: CollectReport, dryRun: boolean): string {
   if (report.refused !== '') return `Nothing was collected: ${report.refused}`
   const verb = dryRun ? 'would be removed' : 'removed'
-  return `${report.chunks} chunks (${formatBytes(report.bytes)}) ${verb}, ${report.keptChunks} kept`
+  return `${plural(report.chunks, 'chunk')} (${formatBytes(report.bytes)}) ${verb}, ${report.keptChunks} kept`
 }
 
 interface PruneOptions extends VaultOption {

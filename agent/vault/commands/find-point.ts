@@ -27,10 +27,7 @@ export function findPoint(points: readonly PointSummary[], text: string, dir: st
   if (found !== undefined) return found
   const list = `lifeboat-vault list ${vm} --vault ${dir}`
   if (point === undefined) {
-    throw new LifeboatError(
-      'not-found',
-      `none of the ${ofVm.length} restore points of ${vm} is whole: ${list}`,
-    )
+    throw new LifeboatError('not-found', `${vm} has no whole restore point, of ${ofVm.length}: ${list}`)
   }
   throw new LifeboatError('not-found', `${vm} has no restore point ${point}: ${list}`)
 }

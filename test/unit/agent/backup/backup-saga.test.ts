@@ -191,6 +191,22 @@ test('of a qcow2 image the size of the disk in it is kept too: it grows until th
   assert.equal(disk?.virtualBytes, 20 * GIB)
 })
 
+test('a volume kept after a move that went for the room of a snapshot is told of, and no longer counted (rule 3)', async () => {
+  const world = backupWorld()
+  const { source } = world
+  const path = '/dev/vg0/lifeboat-kept.m1.db01'
+  source.services.kept.put({ path, moveId: 'm1', vmName: 'db01', sizeBytes: GIB, expiresAt: SNAPSHOT_AT * 2 })
+  source.snapshots.dropped = [path]
+  const agents = createAgents(world)
+  const told: string[] = []
+  agents.services.tell = (...words) => told.push(words.join(' '))
+  const { runner, start } = agents.boot()
+  start()
+  assert.equal((await runner.whenEnded('b1')).state, 'done')
+  assert.deepEqual(source.services.kept.list(), [])
+  assert.match(told.join(), /^volume-dropped .*kept.m1.db01 was dropped before its time: .* needed its room$/)
+})
+
 test('a snapshot that had to be dropped is the reason told, and nothing is listed', async () => {
   const world = backupWorld()
   world.source.snapshots.overflow = new LifeboatError('refused', 'the snapshot was full')

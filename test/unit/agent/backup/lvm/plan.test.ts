@@ -113,8 +113,10 @@ test('what is kept of VMs that moved goes before a backup is refused, and only t
   await blade.snapshots.plan(blade.request(), blade.run)
   assert.deepEqual(asked, [], 'there is room')
   blade.freeBytes = 8 * MIB
-  const plan = await blade.snapshots.plan(blade.request(), blade.run)
+  const dropped: string[] = []
+  const plan = await blade.snapshots.plan(blade.request(), blade.run, path => dropped.push(path))
   assert.deepEqual(asked, [['vg0', 16 * MIB]])
+  assert.deepEqual(dropped, ['/dev/vg0/lifeboat-kept.0.db01'], 'told, for nobody to look for it in vain')
   assert.ok((readOwn(plan).snapshots[0]?.roomBytes ?? 0) >= 16 * MIB)
 
   blade.freeBytes = 8 * MIB
