@@ -15,9 +15,15 @@ interface Known {
   readonly store: RestoreRecords
 }
 
-/** Throws `bad-input`. */
+/** A name that people will type: `VM@POINT` is a restore point, and nobody sees a blank at an end. Throws `bad-input`. */
 export function checkNewName({ newName }: Named): void {
   parseVmName(newName)
+  if (newName.includes('@') || newName.trim() !== newName) {
+    throw new LifeboatError(
+      'bad-input',
+      `'${newName}' is no name for a new VM: no '@', no blank at either end`,
+    )
+  }
   if (isTestVm(newName)) {
     throw new LifeboatError('bad-input', `names that begin with ${TEST_VM_PREFIX} are for boot tests`)
   }

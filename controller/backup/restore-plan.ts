@@ -43,6 +43,9 @@ export interface RestorePlan {
   readonly scores: readonly BladeScore[]
 }
 
+const ELSEWHERE =
+  'without `--to` it goes to the best blade that takes it; `lifeboat capacity` shows the room of each'
+
 /** A VM that is restored comes by itself. */
 const ALONE: ReadonlySet<string> = new Set()
 
@@ -79,7 +82,7 @@ function noPlace(wish: RestoreWish, candidates: readonly Candidate[]): LifeboatE
       : candidates.flatMap(each => each.reasons.map(reason => reason.text.replaceAll(name, title)))
   const where = to === '' ? 'on any blade' : `on ${to}`
   return new LifeboatError('refused', `${title} finds no place ${where}`, {
-    details: [...why, ...candidates.flatMap(wayOut)],
+    details: [...why, ...candidates.flatMap(wayOut), ...(to === '' ? [] : [ELSEWHERE])],
   })
 }
 

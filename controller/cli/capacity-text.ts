@@ -88,7 +88,7 @@ function renderLosses(losses: readonly Loss[], nowAt: number): string {
       { title: 'VMS', value: loss => String(loss.returns.length + loss.unplaced.length), align: 'right' },
       { title: 'COME BACK ON', value: targetsOf },
       {
-        title: 'ALL BACK AFTER',
+        title: 'LAST BACK AFTER',
         value: loss => (loss.allBackMs === 0 ? '' : `~${formatDuration(loss.allBackMs)}`),
       },
       {

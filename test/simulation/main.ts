@@ -57,6 +57,8 @@ function told(who: string, line: LoggedLine): string | undefined {
   return who === 'controller' ? line.message : `${who}: ${formatLine(line)}`
 }
 
+const NO_ALERT_YET = 'others of the chassis still read its power supplies, and the alert comes when none does'
+
 function createControl(fleet: SimFleet): SimulationControl {
   return async ({ action, blade: name, what }) => {
     const broken = action === 'fail'
@@ -73,7 +75,7 @@ function createControl(fleet: SimFleet): SimulationControl {
     else blade.heal(fault)
     say(`--- ${name}: ${fault} ${broken ? 'fails' : 'is mended'} ---`)
     return broken
-      ? `${name}: ${SIM_FAULTS[fault]}; the alert comes within half a minute: lifeboat alert list`
+      ? `${name}: ${SIM_FAULTS[fault]}; ${fault === 'bmc' ? NO_ALERT_YET : 'the alert comes within half a minute'}: lifeboat alert list`
       : `${name}: ${what} is mended`
   }
 }

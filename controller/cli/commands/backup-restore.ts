@@ -66,7 +66,7 @@ function renderChecked(point: PointSummary): string {
 
 interface RestoreOptions {
   readonly to: string
-  readonly name: string
+  readonly name?: string
   readonly disk: string
   readonly start?: boolean
   readonly force?: boolean
@@ -80,7 +80,7 @@ function addRestore(backup: Command, context: CliContext): void {
       'write a restore point to new volumes and define the VM; without a point the newest whole one',
     )
     .option('--to <blade>', 'where; otherwise the best blade', '')
-    .option('--name <name>', 'as another VM beside the old one, with a fresh id and MAC addresses', '')
+    .option('--name <name>', 'as another VM beside the old one, with a fresh id and MAC addresses')
     .option('--disk <target>', 'only this disk (vda), as a volume, without a VM', '')
     .option('--start', 'start it at the end')
     .option('--force', 'although a placement rule forbids it')
@@ -97,10 +97,11 @@ Examples:
   lifeboat backup restore mail01 --disk vdb`,
     )
     .action(async (name: string, options: RestoreOptions) => {
+      if (options.name === '') throw new LifeboatError('bad-input', '--name needs a name')
       const request = {
         backup: parseBackupName(name),
         to: options.to,
-        newName: options.name,
+        newName: options.name ?? '',
         onlyDisk: options.disk,
         start: options.start ?? false,
         overrideRules: options.force ?? false,

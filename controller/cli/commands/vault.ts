@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { VaultView } from '../../../proto/gen/lifeboat/v1/admin.ts'
 import type { CollectReport, VaultStatus } from '../../../proto/gen/lifeboat/v1/vault.ts'
-import { formatBytes, HOUR_MS } from '../../../shared/domain/units.ts'
+import { formatBytes, HOUR_MS, plural } from '../../../shared/domain/units.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
 import { type CliContext, show } from '../context.ts'
 import { EXIT_CODES } from '../exit-codes.ts'
@@ -114,7 +114,7 @@ function renderCollect(report: CollectReport, dryRun: boolean): string {
     return `Nothing was removed: ${report.refused}\nSee: lifeboat vault status`
   }
   const verb = dryRun ? 'would be removed' : 'removed'
-  return `${report.chunks} chunks (${formatBytes(report.bytes)}) ${verb}, ${report.keptChunks} are in use`
+  return `${plural(report.chunks, 'chunk')} (${formatBytes(report.bytes)}) ${verb}, ${report.keptChunks} are in use`
 }
 
 function hasTrouble({ enrolment, reachable, status }: VaultView): boolean {
@@ -125,6 +125,11 @@ function stateOf({ enrolment, reachable, status }: VaultView): string {
   if (enrolment === 'waiting') return 'not joined'
   if (!reachable) return 'UNREACHABLE'
   return status?.accepts === false ? 'takes no backups' : 'ok'
+}
+
+/** Empty where none can be asked for: what was known of a vault that is away is no news of it. */
+function problemsOf({ enrolment, reachable, status }: VaultView): string {
+  return enrolment === 'joined' && reachable ? String(status?.problems.length ?? '') : ''
 }
 
 function renderVaults(vaults: readonly VaultView[], now: number): string {
@@ -143,7 +148,7 @@ function renderVaults(vaults: readonly VaultView[], now: number): string {
         value: ({ status }) => (status ? formatBytes(status.storedBytes) : ''),
         align: 'right',
       },
-      { title: 'PROBLEMS', value: ({ status }) => String(status?.problems.length ?? ''), align: 'right' },
+      { title: 'PROBLEMS', value: problemsOf, align: 'right' },
       { title: 'SCRUBBED', value: ({ status }) => renderAge(status?.scrubEndedAt ?? 0, now) },
     ],
     vaults,
@@ -178,14 +183,14 @@ function renderSeen({ enrolment, reachable, seenAt }: VaultView, now: number): s
 
 function renderStatus(status: VaultStatus, now: number): string[] {
   return [
-    `  ${renderShare(status.freeBytes, status.sizeBytes)} free; ${status.points} restore points, ${formatBytes(status.storedBytes)} in ${status.chunks} chunks${renderUnproven(status)}`,
+    `  ${renderShare(status.freeBytes, status.sizeBytes)} free; ${plural(status.points, 'restore point')}, ${formatBytes(status.storedBytes)} in ${plural(status.chunks, 'chunk')}${renderUnproven(status)}`,
     `  backups coming in: ${status.sessions} of at most ${status.maxSessions}; version ${status.version}`,
     `  scrub: ${renderScrub(status, now)}; chunks collected: ${renderAge(status.collectedAt, now)}`,
     ...renderSection(
       'Problems:',
       status.problems.map(
         ({ code, text, since, points }) =>
-          `${code} since ${renderTime(since)}: ${text}${points.length === 0 ? '' : ` (${points.length} restore points)`}`,
+          `${code} since ${renderTime(since)}: ${text}${points.length === 0 ? '' : ` (${plural(points.length, 'restore point')})`}`,
       ),
     ),
   ]

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { VmView } from '../../../proto/gen/lifeboat/v1/admin.ts'
-import { formatBytes } from '../../../shared/domain/units.ts'
+import { formatBytes, plural } from '../../../shared/domain/units.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
 import { renderStanding } from '../backup-text.ts'
 import { type CliContext, show } from '../context.ts'
@@ -118,7 +118,7 @@ function renderVms(vms: readonly VmView[], blade: string): string {
 function renderVm(vm: VmView, now: number): string {
   return [
     `${vm.name}: ${vm.state} on ${vm.blade || '-'}, epoch ${vm.epoch}, seen ${renderAge(vm.seenAt, now)}`,
-    `  id ${vm.id}, ${formatBytes(vm.memoryBytes)} of memory, ${vm.vcpus} CPUs, networks ${vm.networks.join(' ') || '-'}`,
+    `  id ${vm.id}, ${formatBytes(vm.memoryBytes)} of memory, ${plural(vm.vcpus, 'CPU')}, networks ${vm.networks.join(' ') || '-'}`,
     ...renderSection(
       'Volumes:',
       vm.volumes.map(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { checkName } from '../../../../controller/backup/restore-name.ts'
+import { checkName, checkNewName } from '../../../../controller/backup/restore-name.ts'
 import { EMPTY_OPERATION, type OperationRecord } from '../../../../controller/store/operations.ts'
 import type { OrderRecord } from '../../../../controller/store/orders.ts'
 import { MINUTE_MS } from '../../../../shared/domain/units.ts'
@@ -89,4 +89,19 @@ test('a name that is taken asks for another one; nobody is told to stop what is 
       'or remove that one first: `virsh undefine` on blade01',
     ],
   })
+})
+
+test('the name of a copy can be typed: no @, which means a restore point, and no blank that nobody sees', () => {
+  for (const newName of ['web01-copy', 'Web 01', 'wéb']) assert.doesNotThrow(() => checkNewName({ newName }))
+  for (const newName of [
+    'web01@20261128T020512Z',
+    'a@b',
+    ' web01',
+    'web01 ',
+    '-web',
+    'a/b',
+    'lifeboat-test-1',
+  ]) {
+    assert.throws(() => checkNewName({ newName }), { code: 'bad-input' }, newName)
+  }
 })

@@ -159,6 +159,7 @@ test('the gate: nothing on a blade that is not up, healthy and in service, nothi
   assert.match(refused(full).join(), /1 of at most 1 VMs/)
   assert.deepEqual(refused(full, { to: 'blade01', override: true }), [], 'a person may pass over it')
   assert.notDeepEqual(refused(full, { override: true }), [], 'for a blade that was named')
+  assert.match(refused(full, { to: 'blade01' }).at(-1) ?? '', /without `--to` it goes to the best blade/)
   assert.deepEqual(refused(full, { purpose: 'volume', networks: [] }), [], 'a volume is no VM')
 })
 

@@ -90,8 +90,8 @@ Whether moving VMs helps: lifeboat rebalance --plan
 No blades.
 
 If it died now:
-WHAT DIES  VMS  COME BACK ON  ALL BACK AFTER  OLDEST DATA  NO RESTORE POINT  NO PLACE
-blade01      2  blade02       ~4 min 10 s     1 h ago                     -         1
+WHAT DIES  VMS  COME BACK ON  LAST BACK AFTER  OLDEST DATA  NO RESTORE POINT  NO PLACE
+blade01      2  blade02       ~4 min 10 s      1 h ago                     -         1
 
 No blade depends on one alone: feed feed-a.
 

@@ -76,7 +76,7 @@ test('the status tells the scrub under way and every problem; a problem is exit 
   assert.equal(ill.exitCode, 1)
   assert.match(
     ill.printed[0] ?? '',
-    /Problems:\n {2}chunk-corrupt since .*: chunk ab12 is corrupt.* \(1 restore points\)/,
+    /Problems:\n {2}chunk-corrupt since .*: chunk ab12 is corrupt.* \(1 restore point\)/,
   )
   await assert.rejects(runCli(['vault', 'status', 'x'], { listVaults: { vaults: [depot] } }), {
     code: 'not-found',

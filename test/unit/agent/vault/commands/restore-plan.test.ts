@@ -104,10 +104,7 @@ test('a person names a restore point by VM and moment, or the newest whole one b
   ]
   assert.equal(findPoint(points, 'vm1', '/srv/vault').point, '20261128T020000Z')
   assert.equal(findPoint(points, `${vmId(1)}@20261129T020000Z`, '/srv/vault').state, 'damaged')
-  assert.throws(
-    () => findPoint(points, 'db01', '/srv/vault'),
-    /none of the 1 restore points of db01 is whole/,
-  )
+  assert.throws(() => findPoint(points, 'db01', '/srv/vault'), /db01 has no whole restore point, of 1: /)
   assert.throws(
     () => findPoint(points, 'vm1@20200101T000000Z', '/srv/vault'),
     /has no restore point 20200101T000000Z/,
