@@ -3,7 +3,8 @@ import { distinctPositions } from '../format/distinct.ts'
 import { createFrameChecker } from '../format/frame-checker.ts'
 import type { Digest } from '../format/index.ts'
 import type { PointRef } from '../format/point.ts'
-import type { CheckOptions, CheckReport, ChunkId } from '../vault.ts'
+import { sumAt } from '../format/sums.ts'
+import type { CheckDepth, CheckOptions, CheckReport, ChunkId } from '../vault.ts'
 import { eachBounded } from './bounded.ts'
 import { createChunkLook, type LookContext } from './chunk-look.ts'
 import { fileExists } from './files.ts'
@@ -15,6 +16,7 @@ import {
   readIndexes,
   type UnreadableIndex,
 } from './marks.ts'
+import { readSums } from './sums.ts'
 
 /** More than the pool has threads: one of them never waits for the main thread to give it the next. */
 const CHUNKS_AT_ONCE = 6
@@ -32,11 +34,11 @@ export async function checkPoint(
   options: CheckOptions,
 ): Promise<PointCheck> {
   if (!(await fileExists(layout.point(ref)))) throw notListed(ref)
-  const indexes: ListedIndex[] = []
+  const indexes: (ListedIndex & Summed)[] = []
   const unreadable: UnreadableIndex[] = []
   for await (const item of readIndexes(layout, ref)) {
     if (isUnreadable(item)) unreadable.push(item)
-    else indexes.push(item)
+    else indexes.push({ ...item, sums: await sumsFor(options.depth, layout.point(ref), item.target) })
   }
   const total = { chunks: 0, bytes: 0 }
   for (const { sizeBytes } of distinctChunks(indexes)) {
@@ -49,9 +51,9 @@ export async function checkPoint(
   const bad: ChunkId[] = []
   const unfit = new Set<string>()
   let done = 0
-  const lookAt = async ({ target, id, digest, sizeBytes }: CheckedChunk): Promise<void> => {
+  const lookAt = async ({ target, id, digest, sizeBytes, sum }: CheckedChunk): Promise<void> => {
     if (options.signal.aborted) throw new LifeboatError('aborted', 'the check was stopped')
-    const { verdict } = await look(id, digest, sizeBytes, options.depth)
+    const { verdict } = await look(id, digest, sizeBytes, options.depth, sum)
     if (verdict === 'other-length') unfit.add(target)
     else if (verdict !== 'good') bad.push(id)
     done += sizeBytes
@@ -70,19 +72,33 @@ export function describeUnfit(target: string): string {
   return `the index of ${target} asks for chunks in another length than they have`
 }
 
+interface Summed {
+  readonly sums: Buffer
+}
+
+const NO_SUMS = Buffer.alloc(0)
+
+/** Only the quick check believes them. */
+async function sumsFor(depth: CheckDepth | undefined, folder: string, target: string): Promise<Buffer> {
+  return depth === 'quick' ? ((await readSums(folder, target)) ?? NO_SUMS) : NO_SUMS
+}
+
 interface CheckedChunk {
   readonly target: string
   readonly id: ChunkId
   readonly digest: Digest
   readonly sizeBytes: number
+  /** Of its frame; 0: not known. */
+  readonly sum: number
 }
 
 /** Made one by one, twice: they would take more memory than the indexes. */
-function* distinctChunks(indexes: readonly ListedIndex[]): Generator<CheckedChunk> {
-  for (const { target, index } of indexes) {
+function* distinctChunks(indexes: readonly (ListedIndex & Summed)[]): Generator<CheckedChunk> {
+  for (const { target, index, sums } of indexes) {
     for (const position of distinctPositions(index)) {
       const sizeBytes = index.endAt(position) - index.startAt(position)
-      yield { target, id: index.idAt(position), digest: index.digest, sizeBytes }
+      const sum = sumAt(sums, position)
+      yield { target, id: index.idAt(position), digest: index.digest, sizeBytes, sum }
     }
   }
 }

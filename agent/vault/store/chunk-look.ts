@@ -1,6 +1,8 @@
 import { errorCode, LifeboatError } from '../../../shared/errors.ts'
+import { wholeFrameBytes } from '../format/chunk.ts'
 import type { FrameChecker } from '../format/frame-checker.ts'
 import { type Digest, MAX_CHUNK_BYTES } from '../format/index.ts'
+import { sumOf } from '../format/sums.ts'
 import type { CheckDepth, ChunkId } from '../vault.ts'
 import { fileErrorCode, readIfThere } from './files.ts'
 import type { VaultLayout } from './layout.ts'
@@ -36,8 +38,8 @@ const MEMORY_BYTES = 1024 * 1024
 const MOST_UNREADABLE = 100
 
 /**
- * Reads chunks where they lie and hashes them; the quick look believes the checksums of what is proven, but condemns nothing: what it does not
- * like is read again and hashed. Whether they hold as many bytes as an index says is another question: any
+ * Reads chunks where they lie and hashes them; the quick look believes the sums of what is proven, of the frame where one is
+ * known and otherwise of what is in it, but condemns nothing: what it does not like is read again and hashed. Whether they hold as many bytes as an index says is another question: any
  * blade may write an index, and what it says of a chunk must harm nobody else's restore points. One that cannot be read
  * is as corrupt as one that holds other bytes; too many of those are `unavailable`, before a disk that
  * lost its cable is taken for a vault full of corrupt chunks.
@@ -65,6 +67,7 @@ export function createChunkLook({ layout, frames, unproven }: LookContext) {
     digest: Digest,
     sizeBytes?: number,
     wanted: CheckDepth = 'full',
+    sum = 0,
   ): Promise<ChunkVerdict> => {
     let depth = wanted
     let bytes = 0
@@ -77,6 +80,8 @@ export function createChunkLook({ layout, frames, unproven }: LookContext) {
       bytes = frame.length
       // Its checksum cannot tell that it lies under the wrong name, and nobody has hashed it yet.
       if (unproven.has(id)) depth = 'full'
+      const isAsPut = depth === 'quick' && sum !== 0 && sumOf(frame) === sum
+      if (isAsPut && wholeFrameBytes(frame, MAX_CHUNK_BYTES) === sizeBytes) return { verdict: 'good', bytes }
       const found = await frames.check(id, frame, digest, MAX_CHUNK_BYTES, depth)
       const isRight = sizeBytes === undefined || found === sizeBytes
       if (isRight || depth === 'full') return { verdict: isRight ? 'good' : 'other-length', bytes }

@@ -54,3 +54,8 @@ export const BOOTED_FILE = 'booted.json'
 export function indexFile(target: string): string {
   return `${target}.caibx`
 }
+
+/** What its frames sum up to, beside it. */
+export function sumsFile(target: string): string {
+  return `${target}.sums`
+}

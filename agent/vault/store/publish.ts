@@ -11,6 +11,7 @@ import { fileError, fileExists, readIfThere, syncDirectory, writeWhole } from '.
 import { DEFINITION_FILE, indexFile, MANIFEST_FILE, type VaultLayout } from './layout.ts'
 import { readManifest } from './listing.ts'
 import { eachAbsent } from './presence.ts'
+import { type SessionSums, writeSums } from './sums.ts'
 
 /** Refuses (`bad-input`) an index that is not the one its manifest names: it would be written over a disk one day. */
 export function checkIndex(disk: ManifestDisk, bytes: Buffer | undefined): void {
@@ -36,6 +37,8 @@ export interface ListingDeps {
   readonly sync: () => Promise<void>
   /** What another blade sent and nobody has looked at yet is as good as missing. */
   readonly isDoubted: (id: ChunkId) => boolean
+  /** Of the frames that were put for it. */
+  readonly sums: SessionSums
 }
 
 /**
@@ -48,6 +51,7 @@ export async function listPoint(deps: ListingDeps, folder: string, manifest: Man
   const text = formatManifest(manifest)
   await writeWhole(join(folder, MANIFEST_FILE), text, 0o644)
   await writeWhole(join(folder, DEFINITION_FILE), manifest.definition, 0o644)
+  await writeSums(layout, folder, manifest, deps.sums)
   // One call for the indexes, the manifest and the names the chunks were given: cheaper than an fsync of each.
   await deps.sync()
   const written = await readBack(folder, text)

@@ -15,7 +15,7 @@ On any Debian machine with this directory (a copy, a mount), as root:
    Go into the folder of the night you want:
 
     cd points/5d1f3a60-.../20261128T020512Z
-    ls                     # manifest.json, domain.xml, one .caibx for each disk
+    ls                     # manifest.json, domain.xml, one .caibx (and .sums) for each disk
     grep -E 'target|sizeBytes|format|storage|path' manifest.json
 
 2. Make room for each disk, at the path domain.xml names (or another: then change domain.xml). A disk on LVM, of
@@ -48,7 +48,8 @@ WITH LIFEBOAT'S PACKAGE it is one command: lifeboat-vault restore web01 --vault 
 WHAT LIES WHERE
 ===============
 points/<vm>/<time>/   one restore point: manifest.json (facts, the definition), domain.xml, <disk>.caibx (casync's
-                      index); checked.json: when all its chunks were last read; booted.json: its last boot test
+                      index), <disk>.sums (CRC-32 of its chunk files, a help for quick checks); checked.json: when all
+                      its chunks were last read; booted.json: its last boot test
 store/<4>/<64>.cacnk  chunks, zstd, named by the SHA-256 of what is in them; shared by all restore points
 quarantine/           chunks that no longer hold what their name says; the next backup brings them again
 tmp/ state/           of the running vault

@@ -13,6 +13,7 @@ import { indexFile, type VaultLayout } from './layout.ts'
 import { eachAbsent } from './presence.ts'
 import { alreadyListed, checkIndex, listPoint } from './publish.ts'
 import { createStaging, type StagingDeps } from './staging.ts'
+import { createSessionSums } from './sums.ts'
 
 const PUTS_AT_ONCE = 4
 
@@ -39,6 +40,7 @@ export function createSession(
   const staging = createStaging(deps, name, blade)
   const isDoubted = (id: ChunkId): boolean => deps.unproven.isDoubted(id, blade)
   const folder = staging.folder
+  const sums = createSessionSums()
   const indexes = new Set<string>()
   let ended = false
   let published: Promise<Manifest> | undefined
@@ -107,7 +109,7 @@ export function createSession(
       for (const disk of manifest.disks) {
         checkIndex(disk, await readIfThere(join(folder, 'point', indexFile(disk.target))))
       }
-      return await listPoint({ ...deps, isDoubted }, join(folder, 'point'), manifest)
+      return await listPoint({ ...deps, isDoubted, sums }, join(folder, 'point'), manifest)
     })
   }
 
@@ -141,6 +143,7 @@ export function createSession(
         const isProven = await prove(chunk)
         checkTakes()
         await staging.put(chunk, isProven)
+        sums.note(chunk)
       })
     },
     putIndex: async (target, bytes) => {

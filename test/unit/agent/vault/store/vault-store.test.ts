@@ -60,7 +60,7 @@ test('the directory of a vault explains itself, and the definition lies beside t
   }
   assert.ok(Math.max(...recipe.split('\n').map(line => line.length)) <= 120)
   const folder = join(place.dir, 'points', vmId(1), '20261128T020512Z')
-  assert.deepEqual(readdirSync(folder).sort(), ['domain.xml', 'manifest.json', 'vda.caibx'])
+  assert.deepEqual(readdirSync(folder).sort(), ['domain.xml', 'manifest.json', 'vda.caibx', 'vda.sums'])
   assert.match(readFileSync(join(folder, 'domain.xml'), 'utf8'), /<name>vm1<\/name>/)
 })
 

@@ -1,0 +1,79 @@
+import { join } from 'node:path'
+import { type ChunkIndex, parseIndex } from '../format/index.ts'
+import type { Manifest } from '../format/manifest.ts'
+import { packSums, sumAt, sumOf } from '../format/sums.ts'
+import type { Chunk } from '../vault.ts'
+import { readIfThere, writeWhole } from './files.ts'
+import { indexFile, sumsFile, type VaultLayout } from './layout.ts'
+import { listRefs } from './listing.ts'
+
+/** About 200 GiB of disks, and 25 MiB of memory; what comes beyond it is unpacked by who checks it. */
+const MOST_SUMS = 400_000
+
+/** Of what one session put. */
+export interface SessionSums {
+  note(chunk: Chunk): void
+  /** 0: not put, or beyond the most. */
+  of(rawId: Buffer): number
+}
+
+export function createSessionSums(): SessionSums {
+  const sums = new Map<number, number>()
+  return {
+    note: ({ id, frame }) => {
+      if (sums.size < MOST_SUMS) sums.set(Number.parseInt(id.slice(0, 12), 16), sumOf(frame))
+    },
+    // 6 of 32 bytes: the sum of another chunk does not agree, and costs a look.
+    of: rawId => sums.get(rawId.readUIntBE(0, 6)) ?? 0,
+  }
+}
+
+/**
+ * Writes the sums of each disk beside its index: of what this session put, else what the VM's newest restore point says of
+ * the same chunk in the same place. Not durable by itself.
+ */
+export async function writeSums(
+  layout: VaultLayout,
+  folder: string,
+  { vm, disks }: Manifest,
+  session: SessionSums,
+): Promise<void> {
+  for (const { target } of disks) {
+    const index = await readIndex(folder, target)
+    if (index === undefined) continue
+    const before = await sumsBefore(layout, vm.id, target)
+    const bytes = packSums(index.count, position => {
+      const id = index.rawIdAt(position)
+      return session.of(id) || before(position, id)
+    })
+    await writeWhole(join(folder, sumsFile(target)), bytes, 0o644)
+  }
+}
+
+async function sumsBefore(
+  layout: VaultLayout,
+  vmId: string,
+  target: string,
+): Promise<(position: number, rawId: Buffer) => number> {
+  const newest = listRefs(layout, vmId).at(-1)
+  if (newest === undefined) return () => 0
+  const folder = layout.point(newest)
+  const [index, sums] = [await readIndex(folder, target), await readSums(folder, target)]
+  if (index === undefined || sums === undefined) return () => 0
+  return (position, rawId) =>
+    position < index.count && index.rawIdAt(position).equals(rawId) ? sumAt(sums, position) : 0
+}
+
+/** Undefined when there are none, or they cannot be read. */
+export async function readSums(folder: string, target: string): Promise<Buffer | undefined> {
+  return await readIfThere(join(folder, sumsFile(target))).catch(() => undefined)
+}
+
+async function readIndex(folder: string, target: string): Promise<ChunkIndex | undefined> {
+  try {
+    const bytes = await readIfThere(join(folder, indexFile(target)))
+    return bytes && parseIndex(bytes)
+  } catch {
+    return undefined
+  }
+}
