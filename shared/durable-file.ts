@@ -1,4 +1,13 @@
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 
 /**
@@ -13,7 +22,8 @@ export function writeDurably(path: string, text: string, mode: number, directory
   rmSync(temporary, { force: true })
   const file = openSync(temporary, 'wx', mode)
   try {
-    writeSync(file, text)
+    // Not writeSync: it may write less than all, on the last blocks of a disk, and says so only in its result.
+    writeFileSync(file, text)
     fsyncSync(file)
   } finally {
     closeSync(file)
