@@ -22,6 +22,7 @@ const LAST_RETRY_MS = 4 * HOUR_MS
  *  - Of all nights that were missed only the last is caught up.
  *  - A restore point made behind the hour of the schedule, by whomever, serves that night.
  *  - After a failure it is tried again after 10, 30, 90 minutes, then every 4 hours, until it succeeds.
+ *  - What is remembered of the future is of a clock that was wrong, and counts as never.
  */
 export function nextBackupAt(
   vm: {
@@ -32,13 +33,28 @@ export function nextBackupAt(
   },
   now: number,
 ): number {
-  const { history, cron } = vm
+  const { cron } = vm
+  const history = withoutFuture(vm.history, now)
   const ownMs = jitterOf(vm.id, vm.jitterMs)
   const hour = lastBefore(cron, now - ownMs)
   const isServed = hour === 0 || history.lastSuccessAt >= hour || hour + ownMs <= history.knownSince
   if (!isServed) return Math.max(hour + ownMs, retryAt(history))
   const next = nextAfter(cron, now - ownMs)
   return next === 0 ? 0 : next + ownMs
+}
+
+/** Clocks that are set by some minutes are no matter: a night would be made twice. */
+const WRONG_CLOCK_MS = HOUR_MS
+
+function withoutFuture(history: BackupHistory, now: number): BackupHistory {
+  const past = (at: number): number => (at > now + WRONG_CLOCK_MS ? 0 : at)
+  const { knownSince, lastAttemptAt, lastSuccessAt } = history
+  return {
+    ...history,
+    knownSince: past(knownSince),
+    lastAttemptAt: past(lastAttemptAt),
+    lastSuccessAt: past(lastSuccessAt),
+  }
 }
 
 function retryAt({ failures, lastAttemptAt }: BackupHistory): number {

@@ -48,7 +48,7 @@ export function createBackupStore(db: Database.Database): BackupStore {
   const all = db.prepare('SELECT vm_id FROM backup_outcomes')
   const remove = db.prepare('DELETE FROM backup_outcomes WHERE vm_id = ?')
   const succeed = db.prepare(
-    `UPDATE backup_outcomes SET last_attempt_at = ?, last_success_at = max(last_success_at, ?), failures = 0,
+    `UPDATE backup_outcomes SET last_attempt_at = ?, last_success_at = ?, failures = 0,
                                 last_point = ?, last_error = '' WHERE vm_id = ?`,
   )
   const fail = db.prepare(

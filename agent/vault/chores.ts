@@ -31,12 +31,15 @@ export interface ChoresOptions {
   readonly log: Logger
 }
 
+/** A moment farther ahead than this was written by a clock that was wrong: it counts as never. */
+const WRONG_CLOCK_MS = HOUR_MS
+
 /**
  * Is it time again? What was missed, because the host was off, is due at once and only once. Pure.
  * `lastAt`: when it was last begun; 0: never.
  */
 export function isDue(schedule: Cron, lastAt: number, now: number): boolean {
-  return lastBefore(schedule, now) > lastAt
+  return lastBefore(schedule, now) > lastAt || lastAt > now + WRONG_CLOCK_MS
 }
 
 /** A round that a restart cut off goes on at once; one that a person stopped waits for its schedule. Pure. */

@@ -68,3 +68,17 @@ test('a night without two o clock, in spring, is not left out', () => {
   const due = next({ knownSince: 0, lastSuccessAt: new Date(2026, 2, 28, 2).getTime() }, noon)
   assert.equal(due, new Date(2026, 2, 29, 3).getTime())
 })
+
+test('a clock that was a month ahead keeps no VM from its nights once it is set right', () => {
+  const ahead = at(10, 2) + 30 * 24 * HOUR_MS
+  const now = at(10, 3)
+  for (const history of [
+    { knownSince: ahead },
+    { lastSuccessAt: ahead },
+    { lastSuccessAt: at(9, 2), lastAttemptAt: ahead, failures: 1 },
+  ]) {
+    assert.equal(next(history, now), at(10, 2), JSON.stringify(history))
+  }
+  // Set back by a second only, the night that was made counts.
+  assert.equal(next({ lastSuccessAt: now + 1000 }, now), at(11, 2))
+})

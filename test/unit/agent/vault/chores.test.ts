@@ -21,6 +21,14 @@ test('a task is due once after its hour, also when that hour was missed', () => 
   assert.equal(isDue(NOON, at('2026-11-20T12:00'), at('2026-11-28T08:00')), true, 'the host was off')
 })
 
+test('what a clock that was a year ahead wrote down counts as never', () => {
+  const now = at('2026-11-28T08:00')
+  assert.equal(isDue(NOON, at('2027-11-28T12:00'), now), true)
+  assert.equal(isDue(NOON, now + MINUTE, now), false, 'set back by a minute')
+  const ended = { ...NEVER, startedAt: at('2027-11-20T08:00'), endedAt: at('2027-11-20T09:00') }
+  assert.equal(isScrubDue(ended, 0, SATURDAY, now), true)
+})
+
 test('a scrub that a restart cut off goes on; one that a person stopped waits for its day', () => {
   const cutOff = { ...NEVER, startedAt: at('2026-11-28T08:00') }
   const now = at('2026-11-28T10:00')

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createCrew } from '../../../../../agent/backup/transfer/crew.ts'
 import { createPool } from '../../../../../agent/backup/transfer/pool.ts'
-import { createRate } from '../../../../../agent/backup/transfer/rate.ts'
 import { createRecentIds } from '../../../../../agent/backup/transfer/recent-ids.ts'
 import { createSlab } from '../../../../../agent/backup/transfer/slabs.ts'
+import { createRate } from '../../../../../agent/rate.ts'
 import { createManualClock, settle } from '../../../../fakes/manual-clock.ts'
 
 test('what a pool lends is waited for in turn, and nobody waits after the end', async () => {
@@ -69,6 +69,19 @@ test('a rate lets a little through at once and then no more than it says', async
   await settle()
   assert.equal(through, 1)
   await createRate(0, clock, signal)(1e12)
+})
+
+test('a clock that is set back by an hour is not waited for', async () => {
+  const clock = createManualClock()
+  const spend = createRate(1000, clock, new AbortController().signal)
+  await spend(100)
+  let back = 0
+  const later = { ...clock, now: () => clock.now() - back, sleep: clock.sleep }
+  const paced = createRate(1000, later, new AbortController().signal)
+  await paced(100)
+  back = 3_600_000
+  await paced(100)
+  assert.deepEqual(clock.sleeping(), [])
 })
 
 test('ids are known for a while, and forgotten before they take more memory', () => {
