@@ -25,9 +25,13 @@ export function parseBladeName(text: string): BladeName {
   return text as BladeName
 }
 
+export function isVmName(text: string): boolean {
+  return VM_NAME.test(text)
+}
+
 /** Throws `bad-input` for a slash, a control character, a leading '-' or '.', or more than 200 characters. */
 export function parseVmName(text: string): VmName {
-  if (!VM_NAME.test(text)) {
+  if (!isVmName(text)) {
     throw new LifeboatError(
       'bad-input',
       `'${text}' is not a VM name: no '/', no control characters, not starting with '-' or '.', 1 to 200 characters`,

@@ -1,3 +1,4 @@
+import { idKey } from './id-key.ts'
 import type { ChunkIndex } from './index.ts'
 
 /**
@@ -8,8 +9,7 @@ export function* distinctPositions(index: ChunkIndex): Generator<number> {
   const first = new Map<number, number>()
   for (let position = 0; position < index.count; position++) {
     const id = index.rawIdAt(position)
-    // 6 of 32 bytes: a number holds them exactly. Ids that share them are told apart by the rest.
-    const key = id.readUIntBE(0, 6)
+    const key = idKey(id)
     const known = first.get(key)
     if (known === undefined) first.set(key, position)
     else if (index.rawIdAt(known).equals(id)) continue

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { isVmName } from '../../../shared/domain/ids.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
 import { POINT, VM_ID } from './point.ts'
 
@@ -39,7 +40,8 @@ const DISK = z.object({
 const SCHEMA = z.object({
   format: z.literal(FORMAT),
   version: z.int(),
-  vm: z.object({ id: z.string().regex(VM_ID), name: z.string().min(1) }),
+  // It becomes the name of a file, and is printed.
+  vm: z.object({ id: z.string().regex(VM_ID), name: z.string().refine(isVmName, 'not a VM name') }),
   point: z.string().regex(POINT),
   /** Whose certificate wrote it; '' by `lifeboat-vault add`. */
   blade: z.string(),

@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { idKey, idKeyOfText } from '../format/id-key.ts'
 import type { PointRef } from '../format/point.ts'
 import type { ChunkId } from '../vault.ts'
 import { describeUnfit } from './check.ts'
@@ -9,9 +10,12 @@ import { fileExists, renameIfThere } from './files.ts'
 import { listRefs, readPoint } from './listing.ts'
 import { describeUnreadable, isUnreadable, readIndexes, type UnreadableIndex } from './marks.ts'
 import { endProblems, raiseProblem, type VaultProblem } from './problems.ts'
+import { forgetChecked } from './verdicts.ts'
 
 /** So many restore points are named in words; all are in the list. */
 const NAMED_POINTS = 3
+/** Told of and taken out together: of a store that lost a folder, each by itself would write all problems anew. */
+const TAKEN_AT_ONCE = 256
 
 /**
  * Takes chunks that do not hold what their name says out of the store, into quarantine, and raises a problem for each
@@ -22,31 +26,42 @@ export async function quarantine(context: StoreContext, bad: ReadonlySet<ChunkId
   if (bad.size === 0) return
   await context.listing.run(async () => {
     const look = createChunkLook(context)
-    for (const [id, refs] of await whoNames(context, bad)) {
-      await context.naming.run(() => takeOut(context, look, id, refs))
+    const nameOf = createNames(context)
+    const named = [...(await whoNames(context, bad))]
+    for (let from = 0; from < named.length; from += TAKEN_AT_ONCE) {
+      const batch = named.slice(from, from + TAKEN_AT_ONCE)
+      await context.naming.run(() => takeOut(context, look, nameOf, batch))
     }
   })
 }
 
-/** The problem comes first: a vault that dies between the two has told, and its next scrub takes the chunk out. */
+/** The problems come first: a vault that dies between the two has told, and its next scrub takes the chunks out. */
 async function takeOut(
   context: StoreContext,
   look: ReturnType<typeof createChunkLook>,
-  id: ChunkId,
-  refs: readonly PointRef[],
+  nameOf: NameOf,
+  batch: readonly (readonly [ChunkId, readonly PointRef[]])[],
 ): Promise<void> {
-  const { layout } = context
-  // Found minutes ago, perhaps: another blade may have put a good one in the place since.
-  const { verdict } = await look(id, 'sha256')
-  if (verdict === 'good') return
-  const kept = join(layout.quarantine, id)
-  const isMissing = verdict === 'gone' && !(await fileExists(kept))
-  const problem = await corruptProblem(context, id, refs, isMissing)
-  const state = isMissing ? 'missing' : 'corrupt'
-  context.log.error(`a chunk of the vault is ${state}`, { chunk: id, points: refs.length })
-  // Named by nobody, it is garbage and gone: no restore point lacks anything.
-  if (refs.length > 0) edit(context, problems => raiseProblem(problems, problem))
-  await renameIfThere(layout.chunk(id), kept)
+  const { layout, log } = context
+  const problems: VaultProblem[] = []
+  const taken: ChunkId[] = []
+  for (const [id, refs] of batch) {
+    // Found minutes ago, perhaps: another blade may have put a good one in the place since.
+    const { verdict } = await look(id, 'sha256')
+    if (verdict === 'good') continue
+    const isMissing = verdict === 'gone' && !(await fileExists(join(layout.quarantine, id)))
+    log.error(`a chunk of the vault is ${isMissing ? 'missing' : 'corrupt'}`, {
+      chunk: id,
+      points: refs.length,
+    })
+    taken.push(id)
+    // Named by nobody, it is garbage and gone: no restore point lacks anything.
+    if (refs.length === 0) continue
+    problems.push(await corruptProblem(context, nameOf, id, refs, isMissing))
+    for (const ref of refs) forgetChecked(layout, ref)
+  }
+  if (problems.length > 0) edit(context, known => problems.reduce(raiseProblem, known))
+  for (const id of taken) await renameIfThere(layout.chunk(id), join(layout.quarantine, id))
 }
 
 /** These chunks are known to be good: the problems about them end. */
@@ -115,29 +130,44 @@ async function whoNames(
   ids: ReadonlySet<ChunkId>,
 ): Promise<ReadonlyMap<ChunkId, readonly PointRef[]>> {
   const found = new Map<ChunkId, PointRef[]>([...ids].map(id => [id, []]))
+  // Most positions are of other chunks: a number tells that faster than their digits.
+  const keys = new Set([...ids].map(idKeyOfText))
   for (const ref of listRefs(layout)) {
     for await (const item of readIndexes(layout, ref)) {
       if (isUnreadable(item)) continue
-      for (const [id, refs] of found) {
-        // 32 bytes that are a hash do not occur by chance.
-        if (refs.at(-1) !== ref && item.bytes.includes(Buffer.from(id, 'hex'))) refs.push(ref)
+      const { index } = item
+      for (let position = 0; position < index.count; position++) {
+        if (!keys.has(idKey(index.rawIdAt(position)))) continue
+        const refs = found.get(index.idAt(position))
+        if (refs !== undefined && refs.at(-1) !== ref) refs.push(ref)
       }
     }
   }
   return found
 }
 
+type NameOf = (ref: PointRef) => Promise<string>
+
+/** `web01@20261128T020512Z`; each manifest is read once. */
+function createNames({ layout }: StoreContext): NameOf {
+  const known = new Map<string, Promise<string>>()
+  return ref => {
+    const key = `${ref.vmId}/${ref.point}`
+    const name =
+      known.get(key) ?? readPoint(layout, [], ref).then(point => `${point?.vm ?? ref.vmId}@${ref.point}`)
+    known.set(key, name)
+    return name
+  }
+}
+
 async function corruptProblem(
   context: StoreContext,
+  nameOf: NameOf,
   id: ChunkId,
   refs: readonly PointRef[],
   isMissing: boolean,
 ): Promise<VaultProblem> {
-  const names: string[] = []
-  for (const ref of refs.slice(-NAMED_POINTS)) {
-    const point = await readPoint(context.layout, [], ref)
-    names.push(`${point?.vm ?? ref.vmId}@${ref.point}`)
-  }
+  const names = await Promise.all(refs.slice(-NAMED_POINTS).map(nameOf))
   const more = refs.length > names.length ? ` and ${refs.length - names.length} more` : ''
   return {
     code: 'chunk-corrupt',

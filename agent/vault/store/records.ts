@@ -60,22 +60,22 @@ const SCRUB = z.object({
 })
 const COLLECT = z.object({ collectedAt: z.number(), runs: COUNT, chunks: COUNT, bytes: z.number() })
 
+const NEVER_SCRUBBED: ScrubState = { startedAt: 0, endedAt: 0, next: '0000', doneChunks: 0, points: [] }
+const NOTHING_COLLECTED: CollectState = { collectedAt: 0, runs: 0, chunks: 0, bytes: 0 }
+
+/** With the problems lost, damaged restore points would pass for whole until the next scrub: it is due at once. */
 export function openRecords(layout: VaultLayout, options: { log: Logger; writable: boolean }): Records {
   const at = (name: string) => join(layout.state, name)
+  const problems = openStateFile<readonly VaultProblem[]>(at('problems.json'), PROBLEMS, [], options)
+  const scrub = openStateFile<ScrubState>(at('scrub.json'), SCRUB, NEVER_SCRUBBED, options)
+  if (problems.isLost) {
+    scrub.set(NEVER_SCRUBBED)
+    problems.set(problems.value())
+  }
   return {
-    problems: openStateFile<readonly VaultProblem[]>(at('problems.json'), PROBLEMS, [], options),
+    problems,
+    scrub,
     retention: openStateFile<RetentionPolicies>(at('retention.json'), RETENTION, NO_POLICIES, options),
-    scrub: openStateFile<ScrubState>(
-      at('scrub.json'),
-      SCRUB,
-      { startedAt: 0, endedAt: 0, next: '0000', doneChunks: 0, points: [] },
-      options,
-    ),
-    collect: openStateFile<CollectState>(
-      at('collect.json'),
-      COLLECT,
-      { collectedAt: 0, runs: 0, chunks: 0, bytes: 0 },
-      options,
-    ),
+    collect: openStateFile<CollectState>(at('collect.json'), COLLECT, NOTHING_COLLECTED, options),
   }
 }

@@ -2,19 +2,21 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { SECOND_MS } from '../../../shared/domain/units.ts'
+import { createRate } from '../../rate.ts'
 import type { PointRef } from '../format/point.ts'
 import type { ChunkId } from '../vault.ts'
 import { eachBounded } from './bounded.ts'
 import { createChunkLook } from './chunk-look.ts'
 import { claimKey } from './claims.ts'
 import type { StoreContext } from './context.ts'
-import { edit, endIndexProblems, quarantine, raiseIndexProblem } from './damage.ts'
+import { edit, endIndexProblems, healChunks, quarantine, raiseIndexProblem } from './damage.ts'
 import { fileExists } from './files.ts'
 import { CHUNK_FOLDER, chunkOfFile } from './layout.ts'
 import { listRefs, readPoint } from './listing.ts'
 import { isUnreadable, readIndexes } from './marks.ts'
 import { dropPoint, endProblems, raiseProblem } from './problems.ts'
 import type { ScrubState } from './records.ts'
+import type { UnprovenEntry } from './unproven.ts'
 import { recordChecked } from './verdicts.ts'
 
 const readdir = promisify(fs.readdir)
@@ -98,34 +100,36 @@ async function scrubFolder(
 ): Promise<{ chunks: number; bad: readonly ChunkId[] }> {
   const names = await readdir(join(context.layout.store, prefix))
   const bad = new Set<ChunkId>()
+  const proven = new Map<ChunkId, UnprovenEntry>()
   let chunks = 0
   await eachBounded(names, CHUNKS_AT_ONCE, async name => {
     const id = chunkOfFile(name)
     if (id === undefined) return
+    const entry = context.unproven.entryOf(id)
     const { verdict, bytes } = await look(id, 'sha256')
     // Collected meanwhile.
     if (verdict === 'gone') return
     chunks++
     if (verdict === 'corrupt') bad.add(id)
+    else if (entry !== undefined) proven.set(id, entry)
     await pace(bytes)
   })
+  for (const [id, entry] of proven) context.unproven.markProven(id, entry)
+  healChunks(context, [...proven.keys()])
   await quarantine(context, bad)
   return { chunks, bad: [...bad] }
 }
 
-/** Sleeps as long as the bytes read so far are ahead of the rate. */
+/** Sleeps as long as the bytes read so far are ahead of the rate; a stop ends the sleep, and is seen at the next folder. */
 function createPace(
   { clock }: StoreContext,
   { rateBytes, signal }: ScrubOptions,
 ): (bytes: number) => Promise<void> {
-  const startedAt = clock.now()
-  let readBytes = 0
-  return async bytes => {
-    readBytes += bytes
-    if (rateBytes <= 0) return
-    const aheadMs = startedAt + (readBytes / rateBytes) * SECOND_MS - clock.now()
-    if (aheadMs > 0) await clock.sleep(aheadMs, signal)
-  }
+  const spend = createRate(rateBytes, clock, signal)
+  return bytes =>
+    spend(bytes).catch((error: unknown) => {
+      if (!signal.aborted) throw error
+    })
 }
 
 /** Indexes, manifests, and that what they name is there. The ids of chunks that are not. */

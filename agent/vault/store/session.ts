@@ -89,7 +89,8 @@ export function createSession(
   }
 
   const publish = async (draft: Omit<Manifest, 'format' | 'version' | 'blade'>): Promise<Manifest> => {
-    if (draft.vm.id !== request.vm.id || draft.point !== request.point) {
+    const { id, name } = request.vm
+    if (draft.vm.id !== id || draft.vm.name !== name || draft.point !== request.point) {
       throw new LifeboatError('bad-input', 'the manifest is not of the backup that was begun')
     }
     // What sorts by the one must not be led astray by the other.

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { idKey, idKeyOfText } from '../format/id-key.ts'
 import { type ChunkIndex, parseIndex } from '../format/index.ts'
 import type { Manifest } from '../format/manifest.ts'
 import { packSums, sumAt, sumOf } from '../format/sums.ts'
@@ -21,10 +22,10 @@ export function createSessionSums(): SessionSums {
   const sums = new Map<number, number>()
   return {
     note: ({ id, frame }) => {
-      if (sums.size < MOST_SUMS) sums.set(Number.parseInt(id.slice(0, 12), 16), sumOf(frame))
+      if (sums.size < MOST_SUMS) sums.set(idKeyOfText(id), sumOf(frame))
     },
-    // 6 of 32 bytes: the sum of another chunk does not agree, and costs a look.
-    of: rawId => sums.get(rawId.readUIntBE(0, 6)) ?? 0,
+    // The sum of another chunk of that key does not agree, and costs a look.
+    of: rawId => sums.get(idKey(rawId)) ?? 0,
   }
 }
 

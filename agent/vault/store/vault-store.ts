@@ -9,7 +9,6 @@ import type {
   BackupSession,
   BeginBackup,
   BootRecord,
-  CheckDepth,
   CheckOptions,
   CheckReport,
   PointSummary,
@@ -222,9 +221,11 @@ async function check(
   options: CheckOptions,
   isNoted: boolean,
 ): Promise<CheckReport> {
-  await readSummary(context, ref)
+  const { manifest } = await readSummary(context, ref)
   const found = await checkPoint(context, ref, options)
-  if (isNoted) await noteCheck(context, ref, found, options.depth)
+  // Without a manifest nobody knows which disks and indexes belong to it: that its chunks are good says little.
+  const isHashed = options.depth !== 'quick' && manifest !== undefined
+  if (isNoted) await noteCheck(context, ref, found, isHashed)
   return { chunks: found.chunks, bad: found.bad, problems: found.problems }
 }
 
@@ -248,7 +249,7 @@ async function noteCheck(
   context: StoreContext,
   ref: PointRef,
   found: Awaited<ReturnType<typeof checkPoint>>,
-  depth: CheckDepth = 'full',
+  isHashed: boolean,
 ): Promise<void> {
   for (const item of found.unreadable) raiseIndexProblem(context, item)
   for (const target of found.unfit) raiseUnfitProblem(context, ref, target)
@@ -257,5 +258,5 @@ async function noteCheck(
   endIndexProblems(context, ref)
   const isWhole = found.bad.length + found.unfit.length === 0
   // Whoever sees that it was hashed shall be able to rely on it.
-  if (isWhole && depth === 'full') recordChecked(context.layout, ref, context.clock.now())
+  if (isWhole && isHashed) recordChecked(context.layout, ref, context.clock.now())
 }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeDurably } from '../../../shared/durable-file.ts'
 import type { PointRef } from '../format/point.ts'
@@ -12,6 +12,11 @@ const MODE = 0o644
 /** All chunks of a restore point were found good at that moment. */
 export function recordChecked(layout: VaultLayout, ref: PointRef, at: number): void {
   write(layout, ref, CHECKED_FILE, { at })
+}
+
+/** One of its chunks is not good any more: that it was once shall count for nothing, also when nobody remembers why. */
+export function forgetChecked(layout: VaultLayout, ref: PointRef): void {
+  rmSync(join(layout.point(ref), CHECKED_FILE), { force: true })
 }
 
 /** What the newest boot test of a restore point saw. */

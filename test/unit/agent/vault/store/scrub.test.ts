@@ -216,3 +216,29 @@ test('a scrub keeps to its rate', async () => {
   const tookMs = clock.now() - VAULT_NOW
   assert.ok(tookMs >= 9_000 && tookMs <= 11_000, `${tookMs} ms`)
 })
+
+test('a list of problems that cannot be read lets no damaged restore point pass: a scrub is due at once', async () => {
+  await backUp(store, { seeds: [1, 2] })
+  await scrub()
+  spoilChunk(place.dir, makeChunk(2).id)
+  await scrub()
+  assert.equal((await problems()).length, 1)
+  assert.equal(
+    existsSync(pathOf(1, '20261128T020512Z', 'checked.json')),
+    false,
+    'nor is it remembered as hashed',
+  )
+  await store.close()
+  truncateSync(join(place.dir, 'state', 'problems.json'), 30)
+  store = place.open()
+  assert.equal((await store.status()).scrub.startedAt, 0)
+  assert.deepEqual(
+    (await stateOf()).map(([, , , checkedAt]) => checkedAt),
+    [0],
+  )
+  await scrub()
+  assert.deepEqual(
+    (await stateOf()).map(([, , state]) => state),
+    ['damaged'],
+  )
+})

@@ -220,23 +220,34 @@ describe('chunks that came in and were not hashed yet', () => {
     await next.abort()
   })
 
-  it('brought again while a scrub runs make no restore point hashed', async () => {
+  it('brought again behind the place of a scrub make no restore point hashed', async () => {
     await backUp(as('blade01'), backupOf(1))
     await store.prove(never)
     await store.scrub({ signal: never, rateBytes: 0 })
     const [point] = await store.points()
     const checkedAt = point?.checkedAt ?? 0
     assert.ok(checkedAt > 0)
-    rmSync(join(place.dir, 'store', chunkPath(ID)))
+    await place.clock.advance(1000)
+    const stop = new AbortController()
+    await store.scrub({ signal: stop.signal, rateBytes: 0, onProgress: () => stop.abort() })
+    const [first = ''] = [1, 2, 3].map(seed => makeChunk(seed).id).sort()
+    rmSync(join(place.dir, 'store', chunkPath(first)))
     const again = await beginBackup(as('blade02'), backupOf(2))
     await sendChunks(again, [1, 2, 3])
     await again.abort()
-    await place.clock.advance(1000)
     await store.scrub({ signal: never, rateBytes: 0 })
     assert.deepEqual(
       (await store.points()).map(each => each.checkedAt),
       [checkedAt],
     )
+  })
+
+  it('that a scrub has hashed are proven by it', async () => {
+    await backUp(as('blade01'), backupOf(1))
+    await store.scrub({ signal: never, rateBytes: 0 })
+    assert.equal((await store.status()).unproven, 0)
+    assert.ok(((await store.points())[0]?.checkedAt ?? 0) > 0)
+    assert.deepEqual(await store.prove(never), { chunks: 0, bad: [], finished: true })
   })
 
   it('wait while a backup comes in: the next proof goes on', async () => {
