@@ -14,6 +14,7 @@ import { probeSend, send } from './backup-send.ts'
 import { modeOf } from './settings.ts'
 import type { BackupMode } from './snapshots.ts'
 import { askVault } from './vaults.ts'
+import { wholeDefinition } from './whole-definition.ts'
 
 type BackupContext = StepContext<BackupParams, OperationServices>
 
@@ -55,9 +56,10 @@ async function check(context: BackupContext): Promise<Json> {
   const settings = services.backupSettings()
   const { vault } = settings
   if (vault === undefined) throw new LifeboatError('refused', 'no vault is set for the backups of this blade')
+  const mode = decideMode(params, modeOf(settings, params.vmId))
+  await waitForVault(context, await requireVm(services, params), vault)
+  // After hours of waiting, perhaps: it may have other disks, or have moved.
   const vm = await requireVm(services, params)
-  const mode = decideMode(params, modeOf(settings, vm.id))
-  await waitForVault(context, vm, vault)
   const plan = await services.snapshots.plan(
     {
       backupId: `b-${formatPoint(services.clock.now())}-${vm.id.slice(0, 8)}`,
@@ -89,10 +91,6 @@ async function requireVm(services: OperationServices, params: BackupParams): Pro
   return vm
 }
 
-/**
- * A restore point without one of the disks would be listed as whole and could not become the VM again. Asked of the
- * definition that it would keep, which is not the running VM's: a restore must find a volume for each disk of it.
- */
 async function requireAllDisks({ hypervisor }: OperationServices, vm: Vm): Promise<void> {
   const problems = vm.obstacles.filter(obstacle => NOT_TO_BE_READ.includes(obstacle.code))
   if (problems.length > 0) {
@@ -100,15 +98,7 @@ async function requireAllDisks({ hypervisor }: OperationServices, vm: Vm): Promi
       details: problems.map(problem => problem.text),
     })
   }
-  const { id, name } = vm
-  const disks = new Map(vm.volumes.map(volume => [volume.target, volume]))
-  const definition = await hypervisor.definition(id)
-  try {
-    hypervisor.adaptDefinition(definition, { id, name, disks, newIdentity: false, isolated: false })
-  } catch (error) {
-    if (errorCode(error) !== 'bad-input') throw error
-    throw new LifeboatError('refused', `no VM could be made again of a backup of ${name}`, { cause: error })
-  }
+  await wholeDefinition(hypervisor, vm, vm.volumes)
 }
 
 /** An order may say how; without a word of it `off` is respected. */

@@ -7,9 +7,10 @@ import type { OperationServices } from '../operations/services.ts'
 import type { Manifest } from '../vault/format/manifest.ts'
 import { formatPoint } from '../vault/format/point.ts'
 import { readCheck, readSnapshot } from './backup-journal.ts'
-import { CHUNK_BYTES } from './chunk-size.ts'
+import { usualChunkBytes } from './chunk-size.ts'
 import type { BackupJob } from './transfer.ts'
 import { askVault } from './vaults.ts'
+import { wholeDefinition } from './whole-definition.ts'
 
 type Context = StepContext<BackupParams, OperationServices>
 
@@ -64,22 +65,26 @@ async function makeJob({ params, services, results, sagaId }: Context): Promise<
   const { vault, memoryBytes, vcpus } = readCheck(results.check)
   const { at, consistency, pauseMs, sources } = readSnapshot(results.snapshot)
   const changed = services.changedRanges.get(sagaId)
+  const vm = { id: params.vmId, name: params.vmName }
+  const volumes = sources.map(({ volume }) => volume)
   return {
     kind: 'backup',
     vault: services.vaultAccess(vault),
     draft: {
-      vm: { id: params.vmId, name: params.vmName },
+      vm,
       point: formatPoint(at),
       at,
       consistency,
       pauseMs,
-      definition: await services.hypervisor.definition(params.vmId),
+      // A disk may have been added since the snapshot.
+      definition: await wholeDefinition(services.hypervisor, vm, volumes),
       memoryBytes,
       vcpus,
       disks: sources.map(({ volume, sizeBytes }) => {
         const { target, format, storage, pool, path } = volume
         const inside = format === 'qcow2' ? { virtualBytes: volume.sizeBytes } : {}
-        return { target, sizeBytes, ...inside, format, storage, pool, path, chunkBytes: CHUNK_BYTES }
+        const chunkBytes = usualChunkBytes(sizeBytes)
+        return { target, sizeBytes, ...inside, format, storage, pool, path, chunkBytes }
       }),
       writer: `lifeboat-agent ${VERSION}`,
     },
@@ -87,7 +92,7 @@ async function makeJob({ params, services, results, sagaId }: Context): Promise<
       target: volume.target,
       path,
       sizeBytes,
-      chunkBytes: CHUNK_BYTES,
+      chunkBytes: usualChunkBytes(sizeBytes),
       changed: changed?.get(volume.target),
     })),
     rateLimitBytes: services.backupSettings().rateLimitBytes,

@@ -4,15 +4,15 @@ import { parseVmId, parseVmName } from '../../../shared/domain/ids.ts'
 import { formatBytes, formatDuration, SECOND_MS } from '../../../shared/domain/units.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
 import { VERSION } from '../../../shared/version.ts'
-import { CHUNK_BYTES } from '../../backup/chunk-size.ts'
+import { usualChunkBytes } from '../../backup/chunk-size.ts'
 import { type DomainParts, parseDomain } from '../../hypervisor/domain-xml.ts'
 import { describeImage } from '../../storage/image-files.ts'
 import { lvOfPath } from '../../storage/lvm-names.ts'
 import type { Manifest, ManifestDraft } from '../format/manifest.ts'
 import { formatPoint } from '../format/point.ts'
-import { fileError } from '../store/files.ts'
 import type { PointSummary } from '../vault.ts'
 import { show, type VaultCommandContext, withVault } from './context.ts'
+import { fileTrouble } from './file-trouble.ts'
 
 const TOOL_LIMIT_MS = 30 * SECOND_MS
 
@@ -76,7 +76,7 @@ async function add(
     disks: disks.map((disk, index) => ({
       ...disk,
       target: targets[index] ?? '',
-      chunkBytes: chunkBytesOf(before, targets[index] ?? ''),
+      chunkBytes: chunkBytesOf(before, targets[index] ?? '', disk.sizeBytes),
     })),
     writer: `lifeboat-vault ${VERSION}`,
   }
@@ -110,7 +110,7 @@ async function readDefinition(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {
-    throw fileError(`cannot read the definition ${path}`, error)
+    throw fileTrouble(`cannot read the definition ${path}`, path, error)
   }
 }
 
@@ -170,8 +170,8 @@ function chooseTargets(count: number, parts: DomainParts | undefined): readonly 
 }
 
 /** A disk keeps the size of its chunks, or the next night finds nothing of it in the vault. */
-function chunkBytesOf(before: Manifest | undefined, target: string): number {
-  return before?.disks.find(disk => disk.target === target)?.chunkBytes ?? CHUNK_BYTES
+function chunkBytesOf(before: Manifest | undefined, target: string, sizeBytes: number): number {
+  return before?.disks.find(disk => disk.target === target)?.chunkBytes ?? usualChunkBytes(sizeBytes)
 }
 
 type DescribedDisk = Pick<
@@ -203,7 +203,7 @@ async function describeDisk(context: VaultCommandContext, given: string): Promis
     const inside = image.format === 'qcow2' ? { virtualBytes: image.sizeBytes } : {}
     return { path, sizeBytes: found.size, ...inside, format: image.format, storage: 'file', pool: image.pool }
   } catch (error) {
-    throw error instanceof LifeboatError ? error : fileError(`cannot read the disk ${given}`, error)
+    throw fileTrouble(`cannot read the disk ${given}`, given, error)
   }
 }
 

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { backupVm } from '../../../../agent/backup/backup-saga.ts'
+import { usualChunkBytes } from '../../../../agent/backup/chunk-size.ts'
 import { collectLeftovers, releaseKilledBackups } from '../../../../agent/backup/recovery.ts'
 import { standAside } from '../../../../agent/backup/stand-aside.ts'
-import type { Vm } from '../../../../shared/domain/fleet.ts'
+import { MAX_BODY_BYTES } from '../../../../agent/vault/door/protocol.ts'
+import { indexBytes } from '../../../../agent/vault/format/index.ts'
+import type { Vm, Volume } from '../../../../shared/domain/fleet.ts'
 import { GIB } from '../../../../shared/domain/units.ts'
 import { LifeboatError } from '../../../../shared/errors.ts'
 import { silentLogger } from '../../../../shared/log.ts'
@@ -97,6 +100,69 @@ test('a vault that is full or away is found out before the guest is touched', as
     assert.equal(view.errorCode, trouble)
     assert.equal(view.steps.find(step => step.name === 'snapshot')?.state, 'planned')
   }
+})
+
+test('chunks are as large for a disk as its index may become: 512 KiB up to 2 TiB', () => {
+  const TIB = 1024 * GIB
+  const kib = [1, 20 * GIB, 2 * TIB, 2 * TIB + 1, 4 * TIB, 20 * TIB].map(
+    bytes => usualChunkBytes(bytes) / 1024,
+  )
+  assert.deepEqual(kib, [512, 512, 512, 1024, 1024, 8192])
+  for (const bytes of [2 * TIB, 3.9 * TIB, 60 * TIB]) {
+    assert.ok(indexBytes(usualChunkBytes(bytes), bytes) < MAX_BODY_BYTES.index)
+  }
+})
+
+test('a VM that got another disk while the vault was waited for is looked at again', async () => {
+  const world = backupWorld()
+  world.vault.state = 'busy'
+  const path = '/dev/vg0/web01-more'
+  world.source.volumes.set(path, { content: 'more', move: '', kept: '' })
+  const second = ({ volumes: [first] }: Vm): Volume => ({ ...(first as Volume), target: 'vdb', path })
+  const agents = createAgents(world)
+  const { lookUp } = agents.services
+  const { open } = agents.services.vaults
+  let looks = 0
+  agents.services.lookUp = async id => {
+    looks += 1
+    const vm = await lookUp(id)
+    return vm && looks > 1 ? { ...vm, volumes: [...vm.volumes, second(vm)] } : vm
+  }
+  agents.services.vaults = {
+    open: async access => {
+      world.vault.state = 'up'
+      return await open(access)
+    },
+  }
+  const { runner, start } = agents.boot()
+  start()
+  assert.equal((await runner.whenEnded('b1')).state, 'done')
+  assert.deepEqual([...(world.vault.points.get(POINT)?.disks.keys() ?? [])], ['vda', 'vdb'])
+})
+
+test('a disk that came between the snapshot and its sending is no restore point without it', async () => {
+  const world = backupWorld()
+  const agents = createAgents(world)
+  const { take } = agents.services.snapshots
+  agents.services.snapshots = {
+    ...agents.services.snapshots,
+    take: async (...args) => {
+      const snapshot = await take(...args)
+      agents.services.hypervisor = {
+        ...agents.services.hypervisor,
+        adaptDefinition: () => {
+          throw new LifeboatError('bad-input', 'the definition has a disk vdb for which there is no volume')
+        },
+      }
+      return snapshot
+    },
+  }
+  const { runner, start } = agents.boot()
+  start()
+  const view = await runner.whenEnded('b1')
+  assert.deepEqual([view.state, view.errorCode], ['undone', 'refused'])
+  assert.equal(world.vault.points.size, 0)
+  assertAtEase(world)
 })
 
 test('a busy vault is waited for', async () => {
