@@ -26,7 +26,7 @@ export function addCareCommands(program: Command, context: VaultCommandContext):
 function addVerify(program: Command, context: VaultCommandContext): void {
   program
     .command('verify')
-    .description('hash every chunk of a restore point again; ends with 1 when it is damaged')
+    .description('hash every chunk of a restore point again; ends with 1 when it is damaged or unreadable')
     .argument(
       '<vm[@point]>',
       'VM by name or id; without a point, its newest whole one, or the newest when none is',
@@ -36,10 +36,11 @@ function addVerify(program: Command, context: VaultCommandContext): void {
     .action(async (word: string, { vault }: VaultOption) => {
       await withVault(quiet(context), vault, 'write', async store => {
         const point = findAnyPoint(await store.points(), word, vault)
-        const report = await store.check(point, {
+        const checked = await store.check(point, {
           signal: context.interrupted,
           onProgress: (done, total) => context.progress(`${point.vm}: checking`, done, total),
         })
+        const report = withManifest(point, checked)
         const isGood = report.bad.length === 0 && report.problems.length === 0
         if (!isGood) context.exitWith(EXIT_CODES.failed)
         const { problems } = await store.status()
@@ -52,11 +53,26 @@ function addVerify(program: Command, context: VaultCommandContext): void {
     })
 }
 
+/** A check looks at indexes and chunks, but without its manifest nobody can restore a VM of them. */
+function withManifest(point: PointSummary, report: CheckReport): CheckReport {
+  if (point.state !== 'unreadable') return report
+  return { ...report, problems: [`it is unreadable: ${point.stateText}`, ...report.problems] }
+}
+
 /** What is wrong, what follows from it, what to do: as a scrub says it, without its code, which is one for corrupt and missing chunks. */
 function renderDamaged(point: PointSummary, report: CheckReport, problems: readonly VaultProblem[]): string {
+  const isUnreadable = point.state === 'unreadable'
+  const [first = '', ...more] = [
+    ...(isUnreadable ? [point.stateText] : []),
+    ...(report.bad.length > 0
+      ? [`${report.bad.length} of ${report.chunks} chunks are missing or corrupt`]
+      : []),
+    // A scrub's words for the first line.
+    ...problems.filter(({ code }) => code !== 'manifest-unreadable').map(({ text }) => text),
+  ]
   return [
-    `${point.vm}@${point.point} is damaged: ${report.bad.length} of ${report.chunks} chunks are missing or corrupt`,
-    ...problems.map(({ text }) => `  ${text}`),
+    `${point.vm}@${point.point} is ${isUnreadable ? 'unreadable' : 'damaged'}: ${first}`,
+    ...more.map(line => `  ${line}`),
   ].join('\n')
 }
 

@@ -1,10 +1,12 @@
 import type { Clock, IdSource } from '../../../shared/clock.ts'
+import { formatErrorChain, LifeboatError } from '../../../shared/errors.ts'
 import type { CommandRunner } from '../../../shared/exec.ts'
 import type { Logger } from '../../../shared/log.ts'
 import type { Transfer } from '../../backup/transfer.ts'
 import type { Hypervisor } from '../../hypervisor/hypervisor.ts'
 import type { Volumes } from '../../storage/volumes.ts'
 import { openVaultStore, type VaultStore, type VaultStoreOptions } from '../store/vault-store.ts'
+import { fileTrouble } from './file-trouble.ts'
 import type { Counted } from './progress.ts'
 
 /** What every command without a service gets; made once in main.ts, tests make their own. */
@@ -39,16 +41,41 @@ export function show<T>(context: VaultCommandContext, answer: T, text: (answer: 
 
 /** Opens the vault of a command and closes it after, whatever happens. */
 export async function withVault<T>(
-  context: Pick<VaultCommandContext, 'clock' | 'ids' | 'log' | 'run'>,
+  context: StoreParts,
   dir: string,
   access: VaultStoreOptions['access'],
   act: (store: VaultStore) => Promise<T>,
 ): Promise<T> {
-  const { clock, ids, log, run } = context
-  const store = openVaultStore({ dir, clock, ids, log, run, access })
+  const store = openStore(context, dir, access)
   try {
     return await act(store)
+  } catch (error) {
+    throw fileTrouble(`cannot work on the vault ${dir}`, dir, error)
   } finally {
     await store.close()
   }
+}
+
+type StoreParts = Pick<VaultCommandContext, 'clock' | 'ids' | 'log' | 'run'>
+
+function openStore(context: StoreParts, dir: string, access: VaultStoreOptions['access']): VaultStore {
+  const { clock, ids, log, run } = context
+  try {
+    return openVaultStore({ dir, clock, ids, log, run, access })
+  } catch (error) {
+    throw openingTrouble(dir, error)
+  }
+}
+
+/** The cause comes from SQLite or the kernel, and tells nobody what to do. */
+function openingTrouble(dir: string, error: unknown): unknown {
+  const what = `cannot open the vault ${dir}`
+  if (!(error instanceof LifeboatError)) return fileTrouble(what, dir, error)
+  if (error.code === 'busy')
+    return new LifeboatError('busy', `${error.message}: systemctl stop lifeboat-vault`)
+  if (error.code !== 'unavailable') return error
+  return new LifeboatError(
+    'unavailable',
+    `${what}: ${formatErrorChain(error)}: run it as root, or see ls -ld ${dir}`,
+  )
 }

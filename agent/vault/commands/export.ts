@@ -1,12 +1,13 @@
-import { mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { access, mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { HOUR_MS } from '../../../shared/domain/units.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
 import { formatManifest, type Manifest, type ManifestDisk } from '../format/manifest.ts'
-import { fileExists } from '../store/files.ts'
+import { fileErrorCode } from '../store/files.ts'
 import type { PointSummary } from '../vault.ts'
 import { show, type VaultCommandContext, withVault } from './context.ts'
+import { fileTrouble } from './file-trouble.ts'
 import { findPoint } from './find-point.ts'
 
 /** Large disks on slow ones; Ctrl-C ends it earlier. */
@@ -60,14 +61,14 @@ async function exportPoint(
   const disks = manifest.disks.filter(({ target }) => options.disk === undefined || target === options.disk)
   if (disks.length === 0) throw new LifeboatError('not-found', `${word} has no disk '${options.disk}'`)
   const files = await chooseFiles(manifest, disks, options)
-  for (const path of files) {
-    if (await fileExists(path)) throw new LifeboatError('already-exists', `${path} is there already`)
-  }
+  for (const path of files) await requireAbsent(path)
   const work = await makeWorkFolder(dirname(files[0] ?? options.to))
   try {
     const drafts = await fetchDisks(context, point, disks, options, work)
     if (options.format === 'tar.gz') await packAll(context, manifest, disks, drafts, work, files[0] ?? '')
     else await finishDisks(context, disks, drafts, options.format, files)
+  } catch (error) {
+    throw fileTrouble(`cannot write to ${dirname(work)}`, work, error)
   } finally {
     await rm(work, { recursive: true, force: true })
   }
@@ -94,8 +95,26 @@ async function chooseFiles(
       `${vm.name} has ${disks.length} disks: --to must be a directory, or give --disk`,
     )
   }
-  if (format === 'tar.gz') return [join(to, `${vm.name}-${point}.tar.gz`)]
-  return disks.map(({ target }) => join(to, `${vm.name}-${target}.${format}`))
+  const name = fileName(vm.name)
+  if (format === 'tar.gz') return [join(to, `${name}-${point}.tar.gz`)]
+  return disks.map(({ target }) => join(to, `${name}-${fileName(target)}.${format}`))
+}
+
+/** A name of a manifest, as part of a file's: a manifest may come from anywhere, and shall not lead out of --to. */
+export function fileName(name: string): string {
+  const own = basename(name)
+  if (own !== '') return own
+  throw new LifeboatError('bad-input', `'${name}' of the manifest cannot be the name of a file`)
+}
+
+async function requireAbsent(path: string): Promise<void> {
+  try {
+    await access(path)
+  } catch (error) {
+    if (fileErrorCode(error) === 'ENOENT') return
+    throw fileTrouble(`cannot look for ${path}`, path, error)
+  }
+  throw new LifeboatError('already-exists', `${path} is there already`)
 }
 
 /** Beside what is made, so that a rename is all that is left to do. */
@@ -104,7 +123,7 @@ async function makeWorkFolder(directory: string): Promise<string> {
     await mkdir(directory, { recursive: true })
     return await mkdtemp(join(directory, '.lifeboat-export-'))
   } catch (error) {
-    throw new LifeboatError('unavailable', `cannot write to ${directory}`, { cause: error })
+    throw fileTrouble(`cannot write to ${directory}`, directory, error)
   }
 }
 
@@ -118,7 +137,7 @@ async function fetchDisks(
 ): Promise<readonly string[]> {
   const writes = disks.map(({ target, format }) => ({
     target,
-    path: join(work, `${target}.${format}`),
+    path: join(work, `${fileName(target)}.${format}`),
     readsZero: true,
   }))
   for (const { path } of writes) await writeFile(path, '')

@@ -1,4 +1,4 @@
-import { open, readFile, rm } from 'node:fs/promises'
+import { type FileHandle, open, readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import { formatBytes } from '../../../shared/domain/units.ts'
@@ -6,8 +6,9 @@ import { LifeboatError } from '../../../shared/errors.ts'
 import { chunkPath, openChunk } from '../format/chunk.ts'
 import { type ChunkIndex, parseIndex } from '../format/index.ts'
 import { eachBounded } from '../store/bounded.ts'
-import { fileError, readIfThere } from '../store/files.ts'
+import { fileErrorCode, readIfThere } from '../store/files.ts'
 import { show, type VaultCommandContext } from './context.ts'
+import { fileTrouble } from './file-trouble.ts'
 
 const CHUNKS_AT_ONCE = 4
 
@@ -38,25 +39,18 @@ Example:
 async function extract(context: VaultCommandContext, path: string, options: ExtractOptions): Promise<void> {
   const store = options.store ?? join(dirname(path), 'default.castr')
   const index = parseIndex(await readIndex(path))
-  let isMade = false
+  const file = await makeFile(options.to)
   try {
-    const file = await open(options.to, 'wx')
-    isMade = true
     try {
       await file.truncate(index.sizeBytes)
-      await writeChunks(
-        context,
-        index,
-        store,
-        async (bytes, at) => void (await file.write(bytes, 0, bytes.length, at)),
-      )
+      await writeChunks(context, index, store, (bytes, at) => writeAll(file, options.to, bytes, at))
       await file.sync()
     } finally {
       await file.close()
     }
   } catch (error) {
-    if (isMade) await rm(options.to, { force: true })
-    throw error instanceof LifeboatError ? error : fileError(`cannot make ${options.to}`, error)
+    await rm(options.to, { force: true })
+    throw fileTrouble(`cannot write ${options.to}`, options.to, error)
   }
   const { count, sizeBytes, digest } = index
   show(
@@ -70,7 +64,31 @@ async function readIndex(path: string): Promise<Buffer> {
   try {
     return await readFile(path)
   } catch (error) {
-    throw fileError(`cannot read ${path}`, error)
+    throw fileTrouble(`cannot read ${path}`, path, error)
+  }
+}
+
+async function makeFile(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'wx')
+  } catch (error) {
+    if (fileErrorCode(error) === 'EEXIST')
+      throw new LifeboatError('already-exists', `${path} is there already`)
+    throw fileTrouble(`cannot make ${path}`, path, error)
+  }
+}
+
+/** A nearly full disk takes less than it is given, and says so only in its answer. */
+async function writeAll(file: FileHandle, path: string, bytes: Buffer, at: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, at + done)
+    if (bytesWritten === 0) {
+      throw new LifeboatError(
+        'unavailable',
+        `cannot write ${path} at byte ${at + done}: its file system takes no more: df -h ${dirname(path)}`,
+      )
+    }
+    done += bytesWritten
   }
 }
 

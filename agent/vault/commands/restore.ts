@@ -37,6 +37,7 @@ export function addRestoreCommand(program: Command, context: VaultCommandContext
       `
 Every chunk is checked before anything is made, and every disk is read back and hashed before the VM is defined. Disks
 lie where they were, unless one of --vg, --thin, --images says otherwise. Nothing that is there is overwritten.
+This command cannot ask the fleet: a VM that runs elsewhere would be the same machine twice (rule 1): --name is a copy.
 
 Examples:
   lifeboat-vault restore web01 --vault /mnt/vault --start
@@ -61,6 +62,7 @@ async function restore(context: VaultCommandContext, word: string, options: Rest
   const { volumes, restoreId, name, id } = wanted
   const storage = context.volumes(volumes.filter(({ storage }) => storage === 'file').map(({ pool }) => pool))
   await requireFree(context, wanted)
+  if (options.start && !wanted.isCopy) context.note(renderTwice(name))
   await checkPoint(context, wanted, options.vault)
   const figures = await fillVolumes(context, wanted, storage, options.vault)
   const hypervisor = context.hypervisor()
@@ -176,6 +178,11 @@ async function keepOrDiscard<T>(
     }
     throw error
   }
+}
+
+/** Told before the work, while it can be stopped: nobody here knows where else the VM runs. */
+function renderTwice(name: string): string {
+  return `this command cannot ask the fleet: if ${name} still runs elsewhere, it will be the same machine twice (rule 1): use --name for a copy`
 }
 
 function renderRestored(

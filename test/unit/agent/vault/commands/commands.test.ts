@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, test } from 'node:test'
+import { afterEach, beforeEach, type TestContext, test } from 'node:test'
 import { createInlineTransfer } from '../../../../../agent/backup/transfer/inline-transfer.ts'
 import { adaptDomainXml } from '../../../../../agent/hypervisor/adapt-definition.ts'
 import type { Hypervisor } from '../../../../../agent/hypervisor/hypervisor.ts'
 import { createHostVolumes } from '../../../../../agent/storage/volumes-host.ts'
 import type { VaultCommandContext } from '../../../../../agent/vault/commands/context.ts'
+import { exitCodeOf } from '../../../../../agent/vault/commands/exit-codes.ts'
+import { fileName } from '../../../../../agent/vault/commands/export.ts'
 import { createVaultProgram, prepareProgram } from '../../../../../agent/vault/commands/program.ts'
 import { chunkPath } from '../../../../../agent/vault/format/chunk.ts'
 import { parseIndex } from '../../../../../agent/vault/format/index.ts'
@@ -72,14 +75,17 @@ function fakeHypervisor(): Hypervisor {
 }
 
 /** Runs one command line; what it printed, or its error as a person would read it. */
-async function vault(...words: readonly string[]): Promise<{ out: string; error: string; exitCode: number }> {
+async function vault(
+  ...words: readonly string[]
+): Promise<{ out: string; notes: string; error: string; exitCode: number }> {
   const out: string[] = []
+  const notes: string[] = []
   let exitCode = 0
   const { clock } = bench
   const ids = { next: () => randomUUID() }
   const context: VaultCommandContext = {
     print: text => out.push(text),
-    note: () => {},
+    note: text => notes.push(text),
     progress: () => {},
     json: () => words.includes('json'),
     exitWith: code => {
@@ -109,9 +115,10 @@ async function vault(...words: readonly string[]): Promise<{ out: string; error:
   prepareProgram(program, 'lifeboat-vault')
   try {
     await program.parseAsync(['node', 'lifeboat-vault', ...words])
-    return { out: out.join('\n'), error: '', exitCode }
+    return { out: out.join('\n'), notes: notes.join('\n'), error: '', exitCode }
   } catch (error) {
-    return { out: out.join('\n'), error: formatErrorChain(error), exitCode: 1 }
+    const exitCode = exitCodeOf(error)
+    return { out: out.join('\n'), notes: notes.join('\n'), error: formatErrorChain(error), exitCode }
   }
 }
 
@@ -211,6 +218,10 @@ test('a VM comes back under its own name: disks read back, defined, started when
   assert.match(bench.defined[0] ?? '', /images\/web01\.raw/)
   assert.match(bench.defined[0] ?? '', /52:54:00:12:34:56/)
   assert.deepEqual(bench.started, [WEB01])
+  assert.match(
+    restored.notes,
+    /cannot ask the fleet: if web01 still runs elsewhere, .*: use --name for a copy$/,
+  )
 })
 
 test('a copy gets another name, id and MAC, and leaves the original alone', async () => {
@@ -224,16 +235,18 @@ test('a copy gets another name, id and MAC, and leaves the original alone', asyn
     'web02',
     '--images',
     bench.folder,
+    '--start',
     '--vault',
     bench.vault,
   )
   assert.equal(restored.error, '')
+  assert.equal(restored.notes, '')
   assert.deepEqual(readFileSync(disk), before)
   assert.deepEqual(readFileSync(join(bench.folder, 'web02-vda.raw')), before)
   const [definition = ''] = bench.defined
   assert.match(definition, /<name>web02<\/name>/)
   assert.ok(!definition.includes(WEB01) && !definition.includes('52:54:00:12:34:56'), definition)
-  assert.deepEqual(bench.started, [])
+  assert.ok(bench.started.length === 1 && !bench.started.includes(WEB01))
 })
 
 test('a name, an id or a file that is taken is refused before anything is made', async () => {
@@ -293,6 +306,106 @@ test('verify tells a damaged restore point by its exit code, and scrub names it'
   rmSync(join(bench.vault, 'store', chunkPath(index.idAt(1))))
   const missing = await vault('verify', 'web01', '--vault', bench.vault)
   assert.match(missing.out, new RegExp(`chunk ${index.idAt(1).slice(0, 12)}… is missing: web01@`))
+})
+
+test('verify calls no restore point whole whose manifest or index is gone, and says which it is', async () => {
+  await addWeb01()
+  const folder = join(bench.vault, 'points', WEB01, '20261128T020512Z')
+  const verify = (...words: string[]) =>
+    vault('verify', `${WEB01}@20261128T020512Z`, '--vault', bench.vault, ...words)
+  const manifest = readFileSync(join(folder, 'manifest.json'), 'utf8')
+  writeFileSync(join(folder, 'manifest.json'), manifest.replace('"version": 1', '"version": 2'))
+  const newer = await verify()
+  assert.equal(newer.exitCode, 1)
+  assert.match(
+    newer.out,
+    /^web01@20261128T020512Z is unreadable: the manifest has version 2, .*: upgrade it$/,
+  )
+  rmSync(join(folder, 'manifest.json'))
+  const { exitCode, out } = await verify('--output', 'json')
+  assert.equal(exitCode, 1)
+  const { chunks, problems } = JSON.parse(out)
+  assert.deepEqual({ chunks, problems }, { chunks: 3, problems: ['it is unreadable: it has no manifest'] })
+  writeFileSync(join(folder, 'manifest.json'), manifest)
+  rmSync(join(folder, 'vda.caibx'))
+  assert.match(
+    (await verify()).out,
+    /^web01@20261128T020512Z is damaged: the index of vda .* cannot be used: it is gone; nothing is collected/,
+  )
+})
+
+test('a word with an @ that names neither a VM nor a restore point is bad input', async () => {
+  await addWeb01()
+  for (const command of ['list', 'show']) {
+    const { error, exitCode } = await vault(command, 'web01@bad', '--vault', bench.vault)
+    assert.equal(error, "'web01@bad' names no restore point: VM, or VM@20261128T020512Z")
+    assert.equal(exitCode, 2)
+  }
+  const whole = await vault('list', 'web01@20261128T020512Z', '--vault', bench.vault)
+  assert.match(whole.error, /names one restore point, a VM is wanted: web01$/)
+  await vault('add', 'web01@bad', makeDisk('other.raw'), '--vault', bench.vault)
+  assert.match((await vault('list', 'web01@bad', '--vault', bench.vault)).out, /^web01@bad /m)
+  assert.match((await vault('show', 'web01@bad', '--vault', bench.vault)).out, /^web01@bad@2026/)
+})
+
+/** Each write takes at most so many bytes, as on a disk that is nearly full. */
+async function shortenWrites(t: TestContext, most: number): Promise<void> {
+  const probe = await open(bench.folder)
+  await probe.close()
+  const handles: FileHandle = Object.getPrototypeOf(probe)
+  const write = handles.write
+  t.mock.method(
+    handles,
+    'write',
+    function (this: FileHandle, bytes: Buffer, from: number, length: number, at: number) {
+      return Reflect.apply(write, this, [bytes, from, Math.min(length, most), at])
+    },
+  )
+}
+
+test('extract writes all of an image though the disk takes it in parts, and ends when it takes nothing', async t => {
+  const disk = await addWeb01()
+  const index = join(bench.vault, 'points', WEB01, '20261128T020512Z', 'vda.caibx')
+  const to = join(bench.folder, 'out.raw')
+  const extract = () => vault('extract', index, '--store', join(bench.vault, 'store'), '--to', to)
+  await shortenWrites(t, 100_000)
+  assert.equal((await extract()).error, '')
+  assert.deepEqual(readFileSync(to), readFileSync(disk))
+  const again = await extract()
+  assert.equal(again.error, `${to} is there already`)
+  assert.equal(again.exitCode, 1)
+  rmSync(to)
+  await shortenWrites(t, 0)
+  assert.match(
+    (await extract()).error,
+    /cannot write .*out\.raw at byte \d+: its file system takes no more: df -h/,
+  )
+  assert.ok(!existsSync(to))
+})
+
+test('an export stays in its directory, whatever a manifest says', () => {
+  assert.equal(fileName('web01'), 'web01')
+  assert.equal(fileName('../../etc/evil'), 'evil')
+  assert.throws(() => fileName('/'), /'\/' of the manifest cannot be the name of a file/)
+})
+
+test('what the kernel or SQLite says comes with what to do, and without its own words', async () => {
+  const disk = await addWeb01()
+  const gone = join(bench.folder, 'nothing.raw')
+  assert.equal(
+    (await vault('add', 'web01', gone, '--vault', bench.vault)).error,
+    `cannot read the disk ${gone}: it is not there, or its directory is not: ls -l ${bench.folder}`,
+  )
+  assert.match(
+    (await vault('export', 'web01', '--to', join(disk, 'out.raw'), '--vault', bench.vault)).error,
+    /^cannot look for .*: a part of its path is no directory: ls -ld /,
+  )
+  const { clock } = bench
+  const ids = { next: () => randomUUID() }
+  const writer = openVaultStore({ dir: bench.vault, clock, ids, log: silentLogger, run, access: 'write' })
+  const { error } = await vault('scrub', '--vault', bench.vault)
+  await writer.close()
+  assert.match(error, /another process writes to this vault .*: systemctl stop lifeboat-vault$/)
 })
 
 test('prune says what it would do, and does it', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { findPoint, parsePointWord } from '../../../../../agent/vault/commands/find-point.ts'
+import { findPoint, parsePointWord, pointsOfVm } from '../../../../../agent/vault/commands/find-point.ts'
 import { planVolumes } from '../../../../../agent/vault/commands/restore-plan.ts'
 import { formatManifest, type Manifest, parseManifest } from '../../../../../agent/vault/format/manifest.ts'
 import type { PointSummary } from '../../../../../agent/vault/vault.ts'
@@ -112,6 +112,25 @@ test('a person names a restore point by VM and moment, or the newest whole one b
   assert.throws(() => findPoint(points, 'nobody', '/srv/vault'), /no VM 'nobody': it has vm1, db01, twice/)
   assert.throws(() => findPoint(points, 'twice', '/srv/vault'), /2 VMs are named 'twice': give the id/)
   assert.equal(findPoint(points, vmId(4), '/srv/vault').vmId, vmId(4))
+})
+
+test('a vault of many VMs names twenty, and says how many more there are', () => {
+  const points = Array.from({ length: 23 }, (_, index) => summary(index, '20261127T020000Z', 'whole'))
+  assert.throws(() => pointsOfVm(points, 'nobody'), /it has vm0, .*, vm19 and 3 more$/)
+})
+
+test('a VM of exactly the name that was given is meant, though the name looks like a restore point', () => {
+  const points = [
+    summary(1, '20261128T020000Z', 'whole', 'web01'),
+    summary(2, '20261129T020000Z', 'whole', 'web01@20261128T020000Z'),
+    summary(3, '20261129T020000Z', 'whole', 'me@home'),
+  ]
+  assert.equal(findPoint(points, 'web01@20261128T020000Z', '/srv/vault').vmId, vmId(2))
+  assert.equal(findPoint(points, 'me@home@20261129T020000Z', '/srv/vault').vmId, vmId(3))
+  assert.throws(
+    () => findPoint(points, 'you@home@20261129T020000Z', '/srv/vault'),
+    /the vault has no VM 'you@home'/,
+  )
 })
 
 test('a qcow2 image is given room for the disk in it', () => {
