@@ -18,7 +18,7 @@ import { authorise } from './api/authorise.ts'
 import { alertToWire } from './api/views.ts'
 import { createBootTestNights } from './backup/boot-test-nights.ts'
 import { createRestores } from './backup/restores.ts'
-import { retentionPolicies } from './backup/retention.ts'
+import { namesForRetention, retentionPolicies } from './backup/retention.ts'
 import { createSettingsPush } from './backup/settings-push.ts'
 import { createVaultClients } from './backup/vault-client.ts'
 import { createVaults } from './backup/vaults.ts'
@@ -183,7 +183,11 @@ function joinParts({ config, store, identity, clock, ids, log, notifiers, nudge 
     clients,
     clock,
     log: log.child('vaults'),
-    retention: () => retentionPolicies(config.backup, namesOf(store)),
+    retention: () =>
+      retentionPolicies(
+        config.backup,
+        namesForRetention(store.vms.list(), store.points.list(), store.vms.bladesOf),
+      ),
     onChange: nudge,
   })
   const settingsPush = createSettingsPush({ store, fleet, sessions, config: config.backup })
@@ -253,12 +257,6 @@ function joinParts({ config, store, identity, clock, ids, log, notifiers, nudge 
     bootTests,
     reconciler,
   }
-}
-
-/** By id and name: of the fleet, and of those that only a vault still knows. */
-function namesOf(store: Store): { id: string; name: string }[] {
-  const gone = store.points.list().map(point => ({ id: point.vmId, name: point.vm }))
-  return [...gone, ...store.vms.list().map(({ id, name }) => ({ id, name }))]
 }
 
 /** Who watches an evacuation wants to see its moves. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { agentSettings } from '../../../../controller/backup/agent-settings.ts'
 import { chooseVault, effectivePolicy } from '../../../../controller/backup/policy.ts'
-import { retentionPolicies } from '../../../../controller/backup/retention.ts'
+import { namesForRetention, retentionPolicies } from '../../../../controller/backup/retention.ts'
 import type { BackupConfig } from '../../../../controller/backup/settings.ts'
 import { defaultControllerConfig } from '../../../../controller/config.ts'
 
@@ -71,10 +71,44 @@ test('an agent is told of its own VMs what differs from the default, and nothing
 
 test('the vault is told by id what a VM keeps of its own, also one that is gone', () => {
   const policies = retentionPolicies(CONFIG, [
-    { id: 'id-old', name: 'db01' },
-    { id: 'id-new', name: 'db01' },
-    { id: 'id-web01', name: 'web01' },
+    { id: 'id-old', name: 'db01', isHearsay: false },
+    { id: 'id-new', name: 'db01', isHearsay: false },
+    { id: 'id-web01', name: 'web01', isHearsay: false },
   ])
   assert.deepEqual(Object.keys(policies.byVmId), ['id-old', 'id-new'])
   assert.deepEqual(policies.byVmId['id-new'], { keepLast: 8, keepDaily: 7, keepWeekly: 4, keepMonthly: 6 })
+})
+
+test('whose retention a restore point gets is said by the fleet, then by blades where the VM was', () => {
+  const bladesOf = (vmId: string) => new Set(vmId === 'id-lost' ? [] : ['blade01'])
+  const point = (vmId: string, vm: string, blade: string, at: number) => ({ vmId, vm, blade, at })
+  const names = namesForRetention(
+    [{ id: 'id-web01', name: 'web01' }],
+    [
+      point('id-web01', 'scratch', 'blade01', 9),
+      point('id-gone', 'db01', 'blade01', 2),
+      point('id-gone', 'renamed', 'blade01', 1),
+      point('id-gone', 'scratch', 'blade09', 9),
+      point('id-lost', 'scratch', 'blade09', 1),
+    ],
+    bladesOf,
+  )
+  assert.deepEqual(
+    names.map(({ id, name, isHearsay }) => `${id} ${name}${isHearsay ? ', says a stranger' : ''}`).sort(),
+    ['id-gone db01', 'id-lost scratch, says a stranger', 'id-web01 web01'],
+  )
+})
+
+test('a name that only a stranger gives can keep more than the default, never less', () => {
+  const vms = (last: number) => [
+    { name: 'scratch', mode: undefined, schedule: undefined, keep: { last, daily: 1 } },
+  ]
+  const kept = (last: number, isHearsay: boolean) =>
+    retentionPolicies({ ...CONFIG, vms: vms(last) }, [{ id: 'a', name: 'scratch', isHearsay }]).byVmId.a
+  assert.deepEqual(kept(1, false), { keepLast: 1, keepDaily: 1, keepWeekly: 4, keepMonthly: 6 })
+  assert.deepEqual(kept(1, true), { keepLast: 3, keepDaily: 7, keepWeekly: 4, keepMonthly: 6 })
+  assert.deepEqual(kept(30, true), { keepLast: 30, keepDaily: 7, keepWeekly: 4, keepMonthly: 6 })
+  const everything = { ...CONFIG, keep: { last: 0, daily: 0, weekly: 0, monthly: 0 }, vms: vms(1) }
+  const policies = retentionPolicies(everything, [{ id: 'a', name: 'scratch', isHearsay: true }])
+  assert.deepEqual(policies.byVmId.a, { keepLast: 0, keepDaily: 0, keepWeekly: 0, keepMonthly: 0 })
 })
