@@ -1,11 +1,12 @@
 import type { OperationList } from '../../proto/gen/lifeboat/v1/admin.ts'
 import type { PointDetail } from '../../proto/gen/lifeboat/v1/vault.ts'
-import { HOUR_MS, MINUTE_MS } from '../../shared/domain/units.ts'
+import { HOUR_MS, MINUTE_MS, plural } from '../../shared/domain/units.ts'
 import { isRetryable, LifeboatError } from '../../shared/errors.ts'
 import { findPoint, pointsOfVm } from '../backup/find-point.ts'
 import { readBackups } from '../backup/known.ts'
 import { planNights } from '../backup/plan-nights.ts'
 import { keepToWire } from '../backup/retention.ts'
+import { tellingFailures } from '../backup/standing.ts'
 import type { VmView } from '../fleet/snapshot.ts'
 import type { PointRecord } from '../store/points.ts'
 import type { AdminHandlers, ApiContext, AsyncAdminHandlers } from './context.ts'
@@ -36,7 +37,8 @@ export function backupHandlers(
       const now = clock.now()
       const snapshot = fleet.snapshot(now)
       const vms = vm === '' ? snapshot.vms : [requireVm(snapshot, vm)]
-      const nights = planNights(snapshot.vms, known(), config.backup, now)
+      const told = tellingFailures(known(), store.backups.outcomes())
+      const nights = planNights(snapshot.vms, told, config.backup, now)
       const wanted = new Set(vms.map(each => each.id))
       return {
         backups: nights
@@ -90,8 +92,8 @@ export function pointHandlers(
       const request = { ...named(backup), to, newName, onlyDisk, start, override: overrideRules, requestedBy }
       return operationToWire(context, await restores.restore(request))
     },
-    pruneBackups: async ({ dryRun, vm }, caller) => {
-      const vault = requireVault(store, context.config.backup.vault)
+    pruneBackups: async ({ dryRun, vm, vault: name }, caller) => {
+      const vault = requireVault(store, name || context.config.backup.vault)
       const vmId = vm === '' ? '' : (pointsOf(context, vm)[0]?.vmId ?? '')
       // By the policies as they are now: the vault may have been away when they changed.
       await vaults.lookAt(vault.name)
@@ -145,10 +147,8 @@ function runBackups(
   if (byName) for (const vm of chosen) refuseLost(vm)
   const wanted = chosen.filter(vm => byName || (known.policyOf(vm).mode !== 'off' && vm.state !== 'lost'))
   if (wanted.length === 0) {
-    throw new LifeboatError(
-      'refused',
-      'there is no VM to back up: their backups are off, or their blades away',
-    )
+    const off = chosen.filter(vm => known.policyOf(vm).mode === 'off')
+    throw nothingToBackUp(chosen, off, request.blade)
   }
   const fallback = config.backup.mode === 'off' ? 'freeze' : config.backup.mode
   const started = wanted.map(vm => {
@@ -158,6 +158,26 @@ function runBackups(
     return operations.startBackup({ vm, mode, force: request.force, requestedBy: caller })
   })
   return { operations: started.map(operation => operationToWire(context, operation)) }
+}
+
+/** Which of the reasons it is: no VM, all off, the rest away. */
+function nothingToBackUp(chosen: readonly VmView[], off: readonly VmView[], blade: string): LifeboatError {
+  const where = blade === '' ? '' : ` on ${blade}`
+  if (chosen.length === 0) {
+    return new LifeboatError('refused', `there is no VM${where}; lifeboat vm list shows where they are`)
+  }
+  const away = chosen.filter(vm => !off.includes(vm))
+  const blades = [...new Set(away.map(vm => vm.blade))].sort()
+  const reasons = [
+    ...(off.length === 0 ? [] : [`the backups of ${plural(off.length, 'VM')} are off`]),
+    ...(away.length === 0
+      ? []
+      : [`${plural(away.length, 'VM')} cannot be reached, for nothing is heard of ${blades.join(', ')}`]),
+  ]
+  return new LifeboatError(
+    'refused',
+    `there is no VM to back up${where}: ${reasons.join(', ')}; lifeboat backup plan shows each`,
+  )
 }
 
 function chooseVms(

@@ -66,14 +66,20 @@ export function requireOperation(store: Store, id: string): OperationRecord {
   return operation
 }
 
-/** By its name; empty: the only one. Throws `not-found`, or `bad-input` when there are several and none is named. */
+/**
+ * By its name; empty: the only one that has joined. Throws `not-found`, or `bad-input` when there are several and none is
+ * named.
+ */
 export function requireVault(store: Store, name: string): VaultRecord {
   if (name === '') {
-    const [only, ...others] = store.vaults.list()
+    const all = store.vaults.list()
+    const [only, ...others] = all.filter(vault => vault.joinedAt > 0)
     if (only === undefined) {
       throw new LifeboatError(
         'not-found',
-        'there is no vault; lifeboat vault add NAME --address HOST adds one',
+        all.length === 0
+          ? 'there is no vault; lifeboat vault add NAME --address HOST adds one'
+          : 'no vault has joined yet; lifeboat vault list shows those that may',
       )
     }
     if (others.length === 0) return only

@@ -1,4 +1,4 @@
-import type { VaultView } from '../../proto/gen/lifeboat/v1/admin.ts'
+import type { AddVaultRequest, VaultView } from '../../proto/gen/lifeboat/v1/admin.ts'
 import { parseBladeName } from '../../shared/domain/ids.ts'
 import { HOUR_MS, MINUTE_MS } from '../../shared/domain/units.ts'
 import { LifeboatError } from '../../shared/errors.ts'
@@ -76,12 +76,9 @@ function addVault(
   caller: string,
 ): ReturnType<AdminHandlers['addVault']> {
   const { store, clock } = context
-  const name = parseBladeName(request.name)
+  const name = parseVaultName(request.name)
   const known = store.vaults.get(name)
-  if (request.address === '' && known === undefined) {
-    throw new LifeboatError('bad-input', `where is the vault ${name}? Its host[:port] is needed`)
-  }
-  const address = request.address === '' ? (known?.address ?? '') : vaultAddress(request.address)
+  const address = addressFor(name, known, request)
   // The name stands in certificates: whoever has it is taken for its bearer.
   if (name === 'controller' || store.blades.get(name) !== undefined) {
     throw new LifeboatError(
@@ -112,6 +109,39 @@ function addVault(
     expiresAt: token.expiresAt,
     joinCommand: `lifeboat-vault join --controller ${context.joinAddress()} ${token.text}`,
   }
+}
+
+/** It stands in certificates as a blade's name does, and is as strict. Throws `bad-input`. */
+function parseVaultName(text: string): string {
+  try {
+    return parseBladeName(text)
+  } catch {
+    throw new LifeboatError(
+      'bad-input',
+      `'${text}' is not a vault name: lower-case letters, digits and '-', at most 63`,
+    )
+  }
+}
+
+/**
+ * Where it is looked for from now on. A vault that has joined is moved only when that is said: at a wrong address
+ * every backup would fail.
+ */
+function addressFor(
+  name: string,
+  known: VaultRecord | undefined,
+  { address: text, replace }: Pick<AddVaultRequest, 'address' | 'replace'>,
+): string {
+  if (text === '' && known !== undefined) return known.address
+  if (text === '') {
+    throw new LifeboatError('bad-input', `where is the vault ${name}? Its host[:port] is needed`)
+  }
+  const address = vaultAddress(text)
+  if (known === undefined || known.joinedAt === 0 || known.address === address || replace) return address
+  throw new LifeboatError(
+    'already-exists',
+    `${name} has joined already, at ${known.address}: to move it there type \`lifeboat vault add ${name} --address ${address} --replace\``,
+  )
 }
 
 /** What is known of a vault, with when it was last seen: it may be away. */

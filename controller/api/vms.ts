@@ -2,6 +2,7 @@ import type { VmView as WireVmView } from '../../proto/gen/lifeboat/v1/admin.ts'
 import { BACKUP_MODES } from '../../shared/domain/backup.ts'
 import { LifeboatError } from '../../shared/errors.ts'
 import { readBackups } from '../backup/known.ts'
+import { tellingFailures } from '../backup/standing.ts'
 import { heededByMigration, planAround } from '../evacuation/plan-around.ts'
 import type { VmView } from '../fleet/snapshot.ts'
 import { VM_ACTIONS, type VmAction } from '../operations/vm-action-saga.ts'
@@ -19,7 +20,7 @@ export function vmHandlers(
   const { store, fleet, clock } = context
   const views = (vms: readonly VmView[]) => {
     const now = clock.now()
-    const known = readBackups(store, context.config.backup)
+    const known = tellingFailures(readBackups(store, context.config.backup), store.backups.outcomes())
     const tags = store.tags.all()
     return vms.map(vm =>
       vmViewToWire(vm, { tags: tags.get(vm.id) ?? {}, standing: known.standingOf(vm, now) }),

@@ -7,7 +7,7 @@ import type { PointRecord } from '../store/points.ts'
 import type { VaultRecord } from '../store/vaults.ts'
 import type { KnownBackups } from './known.ts'
 import { leftBootTests } from './left-boot-tests.ts'
-import type { Standing } from './standing.ts'
+import { failuresSince, type Standing } from './standing.ts'
 
 export interface BackupFindingSources {
   readonly now: number
@@ -90,9 +90,7 @@ function oldest(late: readonly OverdueVm[], now: number): number {
 function failedAgain({ snapshot, known, outcomes }: BackupFindingSources): Finding[] {
   const byVm = Map.groupBy(outcomes, outcome => outcome.vmId)
   return snapshot.vms.flatMap(vm => {
-    const mine = byVm.get(vm.id) ?? []
-    const goodAt = Math.max(mine.find(each => each.ok)?.at ?? 0, known.pointsOf(vm.id)[0]?.at ?? 0)
-    const failed = mine.filter(each => !each.ok && each.at > goodAt)
+    const failed = failuresSince(byVm.get(vm.id) ?? [], known.pointsOf(vm.id))
     const [last] = failed
     if (last === undefined || failed.length < FAILURES_TO_TELL) return []
     return [

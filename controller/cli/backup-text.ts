@@ -132,8 +132,13 @@ export function renderStanding(vm: string, standing: BackupStanding | undefined,
   ]
 }
 
-/** What retention keeps and drops, with the reasons. */
-export function renderVerdicts(verdicts: readonly PruneVerdict[], dryRun: boolean, now: number): string {
+/** What retention keeps and drops, with the reasons. `inEarnest`: nothing was dropped yet, this does it. */
+export function renderVerdicts(
+  verdicts: readonly PruneVerdict[],
+  now: number,
+  inEarnest: string | undefined,
+): string {
+  const dryRun = inEarnest !== undefined
   const table = renderTable<PruneVerdict>(
     [
       { title: 'VM', value: verdict => verdict.vm },
@@ -152,7 +157,7 @@ export function renderVerdicts(verdicts: readonly PruneVerdict[], dryRun: boolea
   if (verdicts.length === 0) return table
   if (dropped === 0) return `${table}\n\n${dryRun ? 'Nothing would be dropped.' : 'Nothing dropped.'}`
   const end = dryRun
-    ? `${dropped} would be dropped; nothing was. Do it: lifeboat backup prune`
+    ? `${dropped} would be dropped; nothing was. Do it: ${inEarnest}`
     : `${dropped} dropped. Their room comes back when chunks are collected: lifeboat vault gc`
   return `${table}\n\n${end}`
 }

@@ -1,3 +1,4 @@
+import { isIPv4, isIPv6 } from 'node:net'
 import { LifeboatError } from '../errors.ts'
 
 /** gRPC of the controller: agents, and admin certificates. */
@@ -28,11 +29,27 @@ export function controllerAddress(text: string): string {
   return withPort(text, CONTROLLER_PORT)
 }
 
-/** The same for a vault. Throws `bad-input`. */
+/** The same for a vault. It is kept and dialled for ever after, so what can be no address is `bad-input` at once. */
 export function vaultAddress(text: string): string {
   const address = withPort(text, VAULT_PORT)
-  splitAddress(address)
-  return address
+  const [, ipv6, host = '', port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address) ?? []
+  const isHost = ipv6 === undefined ? isHostName(host) : isIPv6(ipv6)
+  if (isHost && Number(port) >= 1 && Number(port) <= 65535) return address
+  throw new LifeboatError(
+    'bad-input',
+    `'${text}' is not an address: a host name, an IPv4 address or [IPv6], and :port (1 to 65535) if it is not ${VAULT_PORT}`,
+  )
+}
+
+const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i
+
+/** A DNS name or an IPv4 address; no top-level domain is a number, so `192.0.2.300` is neither. */
+function isHostName(host: string): boolean {
+  if (isIPv4(host)) return true
+  const labels = host.split('.')
+  return (
+    host.length <= 253 && labels.every(label => DNS_LABEL.test(label)) && !/^\d+$/.test(labels.at(-1) ?? '')
+  )
 }
 
 function withPort(text: string, port: number): string {

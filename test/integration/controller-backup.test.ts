@@ -135,12 +135,41 @@ describe('a fleet with a vault', () => {
   it('names stand in certificates: no two members of the fleet have the same', async () => {
     const blade = { name: 'depot', chassis: '', slot: 1, feeds: [], switches: [], tokenTtlMinutes: 0 }
     await assert.rejects(ask(fixture, 'addBlade', blade), /depot is the name of a vault/)
-    const taken = { name: 'blade01', address: 'depot', tokenTtlMinutes: 0 }
+    const taken = { name: 'blade01', address: 'depot', tokenTtlMinutes: 0, replace: false }
     await assert.rejects(ask(fixture, 'addVault', taken), /blade01 is the name of a blade/)
     await assert.rejects(
       ask(fixture, 'addVault', { ...taken, name: 'controller' }),
       /the name of the controller/,
     )
+  })
+
+  it('a vault that has joined is moved only when that is said; what is no name or address is refused', async () => {
+    const [joined] = (await ask(fixture, 'listVaults', {})).vaults
+    assert.ok(joined)
+    const request = { name: 'depot', address: '192.0.2.9', tokenTtlMinutes: 0, replace: false }
+    await assert.rejects(ask(fixture, 'addVault', request), {
+      code: 'already-exists',
+      message: `depot has joined already, at ${joined.address}: to move it there type \`lifeboat vault add depot --address 192.0.2.9:7423 --replace\``,
+    })
+    const address = async () => (await ask(fixture, 'listVaults', {})).vaults.map(each => each.address)
+    assert.ok((await ask(fixture, 'addVault', { ...request, address: joined.address })).token, 'another host')
+    assert.deepEqual(await address(), [joined.address])
+    await ask(fixture, 'addVault', { ...request, address: '127.0.0.1:1', replace: true })
+    assert.deepEqual(await address(), ['127.0.0.1:1'])
+    await assert.rejects(ask(fixture, 'addVault', { ...request, name: 'x y' }), /'x y' is not a vault name/)
+    const nowhere = { ...request, name: 'd3', address: 'not an addr!' }
+    await assert.rejects(ask(fixture, 'addVault', nowhere), /'not an addr!' is not an address/)
+  })
+
+  it('a vault that was announced and never joined is not meant by a command that names none', async () => {
+    const announced = { name: 'd3', address: '192.0.2.9', tokenTtlMinutes: 0, replace: false }
+    await ask(fixture, 'addVault', announced)
+    await ask(fixture, 'addVault', { ...announced, address: '192.0.2.10' })
+    assert.equal((await ask(fixture, 'scrubVault', { name: '', stop: true })).name, 'depot')
+    assert.equal((await ask(fixture, 'collectVault', { name: '', dryRun: true })).chunks, 3)
+    assert.deepEqual((await ask(fixture, 'pruneBackups', { dryRun: true, vm: '', vault: '' })).verdicts, [])
+    const there = { dryRun: true, vm: '', vault: 'd3' }
+    await assert.rejects(ask(fixture, 'pruneBackups', there), /the vault d3 has not joined yet/)
   })
 
   it('a tag turns the backups of one VM off: its agent is told, and the policy says why', async () => {
@@ -154,7 +183,11 @@ describe('a fleet with a vault', () => {
     assert.match(policy.explanation.join('\n'), /mode off, by the tag backup=off/)
     await assert.rejects(
       ask(fixture, 'runBackups', { vms: [], blade: '', all: true, force: false }),
-      /there is no VM to back up/,
+      /there is no VM to back up: the backups of 1 VM are off/,
+    )
+    await assert.rejects(
+      ask(fixture, 'runBackups', { vms: [], blade: 'blade02', all: false, force: false }),
+      /there is no VM on blade02/,
     )
     await assert.rejects(
       ask(fixture, 'setVmTags', { name: 'web01', set: ['backups=off'], remove: [] }),
@@ -380,6 +413,10 @@ describe('a fleet with a vault', () => {
     }
     const alert = await alertOf('backup-failed')
     assert.match(alert.text, /fails again and again: the vault is full/)
+    const why = /^never backed up; the newest try failed .* ago: the vault is full$/
+    const [planned] = (await ask(fixture, 'planBackups', { vm: 'web01' })).backups
+    assert.match(planned?.text ?? '', why, 'what the alert says to type')
+    assert.match((await ask(fixture, 'getVm', { name: 'web01' })).backup?.text ?? '', why)
   })
 
   it('corrupt data is told with the chunk and the restore points it touches', async () => {
@@ -467,7 +504,7 @@ describe('a fleet with a vault', () => {
 
   it('prune, collect and check go to the vault, and a vault that is removed is let go of', async () => {
     await keeps([WEB, POINT])
-    const { verdicts } = await ask(fixture, 'pruneBackups', { dryRun: true, vm: 'web01' })
+    const { verdicts } = await ask(fixture, 'pruneBackups', { dryRun: true, vm: 'web01', vault: '' })
     assert.deepEqual(
       verdicts.map(verdict => verdict.point),
       [POINT],

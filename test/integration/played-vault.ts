@@ -155,10 +155,11 @@ function onlyController(role: string): void {
 
 /** `lifeboat vault add`, `lifeboat-vault join` and its start in one; the controller has seen it when this resolves. */
 export async function addVault(fixture: ControllerFixture, name: string): Promise<PlayedVault> {
-  const request = { name, address: '127.0.0.1:1', tokenTtlMinutes: 0 }
+  const request = { name, address: '127.0.0.1:1', tokenTtlMinutes: 0, replace: false }
   const { token } = await ask(fixture, 'addVault', request)
   const vault = new PlayedVault(name, await joinWithToken(fixture, token))
-  await ask(fixture, 'addVault', { ...request, address: await vault.listen() })
+  // It needs its certificate to listen, and only then has a port.
+  await ask(fixture, 'addVault', { ...request, address: await vault.listen(), replace: true })
   return vault
 }
 

@@ -116,7 +116,7 @@ export async function createSimFleet(options: SimFleetOptions): Promise<SimFleet
       log: logFor('depot'),
     })
     depot = vault
-    const place = { name: vault.name, address: vault.address, tokenTtlMinutes: 0 }
+    const place = { name: vault.name, address: vault.address, tokenTtlMinutes: 0, replace: false }
     await vault.join(controllerAddress, (await admin.ask('addVault', place)).token)
     await vault.start()
   }

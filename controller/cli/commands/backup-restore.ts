@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { Operation } from '../../../proto/gen/lifeboat/v1/admin.ts'
 import type { PointSummary } from '../../../proto/gen/lifeboat/v1/vault.ts'
 import { formatBytes, HOUR_MS } from '../../../shared/domain/units.ts'
 import { LifeboatError } from '../../../shared/errors.ts'
@@ -33,6 +34,7 @@ function addVerify(backup: Command, context: CliContext): void {
       const backupName = parseBackupName(name)
       if (options.boot !== true) {
         if (options.to !== '') throw new LifeboatError('bad-input', '--to goes with --boot')
+        if (!options.wait) throw new LifeboatError('bad-input', '--no-wait goes with --boot')
         await check(context, name)
         return
       }
@@ -112,6 +114,13 @@ Examples:
           '--disk brings back a volume, no VM: --name and --start do not go with it',
         )
       }
-      await finishOperation(context, await context.admin().ask('restoreBackup', request), options.wait)
+      const operation = await context.admin().ask('restoreBackup', request)
+      const isLeftOff = !request.start && request.onlyDisk === ''
+      await finishOperation(context, operation, options.wait, isLeftOff ? hintToStart : undefined)
     })
+}
+
+/** A VM that is back and does not run looks like a failed restore. */
+function hintToStart({ state, vm }: Operation): string {
+  return state === 'done' ? `${vm} is off. Start it: lifeboat vm start ${vm}` : ''
 }

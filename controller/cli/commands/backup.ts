@@ -96,11 +96,15 @@ function addPolicies(backup: Command, context: CliContext): void {
       'drop the restore points that retention no longer keeps; the vault does it each day by itself',
     )
     .option('--dry-run', 'only say what would be dropped, and why the others stay')
-    .addHelpText('after', '\nExamples:\n  lifeboat backup prune --dry-run\n  lifeboat backup prune mail01')
-    .action(async (vm = '', options: { dryRun?: boolean }) => {
-      const dryRun = options.dryRun ?? false
-      const { verdicts } = await context.admin().ask('pruneBackups', { vm, dryRun })
-      show(context, verdicts, judged => renderVerdicts(judged, dryRun, context.now()))
+    .option('--vault <name>', 'in this vault; otherwise in the one that backups go to', '')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  lifeboat backup prune --dry-run\n  lifeboat backup prune mail01\n  lifeboat backup prune --vault depot',
+    )
+    .action(async (vm = '', { dryRun = false, vault }: { dryRun?: boolean; vault: string }) => {
+      const { verdicts } = await context.admin().ask('pruneBackups', { vm, dryRun, vault })
+      const inEarnest = ['lifeboat backup prune', vm, vault && `--vault ${vault}`].filter(Boolean).join(' ')
+      show(context, verdicts, judged => renderVerdicts(judged, context.now(), dryRun ? inEarnest : undefined))
     })
   backup
     .command('policy')

@@ -56,16 +56,22 @@ export function addOperationCommands(program: Command, context: CliContext): voi
     })
 }
 
-/** What a command that begins one operation does with it: follow it to its end, unless told not to, and show it. */
+/**
+ * What a command that begins one operation does with it: follow it to its end, unless told not to, and show it. `hint`:
+ * what a person may want next, as the last line; empty: nothing.
+ */
 export async function finishOperation(
   context: CliContext,
   operation: Operation,
   wait: boolean,
+  hint: (latest: Operation) => string = () => '',
 ): Promise<void> {
   const latest = wait ? await followOperation(context, operation) : operation
   // Who left by Ctrl-C has the note; half an operation below it would only push it out of sight.
   if (wait && isRunning(latest) && !context.json()) return
-  show(context, latest, renderOperation)
+  show(context, latest, shown =>
+    [renderOperation(shown), hint(shown)].filter(text => text !== '').join('\n\n'),
+  )
 }
 
 /** A table, one line each; `empty` when there is none. */

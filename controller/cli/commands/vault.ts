@@ -25,9 +25,17 @@ function addEnrolling(vault: Command, context: CliContext): void {
     .description('announce a vault and print the one-time token that lets it join')
     .requiredOption('--address <host[:port]>', 'where the controller reaches it (port 7423 unless given)')
     .option('--token-ttl <minutes>', 'how long the token is good (an hour, unless given)', wholeNumber, 0)
-    .addHelpText('after', '\nExample:\n  lifeboat vault add depot --address 192.0.2.20')
-    .action(async (name: string, options: { address: string; tokenTtl: number }) => {
-      const request = { name, address: options.address, tokenTtlMinutes: options.tokenTtl }
+    .option(
+      '--replace',
+      'although it has joined at another address: it is looked for at this one from now on',
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  lifeboat vault add depot --address 192.0.2.20\n  lifeboat vault add depot --address 192.0.2.21 --replace\n\nOf a vault that has joined the token lets another host take its place, or itself join anew.',
+    )
+    .action(async (name: string, options: { address: string; tokenTtl: number; replace?: boolean }) => {
+      const { address, tokenTtl: tokenTtlMinutes, replace = false } = options
+      const request = { name, address, tokenTtlMinutes, replace }
       show(context, await context.admin().ask('addVault', request), added =>
         [
           `${added.name} may join until ${renderTime(added.expiresAt)}. On its host, as root, type:`,
@@ -67,12 +75,8 @@ function addReading(vault: Command, context: CliContext): void {
       'after',
       '\nExamples:\n  lifeboat vault status\n  lifeboat vault status depot\n\nEnds with 1 when a vault has a problem or does not answer.',
     )
-    .action(async (name: string | undefined) => {
-      const { vaults } = await context.admin().ask('listVaults', {})
-      const found = name === undefined ? vaults : vaults.filter(each => each.name === name)
-      if (name !== undefined && found.length === 0) {
-        throw new LifeboatError('not-found', `there is no vault ${name}; lifeboat vault list shows all`)
-      }
+    .action(async (name = '') => {
+      const found = await askVaults(context, name)
       if (found.some(hasTrouble)) context.exitWith(EXIT_CODES.failed)
       if (context.json()) context.print(JSON.stringify(found, undefined, 2))
       else if (found.length === 0) context.print(renderVaults([], context.now()))
@@ -90,7 +94,7 @@ function addWork(vault: Command, context: CliContext): void {
       const stop = options.stop ?? false
       show(context, await context.admin().ask('scrubVault', { name, stop }), found =>
         stop
-          ? `${found.name}: the scrub is stopped; lifeboat vault scrub ${found.name} goes on with it`
+          ? renderStopped(found)
           : `${found.name}: the scrub has begun. Watch it: lifeboat vault status ${found.name}`,
       )
     })
@@ -101,12 +105,38 @@ function addWork(vault: Command, context: CliContext): void {
     .addHelpText('after', '\nExamples:\n  lifeboat vault gc --dry-run\n  lifeboat vault gc depot')
     .action(async (name = '', options: { dryRun?: boolean }) => {
       const dryRun = options.dryRun ?? false
-      context.progress('looking at every index and chunk of the vault', '')
+      // Otherwise it is refused at once, and nothing is looked at.
+      const isClear = (await askVaults(context, name)).filter(hasJoined).length === 1
+      if (isClear) context.progress('looking at every index and chunk of the vault', '')
       const limits = { timeoutMs: COLLECT_LIMIT_MS, signal: context.interrupted }
       const report = await context.admin().ask('collectVault', { name, dryRun }, limits)
       if (report.refused !== '') context.exitWith(EXIT_CODES.failed)
       show(context, report, found => renderCollect(found, dryRun))
     })
+}
+
+/** All, or the one of that name. Throws `not-found`. */
+async function askVaults(context: CliContext, name: string): Promise<readonly VaultView[]> {
+  const { vaults } = await context.admin().ask('listVaults', {})
+  if (name === '') return vaults
+  const found = vaults.filter(vault => vault.name === name)
+  if (found.length > 0) return found
+  throw new LifeboatError('not-found', `there is no vault ${name}; lifeboat vault list shows all`)
+}
+
+function hasJoined({ enrolment }: VaultView): boolean {
+  return enrolment === 'joined'
+}
+
+/** One that was stopped before its end has not ended: the next goes on with it. */
+function renderStopped({ name, status }: VaultView): string {
+  return isUnderWay(status)
+    ? `${name}: the scrub is stopped; lifeboat vault scrub ${name} goes on with it`
+    : `${name}: no scrub was running`
+}
+
+function isUnderWay(status: VaultStatus | undefined): boolean {
+  return status !== undefined && status.scrubStartedAt > 0 && status.scrubEndedAt === 0
 }
 
 function renderCollect(report: CollectReport, dryRun: boolean): string {

@@ -646,6 +646,8 @@ export interface RestoreBackupRequest {
 export interface PruneBackupsRequest {
   dryRun: boolean;
   vm: string;
+  /** empty: that of the configuration, or the only one */
+  vault: string;
 }
 
 export interface BackupPolicy {
@@ -685,6 +687,8 @@ export interface AddVaultRequest {
   /** host[:port] of its door for the controller */
   address: string;
   tokenTtlMinutes: number;
+  /** it has joined, and is at this address from now on */
+  replace: boolean;
 }
 
 export interface AddVaultResponse {
@@ -7123,7 +7127,7 @@ export const RestoreBackupRequest: MessageFns<RestoreBackupRequest> = {
 };
 
 function createBasePruneBackupsRequest(): PruneBackupsRequest {
-  return { dryRun: false, vm: "" };
+  return { dryRun: false, vm: "", vault: "" };
 }
 
 export const PruneBackupsRequest: MessageFns<PruneBackupsRequest> = {
@@ -7133,6 +7137,9 @@ export const PruneBackupsRequest: MessageFns<PruneBackupsRequest> = {
     }
     if (message.vm !== "") {
       writer.uint32(18).string(message.vm);
+    }
+    if (message.vault !== "") {
+      writer.uint32(26).string(message.vault);
     }
     return writer;
   },
@@ -7166,6 +7173,14 @@ export const PruneBackupsRequest: MessageFns<PruneBackupsRequest> = {
             message.vm = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.vault = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7185,6 +7200,7 @@ export const PruneBackupsRequest: MessageFns<PruneBackupsRequest> = {
     const message = createBasePruneBackupsRequest();
     message.dryRun = object.dryRun ?? false;
     message.vm = object.vm ?? "";
+    message.vault = object.vault ?? "";
     return message;
   },
 };
@@ -7525,7 +7541,7 @@ export const PlannedBackup: MessageFns<PlannedBackup> = {
 };
 
 function createBaseAddVaultRequest(): AddVaultRequest {
-  return { name: "", address: "", tokenTtlMinutes: 0 };
+  return { name: "", address: "", tokenTtlMinutes: 0, replace: false };
 }
 
 export const AddVaultRequest: MessageFns<AddVaultRequest> = {
@@ -7538,6 +7554,9 @@ export const AddVaultRequest: MessageFns<AddVaultRequest> = {
     }
     if (message.tokenTtlMinutes !== 0) {
       writer.uint32(24).int32(message.tokenTtlMinutes);
+    }
+    if (message.replace !== false) {
+      writer.uint32(32).bool(message.replace);
     }
     return writer;
   },
@@ -7579,6 +7598,14 @@ export const AddVaultRequest: MessageFns<AddVaultRequest> = {
             message.tokenTtlMinutes = reader.int32();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.replace = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7599,6 +7626,7 @@ export const AddVaultRequest: MessageFns<AddVaultRequest> = {
     message.name = object.name ?? "";
     message.address = object.address ?? "";
     message.tokenTtlMinutes = object.tokenTtlMinutes ?? 0;
+    message.replace = object.replace ?? false;
     return message;
   },
 };

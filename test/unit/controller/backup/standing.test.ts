@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { findPoint } from '../../../../controller/backup/find-point.ts'
 import { planNights } from '../../../../controller/backup/plan-nights.ts'
+import { tellingFailures } from '../../../../controller/backup/standing.ts'
 import { defaultControllerConfig } from '../../../../controller/config.ts'
+import type { BackupOutcome } from '../../../../controller/store/backups.ts'
 import { HOUR_MS } from '../../../../shared/domain/units.ts'
 import type { LifeboatError } from '../../../../shared/errors.ts'
 import { type BackupSketch, backups, bootTest, point } from '../../../fakes/backup-sketch.ts'
@@ -58,6 +60,26 @@ for (const { name, sketch, overdue, text } of CASES) {
     assert.deepEqual([found.overdue, found.text], [overdue, text])
   })
 }
+
+test('a try that failed since the newest restore point is told with its reason, an older one not', () => {
+  const outcome = (hoursAgo: number, text: string): BackupOutcome => ({
+    vmId: 'id-web01',
+    at: NIGHT - hoursAgo * HOUR_MS,
+    ok: text === '',
+    blade: 'blade01',
+    source: 'schedule',
+    text,
+  })
+  const told = (...outcomes: BackupOutcome[]) =>
+    tellingFailures(backups({ points: [point('web01', 20)] }), outcomes).standingOf(
+      vmNamed(WORLD, 'web01'),
+      NIGHT,
+    ).text
+  const failed = 'backed up 20 h ago; the newest try failed 2 h ago: the vault is full'
+  assert.equal(told(outcome(2, 'the vault is full'), outcome(4, 'no snapshot')), failed)
+  assert.equal(told(outcome(30, 'the vault is full')), 'backed up 20 h ago')
+  assert.equal(told(outcome(1, ''), outcome(2, 'the vault is full')), 'backed up 20 h ago')
+})
 
 test('verified is hashed again or booted; the recovery time is that of the newest test that ran', () => {
   const points = [

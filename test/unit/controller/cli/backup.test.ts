@@ -172,7 +172,13 @@ test('verify hashes in the vault; damage is exit code 1 and says what heals it',
   const bad = await runCli(['backup', 'verify', 'web01'], damaged)
   assert.equal(bad.exitCode, 1)
   assert.match(bad.printed[0] ?? '', /damaged: 1 of 8 chunks is bad\n.*lifeboat backup run web01/)
-  await assert.rejects(runCli(['backup', 'verify', 'web01', '--to', 'blade02'], {}), { code: 'bad-input' })
+  for (const option of [['--to', 'blade02'], ['--no-wait']]) {
+    await assert.rejects(
+      runCli(['backup', 'verify', 'web01', ...option], {}),
+      { code: 'bad-input', message: `${option[0]} goes with --boot` },
+      option[0],
+    )
+  }
 })
 
 test('verify --boot follows the test and tells the recovery time', async () => {
@@ -212,10 +218,14 @@ test('restore says all it was told, and a single disk is no VM', async () => {
     start: true,
     overrideRules: true,
   })
+  assert.doesNotMatch(run.printed[0] ?? '', /is off/)
+  const off = await runCli(['backup', 'restore', 'web01'], { restoreBackup: restoring })
+  assert.match(off.printed[0] ?? '', /\n\nweb01 is off\. Start it: lifeboat vm start web01$/)
   const disk = await runCli(['backup', 'restore', 'web01', '--disk', 'vdb', '--no-wait'], {
     restoreBackup: restoring,
   })
   assert.match(JSON.stringify(disk.asked[0]?.request), /"onlyDisk":"vdb"/)
+  assert.doesNotMatch(disk.printed[0] ?? '', /is off/, 'a volume is no VM')
   await assert.rejects(runCli(['backup', 'restore', 'web01', '--disk', 'vda', '--start'], {}), {
     code: 'bad-input',
   })
@@ -229,12 +239,17 @@ test('prune --dry-run drops nothing and gives the reason for each; the plan and 
     ],
   })
   const dry = await runCli(['backup', 'prune', '--dry-run'], { pruneBackups: report })
-  assert.deepEqual(dry.asked[0]?.request, { vm: '', dryRun: true })
+  assert.deepEqual(dry.asked[0]?.request, { vm: '', dryRun: true, vault: '' })
   assert.match(
     dry.printed[0] ?? '',
     /keep +daily 1 of 7; newest verified\n.*would be dropped +no rule keeps it/,
   )
-  assert.match(dry.printed[0] ?? '', /1 would be dropped; nothing was/)
+  assert.match(dry.printed[0] ?? '', /1 would be dropped; nothing was\. Do it: lifeboat backup prune$/)
+  const one = await runCli(['backup', 'prune', 'web01', '--vault', 'depot', '--dry-run'], {
+    pruneBackups: report,
+  })
+  assert.deepEqual(one.asked[0]?.request, { vm: 'web01', dryRun: true, vault: 'depot' })
+  assert.match(one.printed[0] ?? '', /Do it: lifeboat backup prune web01 --vault depot$/)
   const [kept] = report.verdicts
   const none = { pruneBackups: PruneReport.fromPartial({ verdicts: kept === undefined ? [] : [kept] }) }
   assert.match((await runCli(['backup', 'prune'], none)).printed[0] ?? '', /\n\nNothing dropped\.$/)

@@ -44,7 +44,14 @@ test('a vault is announced by its address; the answer is what to type there', as
     joinCommand: 'lifeboat-vault join --controller 192.0.2.10 lifeboat1.x',
   })
   const run = await runCli(['vault', 'add', 'depot', '--address', '192.0.2.20'], { addVault })
-  assert.deepEqual(run.asked[0]?.request, { name: 'depot', address: '192.0.2.20', tokenTtlMinutes: 0 })
+  assert.deepEqual(run.asked[0]?.request, {
+    name: 'depot',
+    address: '192.0.2.20',
+    tokenTtlMinutes: 0,
+    replace: false,
+  })
+  const moved = await runCli(['vault', 'add', 'depot', '--address', '192.0.2.21', '--replace'], { addVault })
+  assert.match(JSON.stringify(moved.asked[0]?.request), /"replace":true/)
   assert.match(run.printed[0] ?? '', /as root, type:\n\n {2}lifeboat-vault join --controller/)
   await assert.rejects(runCli(['vault', 'add', 'depot'], {}), { name: 'CommanderError' })
 })
@@ -90,16 +97,33 @@ test('a scrub goes on by itself, and can be stopped; the only vault needs no nam
   assert.match(begun.printed[0] ?? '', /lifeboat vault status depot/)
   const stopped = await runCli(['vault', 'scrub', 'depot', '--stop'], { scrubVault: depot })
   assert.deepEqual(stopped.asked[0]?.request, { name: 'depot', stop: true })
+  assert.match(stopped.printed[0] ?? '', /^depot: the scrub is stopped/)
+  for (const status of [
+    { ...depot.status, scrubStartedAt: 0 },
+    { ...depot.status, scrubEndedAt: NOW },
+  ]) {
+    const scrubVault = VaultView.fromPartial({ ...depot, status })
+    const none = await runCli(['vault', 'scrub', '--stop'], { scrubVault })
+    assert.deepEqual([none.printed, none.exitCode], [['depot: no scrub was running'], 0])
+  }
 })
 
 test('gc says what it removed, what it would remove, and why it removed nothing', async () => {
+  const listVaults = { vaults: [depot, VaultView.fromPartial({ name: 'new', enrolment: 'waiting' })] }
   const report = CollectReport.fromPartial({ chunks: 3, bytes: GIB, keptChunks: 7 })
-  const dry = await runCli(['vault', 'gc', '--dry-run'], { collectVault: report })
+  const dry = await runCli(['vault', 'gc', '--dry-run'], { listVaults, collectVault: report })
+  assert.deepEqual(dry.noted, ['looking at every index and chunk of the vault'])
   assert.equal(dry.printed[0], '3 chunks (1 GiB) would be removed, 7 are in use')
   const refused = CollectReport.fromPartial({ refused: 'the index of web01 cannot be read' })
-  const run = await runCli(['vault', 'gc', 'depot'], { collectVault: refused })
+  const run = await runCli(['vault', 'gc', 'depot'], { listVaults, collectVault: refused })
   assert.equal(run.exitCode, 1)
   assert.match(run.printed[0] ?? '', /Nothing was removed: the index of web01 cannot be read\n.*vault status/)
+  await assert.rejects(runCli(['vault', 'gc', 'nope'], { listVaults }), {
+    code: 'not-found',
+    message: /there is no vault nope/,
+  })
+  const early = await runCli(['vault', 'gc', 'new'], { listVaults, collectVault: report })
+  assert.deepEqual(early.noted, [], 'one that has not joined is refused: nothing is looked at')
 })
 
 test('of a vault that is away the status says since when, and what it means for the nights', async () => {
