@@ -7,21 +7,21 @@ export interface Space {
   readonly sizeBytes: number
   /** What this user may still write. */
   readonly freeBytes: number
-  /** Files that may still be made; undefined where the file system makes room for them as it goes. */
-  readonly freeFiles?: number
+  /** Undefined where the file system makes room for them as it goes. */
+  readonly files?: { readonly most: number; readonly free: number }
 }
 
 /** The vault's own records need a little, and file systems get slow on their last blocks. */
 const LAST_BYTES = 64 * MIB
 const LAST_SHARE = 0.01
-/** A chunk is a file: as many as 5 GiB of new disk are. */
+/** A chunk is a file: as many as 5 GiB of new disk are. Less on a small file system: the reserve in files. */
 const LEAST_FILES = 10_000
 
 export async function readSpace(path: string): Promise<Space> {
   try {
     const { bsize, blocks, bavail, files, ffree } = await statfs(path)
     const room = { sizeBytes: blocks * bsize, freeBytes: bavail * bsize }
-    return files === 0 ? room : { ...room, freeFiles: ffree }
+    return files === 0 ? room : { ...room, files: { most: files, free: ffree } }
   } catch (error) {
     throw fileError(`cannot tell the room of ${path}`, error)
   }
@@ -29,8 +29,9 @@ export async function readSpace(path: string): Promise<Space> {
 
 /** Why no new backup may begin; '' when it may. */
 export function tooFull(space: Space, reservePercent: number): string {
-  if (space.freeFiles !== undefined && space.freeFiles < LEAST_FILES) {
-    return `the file system of the vault has room for only ${space.freeFiles} more files, and each chunk is one (df -i): prune restore points, or give it another file system; no backup is taken until then`
+  const { files } = space
+  if (files !== undefined && files.free < Math.min(LEAST_FILES, (files.most * reservePercent) / 100)) {
+    return `the file system of the vault has room for only ${files.free} more files, and each chunk is one (df -i): prune restore points, or give it another file system; no backup is taken until then`
   }
   const wanted = Math.ceil((space.sizeBytes * reservePercent) / 100)
   if (space.freeBytes >= wanted) return ''
