@@ -119,6 +119,7 @@ async function* watch(
   const stream = client.watchOperation({ id })
   const cancel = () => stream.cancel()
   signal.addEventListener('abort', cancel, { once: true })
+  if (signal.aborted) cancel()
   try {
     for await (const operation of stream) yield operation as Operation
   } catch (error) {

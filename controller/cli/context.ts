@@ -14,6 +14,11 @@ export interface CliContext {
   now(): number
   /** Connects on first use. */
   admin(): AdminConnection
+  /**
+   * The same, of what begins operations. From before the question on Ctrl-C no longer ends the command by itself: whoever
+   * leaves is told what goes on without him.
+   */
+  readonly begin: AdminConnection['ask']
   /** Aborted by the first Ctrl-C. */
   readonly interrupted: AbortSignal
   /** The exit code when nothing throws; 0 unless a command says otherwise. */

@@ -22,7 +22,8 @@ export const EXIT_CODES_HELP = `Exit codes:
      (evacuate --plan, rebalance --plan, what-if, simulate): a VM finds no place
   3  no such blade, VM, vault, restore point, plan, operation or alert
   4  the controller or a vault cannot be reached
-  5  the operation ended half way and needs an administrator`
+  5  the operation ended half way and needs an administrator
+  130  Ctrl-C; one that waits for an operation leaves with 0 and says what goes on without it`
 
 const BY_CODE: Partial<Record<ErrorCode, number>> = {
   'bad-input': EXIT_CODES.usage,

@@ -27,6 +27,10 @@ export async function runCli(argv: readonly string[], now: () => number): Promis
   }
   const inColour = process.stdout.isTTY === true && !process.env.NO_COLOR
   let interrupted: AbortSignal | undefined
+  const listen = (): AbortSignal => {
+    interrupted ??= firstInterrupt()
+    return interrupted
+  }
   // `lifeboat … | head`: whoever reads has enough, and that is no defect.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error
@@ -55,10 +59,13 @@ export async function runCli(argv: readonly string[], now: () => number): Promis
       connection ??= link.connect(link.findController(program.opts<GlobalOptions>(), process.env))
       return connection
     },
+    begin: (...question) => {
+      listen()
+      return context.admin().ask(...question)
+    },
+    // Only a command that begins or follows something has anything to say at its end; Ctrl-C ends any other at once.
     get interrupted() {
-      // Only a command that follows something has anything to say at its end; Ctrl-C ends any other at once.
-      interrupted ??= firstInterrupt()
-      return interrupted
+      return listen()
     },
     exitWith: code => {
       exitCode = code

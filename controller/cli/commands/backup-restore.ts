@@ -39,7 +39,7 @@ function addVerify(backup: Command, context: CliContext): void {
         return
       }
       const request = { backup: backupName, to: options.to }
-      await finishOperation(context, await context.admin().ask('testBackup', request), options.wait)
+      await finishOperation(context, await context.begin('testBackup', request), options.wait)
     })
 }
 
@@ -114,7 +114,7 @@ Examples:
           '--disk brings back a volume, no VM: --name and --start do not go with it',
         )
       }
-      const operation = await context.admin().ask('restoreBackup', request)
+      const operation = await context.begin('restoreBackup', request)
       const isLeftOff = !request.start && request.onlyDisk === ''
       await finishOperation(context, operation, options.wait, isLeftOff ? hintToStart : undefined)
     })

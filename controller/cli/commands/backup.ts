@@ -43,7 +43,7 @@ function addRunning(backup: Command, context: CliContext): void {
     )
     .action(async (vms: string[], options: RunOptions) => {
       const request = runRequest(vms, options)
-      const { operations } = await context.admin().ask('runBackups', request)
+      const { operations } = await context.begin('runBackups', request)
       const latest = options.wait ? await followOperations(context, operations, 'backups') : operations
       show(context, latest, renderBackupRun)
     })

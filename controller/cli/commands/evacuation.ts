@@ -38,7 +38,7 @@ async function planOnly(context: CliContext, blade: string): Promise<void> {
 }
 
 async function evacuate(context: CliContext, blade: string, wait: boolean): Promise<void> {
-  const { plan, operation } = await context.admin().ask('evacuate', { blade })
+  const { plan, operation } = await context.begin('evacuate', { blade })
   if (plan !== undefined && !context.json()) context.print(renderPlan(plan))
   if (operation === undefined) return
   const latest = wait ? await followOperation(context, operation) : operation

@@ -49,7 +49,7 @@ async function planOnly(context: CliContext): Promise<void> {
 }
 
 async function apply(context: CliContext, wait: boolean): Promise<void> {
-  const answer = await context.admin().ask('applyRebalance', {})
+  const answer = await context.begin('applyRebalance', {})
   const { operation } = answer
   if (operation === undefined) return show(context, answer, renderRebalance)
   if (!context.json()) context.print(renderRebalance(answer))

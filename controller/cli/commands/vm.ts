@@ -51,7 +51,7 @@ function addChanging(vm: Command, context: CliContext): void {
     if (action === 'stop') command.option('--force', 'pull the plug')
     if (action === 'start') command.option('--force', 'although a placement rule forbids it')
     command.action(async (name: string, options: { wait: boolean; force?: boolean }) => {
-      const operation = await context.admin().ask('changeVm', { name, action, force: options.force ?? false })
+      const operation = await context.begin('changeVm', { name, action, force: options.force ?? false })
       await finishOperation(context, operation, options.wait)
     })
   }
@@ -69,7 +69,7 @@ function addMigrating(vm: Command, context: CliContext): void {
     )
     .action(async (name: string, options: { to: string; override?: boolean; wait: boolean }) => {
       const request = { name, to: options.to, overrideRules: options.override ?? false, planOnly: false }
-      await finishOperation(context, await context.admin().ask('migrateVm', request), options.wait)
+      await finishOperation(context, await context.begin('migrateVm', request), options.wait)
     })
 }
 

@@ -58,6 +58,7 @@ export async function runCli(
     env: {},
     now: () => 1_000_000,
     admin: () => connection,
+    begin: connection.ask,
     interrupted,
     exitWith: code => {
       run.exitCode = code

@@ -18,6 +18,7 @@ function programThatAsks(): Command {
   const context = {
     ...quiet,
     admin: ask,
+    begin: ask,
     now: () => 0,
     env: {},
     json: () => false,

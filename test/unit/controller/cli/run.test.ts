@@ -38,3 +38,15 @@ test('only a command that follows something listens for Ctrl-C: any other ends b
   assert.equal(code, 4)
   assert.equal(process.listenerCount('SIGINT'), before)
 })
+
+test('a command that begins something listens before it asks: whoever leaves is told what goes on', async () => {
+  const before = process.listeners('SIGINT')
+  try {
+    await complaints('--socket', '/nowhere/s', 'backup', 'run', 'web01')
+    assert.equal(process.listenerCount('SIGINT'), before.length + 1)
+  } finally {
+    for (const listener of process.listeners('SIGINT')) {
+      if (!before.includes(listener)) process.removeListener('SIGINT', listener)
+    }
+  }
+})
