@@ -2,8 +2,6 @@ import type { Clock } from '../shared/clock.ts'
 
 /** How far ahead of its rate it may run: less, and every chunk is a sleep of a few ms. */
 const AHEAD_MS = 100
-/** Nobody owes more than this: the clock was set back, and is not waited for. */
-const MOST_OWED_MS = 60_000
 
 /** Waits until so many bytes may be spent; `bytesPerSecond` 0: at once. */
 export function createRate(
@@ -13,9 +11,12 @@ export function createRate(
 ): (bytes: number) => Promise<void> {
   if (bytesPerSecond <= 0) return async () => {}
   let paidUntil = Number.NEGATIVE_INFINITY
+  let lastAt = Number.NEGATIVE_INFINITY
   return async bytes => {
     const [now, costMs] = [clock.now(), (bytes * 1000) / bytesPerSecond]
-    if (paidUntil - now > MOST_OWED_MS + costMs) paidUntil = now
+    // A clock that was set back is not waited for.
+    if (now < lastAt) paidUntil = now
+    lastAt = now
     // Time that passed unused is not made up for.
     paidUntil = Math.max(paidUntil, now - AHEAD_MS) + costMs
     const aheadMs = paidUntil - now

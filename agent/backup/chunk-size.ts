@@ -7,7 +7,7 @@ const MOST_CHUNKS = 4 * 1024 * 1024
 
 /**
  * Size of the chunks of a disk, by the size of the disk alone. INVARIANT: never changes for a disk that stays as it is, or the
- * next night finds nothing of it in the vault.
+ * next night finds nothing of it in the vault; one that grows past 2 TiB is sent whole once.
  */
 export function usualChunkBytes(sizeBytes: number): number {
   let chunkBytes = USUAL_BYTES

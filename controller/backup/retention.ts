@@ -24,12 +24,12 @@ export function namesForRetention(
 ): NamedForRetention[] {
   const names = new Map<string, NamedForRetention>()
   const put = (id: string, name: string, isHearsay: boolean) => names.set(id, { id, name, isHearsay })
-  const byAge = [...points].sort((a, b) => a.at - b.at)
-  const [seen, others] = [true, false].map(is =>
-    byAge.filter(point => isBySeenWriter(point, bladesOf) === is),
-  )
-  for (const { vmId, vm } of others ?? []) put(vmId, vm, true)
-  for (const { vmId, vm } of seen ?? []) put(vmId, vm, false)
+  const newest = (own: readonly Pick<PointRecord, 'vm' | 'at'>[]) => own.toSorted((a, b) => b.at - a.at)[0]
+  for (const [vmId, own] of Map.groupBy(points, point => point.vmId)) {
+    const blades = bladesOf(vmId)
+    const seen = newest(own.filter(point => isBySeenWriter(point, () => blades)))
+    put(vmId, (seen ?? newest(own))?.vm ?? '', seen === undefined)
+  }
   for (const { id, name } of fleet) put(id, name, false)
   return [...names.values()]
 }
@@ -63,7 +63,9 @@ function atLeast(keep: Keep, least: Keep): Keep {
   }
 }
 
-const isUnlimited = ({ last, daily, weekly, monthly }: Keep): boolean => last + daily + weekly + monthly === 0
+function isUnlimited({ last, daily, weekly, monthly }: Keep): boolean {
+  return last + daily + weekly + monthly === 0
+}
 
 export function keepToWire(keep: Keep): RetentionPolicy {
   return { keepLast: keep.last, keepDaily: keep.daily, keepWeekly: keep.weekly, keepMonthly: keep.monthly }

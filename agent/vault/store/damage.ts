@@ -45,10 +45,14 @@ async function takeOut(
   const { layout, log } = context
   const problems: VaultProblem[] = []
   const taken: ChunkId[] = []
+  const good: ChunkId[] = []
   for (const [id, refs] of batch) {
     // Found minutes ago, perhaps: another blade may have put a good one in the place since.
     const { verdict } = await look(id, 'sha256')
-    if (verdict === 'good') continue
+    if (verdict === 'good') {
+      good.push(id)
+      continue
+    }
     const isMissing = verdict === 'gone' && !(await fileExists(join(layout.quarantine, id)))
     log.error(`a chunk of the vault is ${isMissing ? 'missing' : 'corrupt'}`, {
       chunk: id,
@@ -58,9 +62,10 @@ async function takeOut(
     // Named by nobody, it is garbage and gone: no restore point lacks anything.
     if (refs.length === 0) continue
     problems.push(await corruptProblem(context, nameOf, id, refs, isMissing))
-    for (const ref of refs) forgetChecked(layout, ref)
   }
+  for (const ref of new Set(problems.flatMap(({ points }) => points))) forgetChecked(layout, ref)
   if (problems.length > 0) edit(context, known => problems.reduce(raiseProblem, known))
+  healChunks(context, good)
   for (const id of taken) await renameIfThere(layout.chunk(id), join(layout.quarantine, id))
 }
 
@@ -74,7 +79,7 @@ export function healChunks(context: StoreContext, ids: readonly ChunkId[]): void
   edit(context, problems => endProblems(problems, 'chunk-corrupt', wanted))
   for (const { chunk } of healed) {
     rmSync(join(context.layout.quarantine, chunk), { force: true })
-    context.log.info('a corrupt chunk is healed: a backup brought it again', { chunk })
+    context.log.info('a chunk that was corrupt or missing is good again', { chunk })
   }
 }
 

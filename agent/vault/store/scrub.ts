@@ -101,6 +101,7 @@ async function scrubFolder(
   const names = await readdir(join(context.layout.store, prefix))
   const bad = new Set<ChunkId>()
   const proven = new Map<ChunkId, UnprovenEntry>()
+  const good: ChunkId[] = []
   let chunks = 0
   await eachBounded(names, CHUNKS_AT_ONCE, async name => {
     const id = chunkOfFile(name)
@@ -111,11 +112,13 @@ async function scrubFolder(
     if (verdict === 'gone') return
     chunks++
     if (verdict === 'corrupt') bad.add(id)
-    else if (entry !== undefined) proven.set(id, entry)
+    else good.push(id)
+    if (verdict === 'good' && entry !== undefined) proven.set(id, entry)
     await pace(bytes)
   })
   for (const [id, entry] of proven) context.unproven.markProven(id, entry)
-  healChunks(context, [...proven.keys()])
+  // Brought again by a person, perhaps: a backup would not send what is there.
+  healChunks(context, good)
   await quarantine(context, bad)
   return { chunks, bad: [...bad] }
 }

@@ -242,3 +242,18 @@ test('a list of problems that cannot be read lets no damaged restore point pass:
     ['damaged'],
   )
 })
+
+test('a chunk that a person brings back ends its problem at the next scrub: no backup would send what is there', async () => {
+  await backUp(store, { seeds: [1, 2] })
+  const { id, frame } = makeChunk(2)
+  const path = join(place.dir, 'store', chunkPath(id))
+  rmSync(path)
+  assert.deepEqual((await scrub()).bad, [id])
+  writeFileSync(path, frame)
+  await scrub()
+  assert.deepEqual(await problems(), [])
+  assert.deepEqual(
+    (await stateOf()).map(([, , state]) => state),
+    ['whole'],
+  )
+})
