@@ -1,5 +1,5 @@
 import cron from 'node-cron'
-import { MINUTE_MS } from './domain/units.ts'
+import { HOUR_MS, MINUTE_MS } from './domain/units.ts'
 import { LifeboatError } from './errors.ts'
 
 /**
@@ -122,4 +122,12 @@ export function jitterOf(name: string, jitterMs: number): number {
   let hash = 0x811c9dc5
   for (const byte of Buffer.from(name)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0
   return (hash % minutes) * MINUTE_MS
+}
+
+/** Clocks that are set by some minutes are no matter: what was done would be done twice. */
+const WRONG_CLOCK_MS = HOUR_MS
+
+/** When something was last done; 0, never, for a moment of the future: a clock that was wrong wrote it down. Pure. */
+export function pastOrNever(at: number, now: number): number {
+  return at > now + WRONG_CLOCK_MS ? 0 : at
 }

@@ -63,7 +63,12 @@ async function transferPatiently(context: Context, job: BackupJob, signal: Abort
 
 async function makeJob({ params, services, results, sagaId }: Context): Promise<BackupJob> {
   const { vault, memoryBytes, vcpus } = readCheck(results.check)
-  const { at, consistency, pauseMs, sources } = readSnapshot(results.snapshot)
+  const { at, consistency, pauseMs, ...snapshot } = readSnapshot(results.snapshot)
+  // One size for what is read and for what the manifest says.
+  const sources = snapshot.sources.map(source => ({
+    ...source,
+    chunkBytes: usualChunkBytes(source.sizeBytes),
+  }))
   const changed = services.changedRanges.get(sagaId)
   const vm = { id: params.vmId, name: params.vmName }
   const volumes = sources.map(({ volume }) => volume)
@@ -80,19 +85,18 @@ async function makeJob({ params, services, results, sagaId }: Context): Promise<
       definition: await wholeDefinition(services.hypervisor, vm, volumes),
       memoryBytes,
       vcpus,
-      disks: sources.map(({ volume, sizeBytes }) => {
+      disks: sources.map(({ volume, sizeBytes, chunkBytes }) => {
         const { target, format, storage, pool, path } = volume
         const inside = format === 'qcow2' ? { virtualBytes: volume.sizeBytes } : {}
-        const chunkBytes = usualChunkBytes(sizeBytes)
         return { target, sizeBytes, ...inside, format, storage, pool, path, chunkBytes }
       }),
       writer: `lifeboat-agent ${VERSION}`,
     },
-    reads: sources.map(({ volume, path, sizeBytes }) => ({
+    reads: sources.map(({ volume, path, sizeBytes, chunkBytes }) => ({
       target: volume.target,
       path,
       sizeBytes,
-      chunkBytes: usualChunkBytes(sizeBytes),
+      chunkBytes,
       changed: changed?.get(volume.target),
     })),
     rateLimitBytes: services.backupSettings().rateLimitBytes,

@@ -1,4 +1,4 @@
-import { type Cron, jitterOf, lastBefore, nextAfter } from '../../shared/cron.ts'
+import { type Cron, jitterOf, lastBefore, nextAfter, pastOrNever } from '../../shared/cron.ts'
 import { HOUR_MS, MINUTE_MS } from '../../shared/domain/units.ts'
 
 /** What this blade remembers of a VM's backups. Epoch ms, 0: never. */
@@ -43,17 +43,13 @@ export function nextBackupAt(
   return next === 0 ? 0 : next + ownMs
 }
 
-/** Clocks that are set by some minutes are no matter: a night would be made twice. */
-const WRONG_CLOCK_MS = HOUR_MS
-
 function withoutFuture(history: BackupHistory, now: number): BackupHistory {
-  const past = (at: number): number => (at > now + WRONG_CLOCK_MS ? 0 : at)
   const { knownSince, lastAttemptAt, lastSuccessAt } = history
   return {
     ...history,
-    knownSince: past(knownSince),
-    lastAttemptAt: past(lastAttemptAt),
-    lastSuccessAt: past(lastSuccessAt),
+    knownSince: pastOrNever(knownSince, now),
+    lastAttemptAt: pastOrNever(lastAttemptAt, now),
+    lastSuccessAt: pastOrNever(lastSuccessAt, now),
   }
 }
 

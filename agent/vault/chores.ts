@@ -1,5 +1,5 @@
 import type { Clock } from '../../shared/clock.ts'
-import { type Cron, lastBefore } from '../../shared/cron.ts'
+import { type Cron, lastBefore, pastOrNever } from '../../shared/cron.ts'
 import { formatDuration, HOUR_MS, MINUTE_MS } from '../../shared/domain/units.ts'
 import { formatErrorChain, LifeboatError } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
@@ -31,15 +31,12 @@ export interface ChoresOptions {
   readonly log: Logger
 }
 
-/** A moment farther ahead than this was written by a clock that was wrong: it counts as never. */
-const WRONG_CLOCK_MS = HOUR_MS
-
 /**
  * Is it time again? What was missed, because the host was off, is due at once and only once. Pure.
  * `lastAt`: when it was last begun; 0: never.
  */
 export function isDue(schedule: Cron, lastAt: number, now: number): boolean {
-  return lastBefore(schedule, now) > lastAt || lastAt > now + WRONG_CLOCK_MS
+  return lastBefore(schedule, now) > pastOrNever(lastAt, now)
 }
 
 /** A round that a restart cut off goes on at once; one that a person stopped waits for its schedule. Pure. */

@@ -1,11 +1,12 @@
+import { formatDuration } from '../../shared/domain/units.ts'
 import { formatAddress, splitAddress } from '../../shared/rpc/address.ts'
-import type { BootTest } from '../store/backups.ts'
+import type { BackupOutcome, BootTest } from '../store/backups.ts'
 import type { PointRecord } from '../store/points.ts'
 import type { Store } from '../store/store.ts'
 import type { VaultRecord } from '../store/vaults.ts'
 import { chooseVault, type EffectivePolicy, effectivePolicy } from './policy.ts'
 import type { BackupConfig } from './settings.ts'
-import { type Standing, standingOf } from './standing.ts'
+import { failuresSince, type Standing, standingOf } from './standing.ts'
 
 interface Named {
   readonly id: string
@@ -57,6 +58,21 @@ export function readBackups(store: Store, config: BackupConfig): KnownBackups {
         knownSince: Math.max(firstSeen.get(vm.id) ?? 0, vault?.joinedAt ?? 0),
         overdueMs: config.overdueMs,
       }),
+  }
+}
+
+/** What is known, where a standing also says why the newest try failed: an age alone says nothing of tonight. Pure. */
+export function tellingFailures(known: KnownBackups, outcomes: readonly BackupOutcome[]): KnownBackups {
+  const byVm = Map.groupBy(outcomes, outcome => outcome.vmId)
+  return {
+    ...known,
+    standingOf: (vm, now) => {
+      const standing = known.standingOf(vm, now)
+      const [last] = failuresSince(byVm.get(vm.id) ?? [], known.pointsOf(vm.id))
+      if (last === undefined) return standing
+      const age = formatDuration(Math.max(0, now - last.at))
+      return { ...standing, text: `${standing.text}; the newest try failed ${age} ago: ${last.text}` }
+    },
   }
 }
 

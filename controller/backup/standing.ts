@@ -1,7 +1,6 @@
 import { formatDuration } from '../../shared/domain/units.ts'
 import type { BackupOutcome, BootTest } from '../store/backups.ts'
 import type { PointRecord } from '../store/points.ts'
-import type { KnownBackups } from './known.ts'
 import type { EffectivePolicy } from './policy.ts'
 
 /** How well one VM is backed up now. */
@@ -58,21 +57,6 @@ export function failuresSince(
 ): readonly BackupOutcome[] {
   const goodAt = Math.max(outcomes.find(each => each.ok)?.at ?? 0, points[0]?.at ?? 0)
   return outcomes.filter(each => !each.ok && each.at > goodAt)
-}
-
-/** The same, where a standing also says why the newest try failed: an age alone says nothing of tonight. Pure. */
-export function tellingFailures(known: KnownBackups, outcomes: readonly BackupOutcome[]): KnownBackups {
-  const byVm = Map.groupBy(outcomes, outcome => outcome.vmId)
-  return {
-    ...known,
-    standingOf: (vm, now) => {
-      const standing = known.standingOf(vm, now)
-      const [last] = failuresSince(byVm.get(vm.id) ?? [], known.pointsOf(vm.id))
-      if (last === undefined) return standing
-      const age = formatDuration(Math.max(0, now - last.at))
-      return { ...standing, text: `${standing.text}; the newest try failed ${age} ago: ${last.text}` }
-    },
-  }
 }
 
 /** What the vault remembers of a test that this controller's database does not know. */

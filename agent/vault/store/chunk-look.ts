@@ -38,11 +38,12 @@ const MEMORY_BYTES = 1024 * 1024
 const MOST_UNREADABLE = 100
 
 /**
- * Reads chunks where they lie and hashes them; the quick look believes the sums of what is proven, of the frame where one is
- * known and otherwise of what is in it, but condemns nothing: what it does not like is read again and hashed. Whether they hold as many bytes as an index says is another question: any
- * blade may write an index, and what it says of a chunk must harm nobody else's restore points. One that cannot be read
- * is as corrupt as one that holds other bytes; too many of those are `unavailable`, before a disk that
- * lost its cable is taken for a vault full of corrupt chunks.
+ * Reads chunks where they lie and hashes them; the quick look believes the sums of what is proven, of the frame where
+ * one is known and otherwise of what is in it, but condemns nothing: what it does not like is read again and hashed.
+ * Whether they hold as many bytes as an index says is another question: any blade may write an index, and what it says
+ * of a chunk must harm nobody else's restore points. One that cannot be read is as corrupt as one that holds other
+ * bytes; too many of those are `unavailable`, before a disk that lost its cable is taken for a vault full of corrupt
+ * chunks.
  */
 export function createChunkLook({ layout, frames, unproven }: LookContext) {
   let unreadable = 0

@@ -112,8 +112,10 @@ async function scrubFolder(
     if (verdict === 'gone') return
     chunks++
     if (verdict === 'corrupt') bad.add(id)
-    else good.push(id)
-    if (verdict === 'good' && entry !== undefined) proven.set(id, entry)
+    else {
+      good.push(id)
+      if (entry !== undefined) proven.set(id, entry)
+    }
     await pace(bytes)
   })
   for (const [id, entry] of proven) context.unproven.markProven(id, entry)

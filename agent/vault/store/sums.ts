@@ -39,10 +39,11 @@ export async function writeSums(
   { vm, disks }: Manifest,
   session: SessionSums,
 ): Promise<void> {
+  const newest = listRefs(layout, vm.id).at(-1)
   for (const { target } of disks) {
     const index = await readIndex(folder, target)
     if (index === undefined) continue
-    const before = await sumsBefore(layout, vm.id, target)
+    const before = newest === undefined ? () => 0 : await sumsIn(layout.point(newest), target)
     const bytes = packSums(index.count, position => {
       const id = index.rawIdAt(position)
       return session.of(id) || before(position, id)
@@ -51,15 +52,10 @@ export async function writeSums(
   }
 }
 
-async function sumsBefore(
-  layout: VaultLayout,
-  vmId: string,
-  target: string,
-): Promise<(position: number, rawId: Buffer) => number> {
-  const newest = listRefs(layout, vmId).at(-1)
-  if (newest === undefined) return () => 0
-  const folder = layout.point(newest)
-  const [index, sums] = [await readIndex(folder, target), await readSums(folder, target)]
+/** What a restore point says of a chunk in a place; 0: nothing, or that another is there. */
+async function sumsIn(folder: string, target: string): Promise<(position: number, rawId: Buffer) => number> {
+  const index = await readIndex(folder, target)
+  const sums = await readSums(folder, target)
   if (index === undefined || sums === undefined) return () => 0
   return (position, rawId) =>
     position < index.count && index.rawIdAt(position).equals(rawId) ? sumAt(sums, position) : 0
